@@ -1,0 +1,29 @@
+# The whole set-up is behind these targets: `make repro` and `make test` install what they need, once.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
+# DVC runs each stage as `python -m stages.NAME`, so the environment's python comes first on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install repro test lint
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("nerfpipe needs Python 3.10 or later, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 install" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	touch $@
+
+repro: install
+	$(BIN)/python -m nerfpipe check
+	$(BIN)/python -m dvc repro
+	$(BIN)/python -m nerfpipe summary
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .

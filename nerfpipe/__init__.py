@@ -1,0 +1,3 @@
+"""nerfpipe: neural radiance fields as a reproducible DVC pipeline."""
+
+__version__ = "0.1.0"

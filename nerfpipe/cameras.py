@@ -1,0 +1,94 @@
+"""Pinhole cameras: pixel -> ray and back.
+
+Cameras look along -z, x to the right, y up (OpenGL, Blender). Pixel (column 0, row 0) is the top-left one and its
+centre is at (0.5, 0.5). `t` is distance along the unit ray in scene units, not depth along z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One lens: picture size, focal lengths and principal point, all in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    @classmethod
+    def centred(cls, width: int, height: int, focal: float) -> Camera:
+        """Square pixels and the principal point in the middle of the picture."""
+        return cls(width, height, focal, focal, width / 2, height / 2)
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> Camera:
+        return cls(**entry)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view on another pixel grid."""
+        sx, sy = width / self.width, height / self.height
+        return Camera(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy)
+
+    def pixel_centres(self) -> Tensor:
+        """[H·W, 2] (column, row) of every pixel's centre, row by row."""
+        rows = torch.arange(self.height, dtype=torch.float32) + 0.5
+        columns = torch.arange(self.width, dtype=torch.float32) + 0.5
+        grid = torch.meshgrid(rows, columns, indexing="ij")
+        return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [H·W, 2]
+
+    def directions(self, pixels: Tensor) -> Tensor:
+        """Unit directions [P, 3] in camera space of the rays through pixels [P, 2]."""
+        x = (pixels[:, 0] - self.cx) / self.fx
+        y = -(pixels[:, 1] - self.cy) / self.fy  # rows count downwards, y points up
+        d = torch.stack([x, y, -torch.ones_like(x)], dim=-1)  # [P, 3]
+        return d / d.norm(dim=-1, keepdim=True)
+
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels [P, 2] where camera-space points [P, 3] appear, and their distance t [P].
+
+        A point behind the camera (z >= 0) has no pixel: its coordinates are NaN.
+        """
+        depth = torch.where(points[:, 2] < 0, -points[:, 2], torch.nan)
+        u = self.cx + self.fx * points[:, 0] / depth
+        v = self.cy - self.fy * points[:, 1] / depth
+        return torch.stack([u, v], dim=-1), points.norm(dim=-1)  # [P, 2], [P]
+
+    def unproject(self, pixels: Tensor, t: Tensor) -> Tensor:
+        """Camera-space points [P, 3] at distance t [P] along the rays through pixels [P, 2]."""
+        return self.directions(pixels) * t[:, None]
+
+
+def to_world(pose: Tensor, points: Tensor) -> Tensor:
+    """Camera-space points [P, 3] in world space, by a camera-to-world pose [3, 4]."""
+    return points @ pose[:, :3].T + pose[:, 3]
+
+
+def to_camera(pose: Tensor, points: Tensor) -> Tensor:
+    """World points [P, 3] in camera space: the inverse of a rigid pose [3, 4]."""
+    return (points - pose[:, 3]) @ pose[:, :3]
+
+
+def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:
+    """Camera-to-world pose [3, 4] of a camera at `position` that looks at `target` with `up` upwards.
+
+    All are [3]. Raises ValueError where the view direction is parallel to `up` or has no length.
+    """
+    backward = position - target
+    right = torch.linalg.cross(up, backward)
+    if right.norm() < 1e-6 * max(1.0, float(backward.norm())):
+        raise ValueError("the view direction is parallel to the up direction; move the camera or the target")
+    backward, right = backward / backward.norm(), right / right.norm()
+    up = torch.linalg.cross(backward, right)
+    return torch.stack([right, up, backward, position], dim=1)  # [3, 4]

@@ -1,0 +1,83 @@
+"""data/scenes.yaml, the catalogue of scenes, as typed and validated entries."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.yamlfile import Section, read_yaml, validate
+
+CATALOGUE_FILE = Path("data/scenes.yaml")
+
+Count = Annotated[int, Field(gt=0)]
+Corner = Annotated[list[float], Field(min_length=3, max_length=3)]
+Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f]{40})$")]
+
+
+class SplitSizes(Section):
+    """How many views a procedural scene makes for each split."""
+
+    train: Count = 100
+    val: Count = 10
+    test: Count = 20
+
+
+class Entry(Section):
+    """One scene: where it comes from, and what cannot be found in the data itself."""
+
+    format: Literal["procedural", "tiny_nerf"]
+    path: str | None = None
+    url: Annotated[list[str], Field(min_length=1)] | None = None
+    bytes: Count | None = None
+    checksum: Checksum | None = None
+    background: Literal["black", "white"] = "black"
+    bounds: Annotated[list[Corner], Field(min_length=2, max_length=2)] | None = None
+    size: Annotated[int, Field(ge=8, le=4096)] = 100
+    views: SplitSizes = SplitSizes()
+    train_views: Count = 100
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _one_url_is_a_list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Entry:
+        named = [key for key in ("path", "url") if getattr(self, key) is not None]
+        if self.format == "procedural" and named:
+            raise ValueError(f"a procedural scene is made here and takes no {named[0]}")
+        if self.format != "procedural" and len(named) != 1:
+            raise ValueError("needs exactly one of path and url")
+        return self
+
+
+def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], list[str]]:
+    """The valid entries by name, and one line for every fault found in the others."""
+    entries: dict[str, Entry] = {}
+    faults: list[str] = []
+    for name, content in read_yaml(path).items():
+        entry, entry_faults = validate(Entry, content, prefix=str(name))
+        faults += entry_faults
+        if entry is not None:
+            entries[str(name)] = entry
+    return entries, faults
+
+
+def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
+    """The entry of one scene. Faults of other scenes do not stand in its way.
+
+    Raises NerfpipeError when the scene is unknown (naming those there are) or its entry is faulty.
+    """
+    content = read_yaml(path)
+    if name not in content:
+        close = difflib.get_close_matches(name, [str(known) for known in content], n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise NerfpipeError(f"{path}: no scene {name!r}; {hint}known scenes: {', '.join(map(str, content))}")
+    entry, faults = validate(Entry, content[name], prefix=name)
+    if entry is None:
+        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+    return entry

@@ -1,0 +1,150 @@
+"""params.yaml as typed, validated sections: the only module that reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.yamlfile import Section, read_yaml, validate
+
+PARAMS_FILE = Path("params.yaml")
+
+Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Density = Literal["relu", "softplus"]
+
+
+class RaysParams(Section):
+    margin: NotNegative
+    min_near: Positive
+
+
+class TrainParams(Section):
+    """What the training loop needs to know, whatever the method."""
+
+    steps: Count
+    batch_rays: Count
+    lr: Positive
+    lr_final: Positive
+    bf16: bool
+    block_rays: Count
+    validate_every: Count
+    validate_views: Count
+
+
+class TinyFieldParams(Section):
+    frequencies: Annotated[int, Field(ge=0, le=20)]
+    depth: Count
+    width: Count
+    skip: Count
+    density: Density
+
+
+class TinySamplingParams(Section):
+    samples: Count
+
+
+class TinyParams(Section):
+    field: TinyFieldParams
+    sampling: TinySamplingParams
+    train: TrainParams
+
+
+class NerfFieldParams(Section):
+    position_frequencies: Annotated[int, Field(ge=0, le=20)]
+    direction_frequencies: Annotated[int, Field(ge=0, le=20)]
+    depth: Count
+    width: Annotated[int, Field(ge=2)]
+    skip: Count
+    density: Density
+    density_noise: NotNegative
+
+
+class NerfSamplingParams(Section):
+    coarse: Annotated[int, Field(ge=2)]
+    fine: Count
+
+
+class NerfParams(Section):
+    field: NerfFieldParams
+    sampling: NerfSamplingParams
+    train: TrainParams
+
+
+MethodParams = TinyParams | NerfParams
+METHODS: dict[str, type[MethodParams]] = {"tiny": TinyParams, "nerf": NerfParams}
+
+
+class EvaluateParams(Section):
+    error_scale: Positive
+
+
+class RenderParams(Section):
+    frames: Count
+    fps: Annotated[float, Field(gt=0, le=100)]
+    elevation: Annotated[float, Field(ge=-90, le=90)]
+    radius: Positive
+    size: Annotated[int, Field(ge=0)]
+
+
+class RuntimeParams(Section):
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
+    threads: Annotated[int, Field(ge=0)]
+    chunk_samples: Count
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    scene: str
+    method: Literal["tiny", "nerf"]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    rays: RaysParams
+    tiny: TinyParams
+    nerf: NerfParams
+    evaluate: EvaluateParams
+    render: RenderParams
+    runtime: RuntimeParams
+
+    @property
+    def recipe(self) -> MethodParams:
+        """The section of the method in use."""
+        return getattr(self, self.method)
+
+    @model_validator(mode="after")
+    def _skips_fall_inside(self) -> Params:
+        faults = [
+            f"{name}.field.skip must lie below {name}.field.depth ({section.field.depth})"
+            for name, section in (("tiny", self.tiny), ("nerf", self.nerf))
+            if section.field.skip >= section.field.depth
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def parse_method(name: str, content: dict[str, Any], where: str) -> MethodParams:
+    """The settings of a method as stored in a model file's header."""
+    if name not in METHODS:
+        raise NerfpipeError(f"{where}: unknown method {name!r}; this version knows {', '.join(METHODS)}")
+    settings, faults = validate(METHODS[name], content, prefix=name)
+    if settings is None:
+        raise NerfpipeError("\n".join(f"{where}: {fault}" for fault in faults))
+    return settings
+
+
+def params_faults(path: Path = PARAMS_FILE) -> tuple[Params | None, list[str]]:
+    """Params, or None and one line for every fault found."""
+    return validate(Params, read_yaml(path))
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate params.yaml. Raises NerfpipeError with one line per fault."""
+    params, faults = params_faults(path)
+    if params is None:
+        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+    return params

@@ -1,0 +1,86 @@
+"""YAML and pydantic, joined so that every fault of a file is reported at once and in plain words."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nerfpipe.errors import NerfpipeError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of a YAML file: unknown keys are faults, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that, as DVC does, refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or "is not text in UTF-8"
+        raise NerfpipeError(f"{path}:{line} not valid YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")
+    return content
+
+
+def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model | None, list[str]]:
+    """The validated model, or None and one line per fault: `tiny.train.lr: must be … (got …)`."""
+    try:
+        return model.model_validate(content), []
+    except ValidationError as error:
+        return None, [_fault_line(model, fault, prefix) for fault in error.errors()]
+
+
+def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> str:
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join([prefix, *location] if prefix else location) or "(top)"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_beside(model, location)
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{key}: {message[:1].lower()}{message[1:]} (got {fault['input']!r})"
+
+
+def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
