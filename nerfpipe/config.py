@@ -31,7 +31,6 @@ class TrainParams(Section):
     lr: Positive
     lr_final: Positive
     bf16: bool
-    block_rays: Count
     validate_every: Count
     validate_views: Count
 
@@ -61,7 +60,6 @@ class NerfFieldParams(Section):
     width: Annotated[int, Field(ge=2)]
     skip: Count
     density: Density
-    density_noise: NotNegative
 
 
 class NerfSamplingParams(Section):
@@ -94,7 +92,9 @@ class RenderParams(Section):
 class RuntimeParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
     threads: Annotated[int, Field(ge=0)]
-    chunk_samples: Count
+    cpu_block: Count
+    gpu_block: Count
+    checkpoint_seconds: NotNegative
 
 
 class Params(Section):

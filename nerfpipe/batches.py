@@ -1,0 +1,46 @@
+"""Training batches, each a function of (seed, step) alone: nothing random needs saving to resume a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.raybank import RayBank
+from nerfpipe.rays import RayBatch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """R train rays and the random numbers that go with them."""
+
+    rays: RayBatch
+    background: Tensor  # [R, 3], what prediction and target are both composited over
+    jitter: Tensor  # [R, D] uniform in [0, 1), for the samplers
+
+    def __len__(self) -> int:
+        return len(self.rays)
+
+    def __getitem__(self, which: slice) -> Batch:
+        return Batch(self.rays[which], self.background[which], self.jitter[which])
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.rays.to(device), self.background.to(device), self.jitter.to(device))
+
+
+def draw_batch(bank: RayBank, seed: int, step: int, size: int, draws: int) -> Batch:
+    """Batch number `step`: `size` rays drawn evenly, with replacement, from all rays of all train views.
+
+    Philox is counter-based (Salmon et al. 2011): keyed by (seed, step) it needs no history. A scene with alpha is
+    trained over a random colour, so that only true transparency fits; one without, over its own background.
+    """
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64)))
+    rays = bank.train(random.integers(0, bank.train_rays, size))
+    jitter = torch.from_numpy(random.random((size, draws), dtype=np.float32))  # [R, D]
+    if bank.has_alpha:
+        background = torch.from_numpy(random.random((size, 3), dtype=np.float32))  # [R, 3]
+    else:
+        background = bank.background.expand(size, 3)
+    return Batch(rays, background, jitter)

@@ -1,0 +1,102 @@
+"""Checkpoints: what a killed training continues from, to the same bytes.
+
+They lie outside every DVC out, in a folder named by a fingerprint of all that decides the result: parameters, rays and
+code. A run with anything changed starts afresh; the same run goes on by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import atomic_file
+
+STATE = "state"
+READ_BYTES = 1 << 20
+NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
+
+
+def fingerprint(params: dict[str, Any], rays: Path) -> str:
+    """A name for the run with these parameters, the ray bank in the folder `rays`, and the code now loaded."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for file in [*sorted(rays.iterdir()), *loaded_code()]:
+        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()[:NAME_LENGTH]
+
+
+def loaded_code() -> list[Path]:
+    """The source files of every nerfpipe module that this process has imported."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "nerfpipe"]
+    return sorted(Path(module.__file__) for module in modules if getattr(module, "__file__", None))
+
+
+class Checkpoint:
+    """The folder of one run, held by one process at a time. Use as a context manager.
+
+    Raises NerfpipeError on entry when another training holds the run or this project's outs.
+    """
+
+    def __init__(self, folder: Path, workspace: Path) -> None:
+        self.folder = folder
+        self.file = folder / "checkpoint.safetensors"
+        self.previews = folder / "previews"
+        # Two locks: queued experiments may share a run's folder, and two runs may share a workspace.
+        self._locks = [FileLock(folder / "lock", blocking=False), FileLock(workspace / "train.lock", blocking=False)]
+
+    def __enter__(self) -> Checkpoint:
+        for held, lock in enumerate(self._locks):
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout:
+                for other in self._locks[:held]:
+                    other.release()
+                raise NerfpipeError(
+                    f"{lock.lock_file}: another training is running here; wait for it, or stop it, and run this again"
+                ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lock in self._locks:
+            lock.release()
+
+    def save(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write tensors and a JSON-able state atomically, in place of the checkpoint before."""
+        content = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            metadata={STATE: json.dumps(state)},
+        )
+        with atomic_file(self.file) as temporary:
+            temporary.write_bytes(content)
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """What was saved last, or None when there is nothing, or nothing readable."""
+        if not self.file.exists():
+            return None
+        try:
+            with safe_open(self.file, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()[STATE])  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            print(f"{self.file}: damaged, starting from the first step", file=sys.stderr, flush=True)
+            return None
+
+    def remove(self) -> None:
+        """Forget the run: it is finished, or cannot be continued."""
+        self.file.unlink(missing_ok=True)
+        shutil.rmtree(self.previews, ignore_errors=True)

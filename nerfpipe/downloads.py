@@ -1,0 +1,103 @@
+"""Downloads kept outside every DVC out, so that running a stage again needs no network.
+
+In `.nerfpipe/downloads` each file is named by its checksum. For addresses without a known checksum, a note
+named by the addresses says which file they gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nerfpipe.content import Expected, checksum_of
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.fetch import fetch, file_name
+from nerfpipe.files import work_folder, write_json
+
+LOCK_SECONDS = 60.0  # how long to wait for another run that fetches the same file
+
+
+def fetch_kept(urls: list[str], size: int | None = None, checksum: str | None = None) -> Path:
+    """The path of the file, kept from an earlier run or downloaded now. Copy it, do not change it.
+
+    size in bytes. Raises NerfpipeError when no address gives it, the disk is full, or another run is fetching it.
+    """
+    folder = work_folder() / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    if checksum:
+        return _fetch_verified(folder / _stored_name(checksum), urls, size, checksum)
+    path, seen = _fetch_unverified(folder, urls, size)
+    print(f"{file_name(urls[0])}: not verified; to have it verified, record `checksum: {seen}`", flush=True)
+    return path
+
+
+def _fetch_verified(path: Path, urls: list[str], size: int | None, checksum: str) -> Path:
+    with _alone(path, file_name(urls[0])):
+        if not _is_kept(path, Expected(size, checksum), file_name(urls[0])):
+            fetch(urls, path, size, checksum)
+    return path
+
+
+def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[Path, str]:
+    """The file and the checksum that it has, which later runs hold it to."""
+    by_address = folder / f"addresses-{hashlib.sha256(' '.join(urls).encode()).hexdigest()}"
+    note = by_address.with_name(f"{by_address.name}.json")
+    with _alone(by_address, file_name(urls[0])):
+        if seen := _noted_checksum(note):
+            path = folder / _stored_name(seen)
+            if _is_kept(path, Expected(size, seen), file_name(urls[0])):
+                return path, seen
+        fetch(urls, by_address, size)
+        seen = checksum_of(by_address, "sha256")
+        path = folder / _stored_name(seen)
+        os.replace(by_address, path)
+        write_json(note, {"url": urls, "checksum": seen})
+    return path, seen
+
+
+def _is_kept(path: Path, expected: Expected, name: str) -> bool:
+    """Whether the file is there and still what it was; a file that is not will be fetched over."""
+    if not path.exists():
+        return False
+    fault = expected.fault(path)
+    print(f"{name}: kept from an earlier run" if fault is None else f"{path}: {fault}; fetching it again", flush=True)
+    return fault is None
+
+
+def _noted_checksum(note: Path) -> str | None:
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["checksum"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stored_name(checksum: str) -> str:
+    return checksum.replace(":", "-")  # Windows allows no colon in a file name
+
+
+@contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    """Keep other runs from fetching to `path` meanwhile; wait a little for one that does already."""
+    lock = FileLock(f"{path}.lock")
+    try:
+        if not _acquired(lock, 0):
+            print(f"{name}: another run is fetching it; waiting up to {LOCK_SECONDS:g} s", flush=True)
+            if not _acquired(lock, LOCK_SECONDS):
+                raise NerfpipeError(f"{name}: another run is fetching it; wait for that, then run this again")
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True

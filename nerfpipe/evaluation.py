@@ -1,0 +1,58 @@
+"""Held-out views against the truth: numbers, a table and pictures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nerfpipe.files import atomic_file
+from nerfpipe.media import depth_picture, error_picture
+from nerfpipe.metrics import depth_error, psnr, ssim, to_8bit
+from nerfpipe.raybank import RayBank
+from nerfpipe.renderer import Renderer
+from nerfpipe.volume import over
+
+GAP = 2  # pixels of white between the pictures of a sheet
+DIGITS = 4
+
+
+def evaluate_view(
+    renderer: Renderer, bank: RayBank, view: int, error_scale: float
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The numbers of a test view, and its sheet truth | render | error | depth, [H, 4·W + gaps, 3] uint8."""
+    camera, rays = bank.camera(view), bank.view(view)
+    H, W = camera.height, camera.width
+    picture = renderer.view(rays, bank.background, H, W)
+    render = to_8bit(picture.colour)
+    truth = to_8bit(over(rays.target, bank.background).reshape(H, W, 3))
+    row: dict[str, Any] = {"view": view, "psnr": psnr(render, truth), "ssim": ssim(render, truth)}
+    true_depth = bank.true_depth(view)
+    if true_depth is not None:
+        row["depth_error"] = depth_error(picture.depth, picture.opacity, true_depth.reshape(H, W))
+    hits = rays.hits
+    near, far = (float(rays.near[hits].min()), float(rays.far[hits].max())) if hits.any() else (0.0, 1.0)
+    depth = depth_picture(picture.depth.numpy(), picture.opacity.numpy(), near, far, bank.background.numpy())
+    return row, sheet([truth, render, error_picture(render, truth, error_scale), depth])
+
+
+def sheet(pictures: list[np.ndarray]) -> np.ndarray:
+    """Pictures [H, W, 3] side by side."""
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, dtype=np.uint8)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over the views that have the number; one that no view has is left out."""
+    table = pd.DataFrame(rows).drop(columns="view")
+    return {name: round(float(mean), DIGITS) for name, mean in table.mean().items() if not math.isnan(mean)}
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The rows as CSV, atomically."""
+    with atomic_file(path) as temporary:
+        pd.DataFrame(rows).round(DIGITS).to_csv(temporary, index=False)

@@ -1,0 +1,69 @@
+"""PNG, GIF and MP4 out of arrays, whole files or none."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from matplotlib import colormaps
+
+from nerfpipe.files import atomic_file
+
+DEPTH_MAP = "turbo"  # near is red, far is blue
+ERROR_MAP = "inferno"
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """A picture [H, W, 3] uint8."""
+    with atomic_file(path) as temporary:
+        iio.imwrite(temporary, picture, extension=".png")
+
+
+def write_gif(path: Path, frames: list[np.ndarray], fps: float) -> None:
+    """Frames [H, W, 3] uint8 as a GIF that loops for ever."""
+    with atomic_file(path) as temporary:
+        iio.imwrite(temporary, frames, extension=".gif", duration=1000 / fps, loop=0)
+
+
+def write_mp4(path: Path, frames: list[np.ndarray], fps: float) -> bool:
+    """Frames [H, W, 3] uint8 as H.264; False, and no file, where imageio-ffmpeg is not installed."""
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        return False
+    H, W = frames[0].shape[:2]
+    even = ((0, H % 2), (0, W % 2), (0, 0))  # the codec halves colour in both directions
+    with atomic_file(path) as temporary:
+        iio.imwrite(
+            temporary,
+            np.stack([np.pad(frame, even, mode="edge") for frame in frames]),
+            extension=".mp4",
+            plugin="FFMPEG",
+            fps=fps,
+            macro_block_size=1,
+            output_params=[
+                "-threads",
+                "1",
+                "-fflags",
+                "+bitexact",
+                "-flags:v",
+                "+bitexact",
+            ],  # the same bytes each time
+        )
+    return True
+
+
+def depth_picture(
+    depth: np.ndarray, opacity: np.ndarray, near: float, far: float, background: np.ndarray
+) -> np.ndarray:
+    """Depth [H, W] between near and far through a colour map, over background [3] in [0, 1]: [H, W, 3] uint8."""
+    closeness = 1 - np.clip((depth - near) / max(far - near, 1e-9), 0, 1)
+    coloured = colormaps[DEPTH_MAP](closeness)[..., :3]  # [H, W, 3]
+    shown = coloured * opacity[..., None] + background * (1 - opacity[..., None])
+    return np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
+
+
+def error_picture(picture: np.ndarray, truth: np.ndarray, scale: float) -> np.ndarray:
+    """Mean absolute colour error of 8-bit pictures [H, W, 3], `scale` in [0, 1] shown brightest: [H, W, 3] uint8."""
+    error = np.abs(picture.astype(np.float64) - truth).mean(axis=-1) / 255
+    return np.round(colormaps[ERROR_MAP](np.clip(error / scale, 0, 1))[..., :3] * 255).astype(np.uint8)

@@ -1,0 +1,59 @@
+"""How good a picture is. Everything is measured on 8-bit sRGB pictures, as they would be saved and seen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+SSIM_SIGMA = 1.5  # pixels; with this the window is 11 wide, as in Wang et al. 2004
+SSIM_WINDOW = 11
+OPAQUE = 0.5  # opacity from which a pixel counts as seen when depths are compared
+
+
+def mse_to_psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in dB of colours in [0, 1]; infinite for equal pictures."""
+    return -10 * math.log10(mse) if mse > 0 else math.inf
+
+
+def to_8bit(colour: Tensor) -> np.ndarray:
+    """[...] in [0, 1], clipped -> uint8."""
+    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
+    """PSNR in dB of two 8-bit pictures of the same shape."""
+    difference = (picture.astype(np.float64) - truth.astype(np.float64)) / 255
+    return mse_to_psnr(float(np.mean(difference**2)))
+
+
+def ssim(picture: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity of two 8-bit pictures [H, W, 3] (Wang et al. 2004, Gaussian window).
+
+    NaN for pictures smaller than the window.
+    """
+    if min(picture.shape[:2]) < SSIM_WINDOW:
+        return math.nan
+    return float(
+        structural_similarity(
+            picture,
+            truth,
+            channel_axis=-1,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=SSIM_SIGMA,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def depth_error(depth: Tensor, opacity: Tensor, truth: Tensor) -> float:
+    """Mean absolute error of depth [H, W] in scene units, over pixels where the truth is finite and the field is seen.
+
+    NaN where there is no such pixel.
+    """
+    both = torch.isfinite(truth) & (opacity > OPAQUE)
+    return float((depth - truth)[both].abs().mean()) if bool(both.any()) else math.nan

@@ -1,0 +1,107 @@
+"""field.safetensors: a trained model and, in its header, all that is needed to use it by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from nerfpipe import __version__
+from nerfpipe.cameras import Camera
+from nerfpipe.config import Params, parse_method
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import atomic_file
+from nerfpipe.methods import Model, build_model
+from nerfpipe.raybank import RayBank
+from nerfpipe.scenes.scene import BACKGROUNDS
+
+HEADER = "nerfpipe"  # the one key of the file's metadata; more would be written in no fixed order
+
+
+@dataclass(frozen=True)
+class ModelAbout:
+    """What the header says: method and settings, and the scene that the field is of."""
+
+    version: str
+    scene: str
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    bounds: list[list[float]]
+    background: str
+    min_near: float
+    camera: dict[str, Any]
+    camera_distance: float  # mean distance of the cameras from the centre of the bounds
+
+    @property
+    def background_colour(self) -> torch.Tensor:
+        return torch.tensor(BACKGROUNDS[self.background])  # [3]
+
+
+def describe(params: Params, bank: RayBank) -> ModelAbout:
+    """The header of a model trained with these params on this bank."""
+    centre = bank.bounds.mean(dim=0).numpy()
+    distances = np.linalg.norm(bank.arrays["poses"][bank.splits["train"]][:, :, 3] - centre, axis=1)
+    return ModelAbout(
+        version=__version__,
+        scene=bank.about["scene"],
+        method=params.method,
+        settings=params.recipe.model_dump(),
+        seed=params.seed,
+        bounds=bank.about["bounds"],
+        background=bank.about["background"],
+        min_near=bank.about["min_near"],
+        camera=bank.cameras[0].to_dict(),
+        camera_distance=float(distances.mean()),
+    )
+
+
+def save_model(path: Path, model: Model, about: ModelAbout) -> None:
+    """Write the file atomically. The bytes depend on weights and header alone."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(tensors, metadata={HEADER: json.dumps(asdict(about), sort_keys=True)})
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_model(path: Path) -> tuple[Model, ModelAbout]:
+    """The model on the CPU and what its header says.
+
+    Raises NerfpipeError when the file is missing, damaged, of another version, or does not fit its own header.
+    """
+    if not path.exists():
+        raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except (SafetensorError, OSError) as error:
+        raise NerfpipeError(f"{path}: not a whole .safetensors file ({error}); train again") from None
+    about = _parse_header(path, header)
+    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise NerfpipeError(f"{path}: its weights do not fit its settings ({first}); train again") from None
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise NerfpipeError(f"{path}: {broken[0]} holds NaN or infinity; train again")
+    return model.eval(), about
+
+
+def _parse_header(path: Path, header: str | None) -> ModelAbout:
+    if header is None:
+        raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
+    try:
+        about = ModelAbout(**json.loads(header))
+        Camera.from_dict(about.camera)
+        return about
+    except (ValueError, TypeError):
+        raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None

@@ -1,0 +1,69 @@
+"""Where along the rays the field is looked at: one layout for every way of choosing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nerfpipe.rays import RayBatch
+
+
+@dataclass(frozen=True)
+class Samples:
+    """M samples of R rays, packed ray by ray and in order of t within each ray.
+
+    Rays may have different numbers of samples; `longest` is the largest. Row form is [R, longest], one ray a row,
+    zeros behind a ray's last sample.
+    """
+
+    positions: Tensor  # [M, 3]
+    t: Tensor  # [M], distance along the unit ray
+    delta: Tensor  # [M], length of the segment that the sample stands for
+    ray: Tensor  # [M] int64, which ray
+    first: Tensor  # [R + 1] int64, where each ray's samples begin; the last entry is M
+    longest: int
+
+    @property
+    def rays(self) -> int:
+        return len(self.first) - 1
+
+    def to_rows(self, packed: Tensor) -> Tensor:
+        """Packed values [M, ...] in row form [R, longest, ...]."""
+        if len(packed) == self.rays * self.longest:
+            return packed.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
+        rows = packed.new_zeros(self.rays * self.longest, *packed.shape[1:])
+        rows = rows.index_copy(0, self._places(), packed)
+        return rows.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
+
+    def to_packed(self, rows: Tensor) -> Tensor:
+        """Row form [R, longest, ...] back to packed [M, ...]."""
+        flat = rows.reshape(self.rays * self.longest, *rows.shape[2:])  # [R·S, ...]
+        if len(self.t) == len(flat):
+            return flat
+        return flat[self._places()]  # [M, ...]
+
+    def _places(self) -> Tensor:
+        """[M] where each sample lies in the flattened rows."""
+        within = torch.arange(len(self.ray), device=self.ray.device) - self.first[self.ray]
+        return self.ray * self.longest + within
+
+
+def pack(rays: RayBatch, t: Tensor, delta: Tensor) -> Samples:
+    """Samples from rows t, delta [R, S] that are all full."""
+    R, S = t.shape
+    ray = torch.arange(R, device=t.device).repeat_interleave(S)  # [R·S]
+    first = torch.arange(R + 1, device=t.device) * S
+    positions = rays.origins[:, None] + t[..., None] * rays.directions[:, None]  # [R, S, 3]
+    return Samples(positions.reshape(-1, 3), t.reshape(-1), delta.reshape(-1), ray, first, S)
+
+
+def segment_edges(t: Tensor, near: Tensor, far: Tensor) -> Tensor:
+    """Edges [R, S + 1] of the segments that sorted samples t [R, S] stand for.
+
+    Neighbouring segments meet halfway between their samples; the first begins at near and the last ends at far,
+    so that every segment is finite and together they are exactly [near, far].
+    """
+    halfway = 0.5 * (t[:, 1:] + t[:, :-1])  # [R, S - 1]
+    return torch.cat([near[:, None], halfway, far[:, None]], dim=1)  # [R, S + 1]

@@ -1,0 +1,31 @@
+"""What every stage does around its work: errors as plain lines, and its seconds noted for the summary."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nerfpipe.errors import one_line_errors
+from nerfpipe.files import write_json
+
+TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Run a stage's work: users' errors become one line and exit code 1."""
+    started = time.monotonic()
+    with one_line_errors():
+        yield
+        write_json(TIMINGS_FILE, {**read_timings(), name: round(time.monotonic() - started, 1)})
+
+
+def read_timings() -> dict[str, float]:
+    """Seconds that each stage took when it last ran in this workspace."""
+    try:
+        return json.loads(TIMINGS_FILE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

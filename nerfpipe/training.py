@@ -1,0 +1,210 @@
+"""The training loop: the same for every method."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.batches import Batch, draw_batch
+from nerfpipe.checkpoint import Checkpoint
+from nerfpipe.config import Params
+from nerfpipe.device import block_rays
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.interrupt import StopRequest
+from nerfpipe.media import write_png
+from nerfpipe.methods import Model
+from nerfpipe.metrics import mse_to_psnr, psnr, to_8bit
+from nerfpipe.progress import Progress
+from nerfpipe.raybank import RayBank
+from nerfpipe.renderer import Renderer, render_rays
+from nerfpipe.volume import over
+
+COLLAPSE_SPREAD = 1e-6  # densities of a batch that differ by less than this are one and the same
+COLLAPSE_STEPS = 50  # so many batches in a row
+
+
+@dataclass
+class Row:
+    """A line of metrics/history.csv: means over the steps since the line before, and val PSNR at its end."""
+
+    step: int
+    seconds: float  # spent in training steps alone
+    loss: float
+    train_psnr: float
+    val_psnr: float
+    learning_rate: float
+    rays_per_second: float
+
+
+@dataclass
+class Progression:
+    """How far a training is: all that a checkpoint holds besides tensors."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0  # over the steps since the last row, as are the next two
+    mse_sum: float = 0.0
+    row_seconds: float = 0.0
+
+
+class Trainer:
+    """Fits a model to the train rays of a bank, with checkpoints, and calls `report` after every row of history."""
+
+    def __init__(
+        self, model: Model, bank: RayBank, params: Params, device: torch.device, checkpoint: Checkpoint
+    ) -> None:
+        self.bank, self.params, self.settings = bank, params, params.recipe.train
+        self.device, self.checkpoint = device, checkpoint
+        self.renderer = Renderer(model, device, params.runtime, self.settings.bf16)
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.settings.lr, fused=True)
+        self.block = block_rays(params.runtime, device, model.samples_per_ray)
+        self.at = Progression()
+        self.history: list[Row] = []
+        self._still = 0  # steps in a row without any difference in density
+
+    def run(self, report) -> None:
+        """Train to the last step, from the checkpoint if there is one.
+
+        Raises NerfpipeError when the training collapses, or when it is asked to stop (after saving).
+        """
+        self._resume()
+        steps = self.settings.steps
+        saved = time.monotonic()
+        with StopRequest() as stop, Progress(f"train {self.params.method}", steps, "steps", self.at.step) as progress:
+            while self.at.step < steps:
+                loss, mse = self._timed_step()
+                progress.advance(notes=self._notes(loss, mse))
+                if self.at.step % self.settings.validate_every == 0 or self.at.step == steps:
+                    report(self._add_row())
+                if stop.requested:
+                    self._save()
+                    raise NerfpipeError(
+                        f"stopped at step {self.at.step} of {steps}, nothing lost; run the same command again to go on"
+                    )
+                if time.monotonic() - saved >= self.params.runtime.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
+
+    def val_psnr(self, views: np.ndarray) -> float:
+        """Mean PSNR in dB over some views, 8-bit, over the scene's background."""
+        return float(np.mean([psnr(*self._render(view)) for view in views]))
+
+    def _timed_step(self) -> tuple[float, float]:
+        started = time.perf_counter()
+        loss, mse, spread = self.step(self.at.step)
+        spent = time.perf_counter() - started
+        self._check_health(loss, spread)
+        self.at.step += 1
+        self.at.seconds += spent
+        self.at.row_seconds += spent
+        self.at.loss_sum += loss
+        self.at.mse_sum += mse
+        return loss, mse
+
+    def step(self, step: int) -> tuple[float, float, float]:
+        """One optimiser step on batch `step`: the loss, the MSE of the picture, and the spread of the densities.
+
+        The gradient is summed over blocks of rays: the same gradient as all at once, in memory that fits a cache.
+        """
+        batch = draw_batch(self.bank, self.params.seed, step, self.settings.batch_rays, self.model.draws)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        results = [
+            self._backward(batch[i : i + self.block].to(self.device), len(batch))
+            for i in range(0, len(batch), self.block)
+        ]
+        self.optimizer.step()
+        loss, mse, lowest, highest = torch.stack(results).cpu().unbind(dim=1)  # [blocks] each
+        return float(loss.sum()), float(mse.sum()), float(highest.max() - lowest.min())
+
+    def _backward(self, block: Batch, batch_rays: int) -> Tensor:
+        """Add a block's gradient; returns [4]: its share of loss and MSE, its lowest and highest density."""
+        target = over(block.rays.target, block.background)  # [R, 3]
+        passes = render_rays(self.model, block.rays, block.background, block.jitter, self.settings.bf16)
+        errors = [((each.colour - target) ** 2).sum() / (3 * batch_rays) for each in passes]
+        loss = torch.stack(errors).sum()
+        loss.backward()
+        density = passes[-1].density.detach()
+        return torch.stack([loss.detach(), errors[-1].detach(), density.min(), density.max()])
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step: from lr, exponentially, to lr_final at the last step."""
+        return self.settings.lr * (self.settings.lr_final / self.settings.lr) ** (step / self.settings.steps)
+
+    def _check_health(self, loss: float, spread: float) -> None:
+        self._still = self._still + 1 if spread < COLLAPSE_SPREAD else 0
+        name, step = self.params.method, self.at.step
+        if not math.isfinite(loss):
+            fault = f"the loss is {loss} at step {step}"
+        elif self._still >= COLLAPSE_STEPS:
+            fault = f"the density has been the same everywhere for {COLLAPSE_STEPS} steps, up to step {step}"
+        else:
+            return
+        self.checkpoint.remove()  # it would only lead here again
+        raise NerfpipeError(
+            f"training collapsed: {fault}; try a lower {name}.train.lr, another seed, "
+            f"{name}.field.density: softplus, or {name}.train.bf16: false"
+        )
+
+    def _add_row(self) -> Row:
+        at, steps = self.at, self.at.step - (self.history[-1].step if self.history else 0)
+        views = self.bank.splits["val"]
+        last = at.step == self.settings.steps
+        row = Row(
+            step=at.step,
+            seconds=at.seconds,
+            loss=at.loss_sum / steps,
+            train_psnr=mse_to_psnr(at.mse_sum / steps),
+            val_psnr=self.val_psnr(views if last else views[: self.settings.validate_views]),
+            learning_rate=self.learning_rate(at.step - 1),
+            rays_per_second=steps * self.settings.batch_rays / at.row_seconds,
+        )
+        self.history.append(row)
+        at.loss_sum = at.mse_sum = at.row_seconds = 0.0
+        picture, truth = self._render(views[0])
+        write_png(self.checkpoint.previews / f"step_{at.step:06d}.png", np.concatenate([truth, picture], axis=1))
+        return row
+
+    def _render(self, view: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture and truth of a view, [H, W, 3] uint8."""
+        camera, rays = self.bank.camera(view), self.bank.view(view)
+        truth = over(rays.target, self.bank.background).reshape(camera.height, camera.width, 3)
+        picture = self.renderer.view(rays, self.bank.background, camera.height, camera.width)
+        return to_8bit(picture.colour), to_8bit(truth)
+
+    def _notes(self, loss: float, mse: float) -> str:
+        rate = self.at.step * self.settings.batch_rays / max(self.at.seconds, 1e-9)
+        val = f", val {self.history[-1].val_psnr:.2f} dB" if self.history else ""
+        return f"loss {loss:.5f}, batch {mse_to_psnr(mse):.2f} dB{val}, {rate / 1000:.1f}k rays/s"
+
+    def _save(self) -> None:
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{name}": tensor for name, tensor in state.items()}
+        state = {"at": asdict(self.at), "history": [asdict(row) for row in self.history]}
+        self.checkpoint.save(tensors, state)
+
+    def _resume(self) -> None:
+        found = self.checkpoint.load()
+        if found is None:
+            return
+        tensors, state = found
+        self.model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+        adam: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, number, key = name.split(".")
+                adam.setdefault(int(number), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
+        self.at = Progression(**state["at"])
+        self.history = [Row(**row) for row in state["history"]]
+        print(f"going on from step {self.at.step}", flush=True)

@@ -1,0 +1,47 @@
+"""Stage 4: measure on the test split. data/model, data/rays -> metrics/test.json, metrics/views.csv, data/views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerfpipe.config import load_params, parse_method
+from nerfpipe.device import set_up
+from nerfpipe.evaluation import evaluate_view, summarise, write_table
+from nerfpipe.files import atomic_folder, write_json
+from nerfpipe.media import write_png
+from nerfpipe.modelfile import load_model
+from nerfpipe.progress import Progress
+from nerfpipe.raybank import RayBank
+from nerfpipe.renderer import Renderer
+from nerfpipe.stage import stage
+
+RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")
+METRICS, TABLE = Path("metrics/test.json"), Path("metrics/views.csv")
+
+
+def main() -> None:
+    params = load_params()
+    device = set_up(params.runtime)
+    bank = RayBank(RAYS)
+    model, about = load_model(MODEL)
+    bf16 = parse_method(about.method, about.settings, str(MODEL)).train.bf16
+    renderer = Renderer(model, device, params.runtime, bf16)
+    rows = []
+    views = bank.splits["test"]
+    with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
+        for number, view in enumerate(views):
+            row, sheet = evaluate_view(renderer, bank, int(view), params.evaluate.error_scale)
+            rows.append(row)
+            write_png(folder / f"test_{number:03d}.png", sheet)
+            progress.advance(notes=f"{row['psnr']:.2f} dB")
+    write_table(TABLE, rows)
+    test = summarise(rows)
+    write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about["background"]}})
+    print(
+        f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()), flush=True
+    )
+
+
+if __name__ == "__main__":
+    with stage("evaluate"):
+        main()

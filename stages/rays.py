@@ -1,0 +1,26 @@
+"""Stage 2: precompute rays. data/raw -> data/rays, one ray per pixel of every view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerfpipe.config import load_params
+from nerfpipe.files import atomic_folder
+from nerfpipe.raybank import build
+from nerfpipe.scenes import load_scene
+from nerfpipe.stage import stage
+
+RAW, RAYS = Path("data/raw"), Path("data/rays")
+
+
+def main() -> None:
+    params = load_params()
+    scene = load_scene(RAW)
+    with atomic_folder(RAYS) as folder:
+        bank = build(scene, folder, params.rays.margin, params.rays.min_near)
+        print(bank.summary(), flush=True)
+
+
+if __name__ == "__main__":
+    with stage("rays"):
+        main()

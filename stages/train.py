@@ -1,0 +1,67 @@
+"""Stage 3: fit the field to the train rays. data/rays -> data/model/field.safetensors, metrics."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from nerfpipe.checkpoint import Checkpoint, fingerprint
+from nerfpipe.config import load_params
+from nerfpipe.device import has_bf16, set_up
+from nerfpipe.files import atomic_file, work_folder, write_json
+from nerfpipe.methods import build_model
+from nerfpipe.modelfile import describe, save_model
+from nerfpipe.raybank import RayBank
+from nerfpipe.stage import stage
+from nerfpipe.training import Row, Trainer
+
+RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
+METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")
+
+
+def main() -> None:
+    params = load_params()
+    device = set_up(params.runtime)
+    bank = RayBank(RAYS)
+    decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
+    run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)
+    with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
+        model = build_model(params.recipe, params.seed)
+        trainer = Trainer(model, bank, params, device, checkpoint)
+        bf16 = params.recipe.train.bf16 and has_bf16(device)
+        print(
+            f"train {params.method} on {bank.about['scene']}: {sum(p.numel() for p in model.parameters()):,} weights, "
+            f"{device} ({torch.get_num_threads()} threads), MLPs in {'bfloat16' if bf16 else 'float32'}; "
+            f"previews in {checkpoint.previews}",
+            flush=True,
+        )
+        trainer.run(report=lambda row: write_metrics(trainer, row, device))
+        save_model(MODEL, model, describe(params, bank))
+        shutil.rmtree(PREVIEWS, ignore_errors=True)
+        shutil.copytree(checkpoint.previews, PREVIEWS)
+        checkpoint.remove()
+    print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)
+
+
+def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
+    """Write history and metrics anew after each row, so that `dvc exp show` follows a run."""
+    with atomic_file(HISTORY) as temporary:
+        pd.DataFrame([asdict(each) for each in trainer.history]).to_csv(temporary, index=False, float_format="%.6g")
+    metrics = {
+        "psnr": round(row.val_psnr, 3),
+        "steps": row.step,
+        "seconds": round(row.seconds, 1),
+        "rays_per_second": round(row.step * trainer.settings.batch_rays / row.seconds),
+        "device": str(device),
+        "torch": torch.__version__,
+    }
+    write_json(METRICS, {"train": metrics})
+
+
+if __name__ == "__main__":
+    with stage("train"):
+        main()
