@@ -12,6 +12,7 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.yamlfile import Section, read_yaml, validate
 
 CATALOGUE_FILE = Path("data/scenes.yaml")
+OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 
 Count = Annotated[int, Field(gt=0)]
 Corner = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -45,6 +46,18 @@ class Entry(Section):
     def _one_url_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("path")
+    @classmethod
+    def _path_is_no_out(cls, value: str | None) -> str | None:
+        inside = value is not None and [
+            out
+            for out in OUTS
+            if Path(out).resolve() in [Path(value).expanduser().resolve(), *Path(value).expanduser().resolve().parents]
+        ]
+        if inside:
+            raise ValueError(f"lies in {inside[0]}, which DVC deletes and makes anew; put the data elsewhere")
+        return value
+
     @model_validator(mode="after")
     def _one_source(self) -> Entry:
         named = [key for key in ("path", "url") if getattr(self, key) is not None]
@@ -67,6 +80,14 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
     return entries, faults
 
 
+def unknown_scene(name: str, path: Path = CATALOGUE_FILE) -> NerfpipeError:
+    """The error to raise for a scene that the catalogue does not have; it names those that it has."""
+    known = [str(key) for key in read_yaml(path)]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return NerfpipeError(f"{path}: no scene {name!r}; {hint}known scenes: {', '.join(known)}")
+
+
 def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
     """The entry of one scene. Faults of other scenes do not stand in its way.
 
@@ -74,9 +95,7 @@ def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
     """
     content = read_yaml(path)
     if name not in content:
-        close = difflib.get_close_matches(name, [str(known) for known in content], n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise NerfpipeError(f"{path}: no scene {name!r}; {hint}known scenes: {', '.join(map(str, content))}")
+        raise unknown_scene(name, path)
     entry, faults = validate(Entry, content[name], prefix=name)
     if entry is None:
         raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))

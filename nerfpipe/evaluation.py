@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from nerfpipe.files import atomic_file
-from nerfpipe.media import depth_picture, error_picture
-from nerfpipe.metrics import depth_error, psnr, ssim, to_8bit
+from nerfpipe.media import depth_picture, error_picture, to_8bit
+from nerfpipe.metrics import depth_error, psnr, ssim
 from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer
 from nerfpipe.volume import over

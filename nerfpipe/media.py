@@ -7,12 +7,19 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import torch
 from matplotlib import colormaps
+from torch import Tensor
 
 from nerfpipe.files import atomic_file
 
 DEPTH_MAP = "turbo"  # near is red, far is blue
 ERROR_MAP = "inferno"
+
+
+def to_8bit(colour: Tensor) -> np.ndarray:
+    """[...] in [0, 1], clipped -> uint8."""
+    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

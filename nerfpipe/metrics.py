@@ -19,11 +19,6 @@ def mse_to_psnr(mse: float) -> float:
     return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
-def to_8bit(colour: Tensor) -> np.ndarray:
-    """[...] in [0, 1], clipped -> uint8."""
-    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-
-
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
     """PSNR in dB of two 8-bit pictures of the same shape."""
     difference = (picture.astype(np.float64) - truth.astype(np.float64)) / 255

@@ -7,18 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from nerfpipe import __version__
 from nerfpipe.cameras import Camera
-from nerfpipe.config import Params, parse_method
+from nerfpipe.config import parse_method
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import atomic_file
 from nerfpipe.methods import Model, build_model
-from nerfpipe.raybank import RayBank
 from nerfpipe.scenes.scene import BACKGROUNDS
 
 HEADER = "nerfpipe"  # the one key of the file's metadata; more would be written in no fixed order
@@ -42,24 +40,6 @@ class ModelAbout:
     @property
     def background_colour(self) -> torch.Tensor:
         return torch.tensor(BACKGROUNDS[self.background])  # [3]
-
-
-def describe(params: Params, bank: RayBank) -> ModelAbout:
-    """The header of a model trained with these params on this bank."""
-    centre = bank.bounds.mean(dim=0).numpy()
-    distances = np.linalg.norm(bank.arrays["poses"][bank.splits["train"]][:, :, 3] - centre, axis=1)
-    return ModelAbout(
-        version=__version__,
-        scene=bank.about["scene"],
-        method=params.method,
-        settings=params.recipe.model_dump(),
-        seed=params.seed,
-        bounds=bank.about["bounds"],
-        background=bank.about["background"],
-        min_near=bank.about["min_near"],
-        camera=bank.cameras[0].to_dict(),
-        camera_distance=float(distances.mean()),
-    )
 
 
 def save_model(path: Path, model: Model, about: ModelAbout) -> None:

@@ -14,7 +14,6 @@ bounds, so that a ray costs 8 to 9 bytes on disk instead of the 36 of nine float
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from torch import Tensor
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.progress import Progress
-from nerfpipe.rays import RayBatch, near_far, rays_to_world
+from nerfpipe.rays import Extent, RayBatch, near_far, rays_to_world
 from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS, Scene
 
 FILES = ("poses", "directions", "colour", "train")
@@ -91,13 +90,9 @@ class RayBank:
     def summary(self) -> str:
         """What the bank holds, in lines for people: views, rays, bounds, near and far."""
         lower, upper = (", ".join(f"{x:.3g}" for x in corner) for corner in self.bounds.tolist())
-        near, far, pixels = math.inf, 0.0, 0
+        extent = Extent()
         for view in self.splits["train"]:
-            rays = self.view(view)
-            pixels += len(rays)
-            if rays.hits.any():
-                near = min(near, float(rays.near[rays.hits].min()))
-                far = max(far, float(rays.far[rays.hits].max()))
+            extent.include(self.view(view))
         return "\n".join(
             [
                 f"scene {self.about['scene']}: "
@@ -105,8 +100,9 @@ class RayBank:
                 + " views",
                 f"bounds ({lower}) to ({upper}), background {self.about['background']}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
-                f"near {near:.3g}, far {far:.3g} scene units, from where rays enter and leave the bounds",
-                f"{self.train_rays:,} of {pixels:,} train rays meet the bounds; {self.bytes_per_ray():.2f} bytes per ray",
+                f"near {extent.near:.3g}, far {extent.far:.3g} scene units, from where rays enter and leave the bounds",
+                f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds",
+                f"{self.bytes_per_ray():.2f} bytes per ray on disk",
             ]
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -43,6 +44,24 @@ class RayBatch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> RayBatch:
         values = (getattr(self, field.name) for field in fields(self))
         return RayBatch(*(None if value is None else change(value) for value in values))
+
+
+@dataclass
+class Extent:
+    """Over many rays: the smallest near and largest far of those that meet the bounds, and how many do."""
+
+    near: float = math.inf
+    far: float = 0.0
+    hits: int = 0
+    rays: int = 0
+
+    def include(self, batch: RayBatch) -> None:
+        inside = batch[batch.hits]
+        self.rays += len(batch)
+        self.hits += len(inside)
+        if len(inside):
+            self.near = min(self.near, float(inside.near.min()))
+            self.far = max(self.far, float(inside.far.max()))
 
 
 def rays_to_world(poses: Tensor, in_camera: Tensor) -> tuple[Tensor, Tensor]:

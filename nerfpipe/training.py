@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerfpipe import __version__
 from nerfpipe.batches import Batch, draw_batch
 from nerfpipe.checkpoint import Checkpoint
 from nerfpipe.config import Params
 from nerfpipe.device import block_rays
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.interrupt import StopRequest
-from nerfpipe.media import write_png
+from nerfpipe.media import to_8bit, write_png
 from nerfpipe.methods import Model
-from nerfpipe.metrics import mse_to_psnr, psnr, to_8bit
+from nerfpipe.metrics import mse_to_psnr, psnr
+from nerfpipe.modelfile import ModelAbout
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer, render_rays
@@ -208,3 +210,21 @@ class Trainer:
         self.at = Progression(**state["at"])
         self.history = [Row(**row) for row in state["history"]]
         print(f"going on from step {self.at.step}", flush=True)
+
+
+def describe_model(params: Params, bank: RayBank) -> ModelAbout:
+    """The header of a model trained with these params on this bank."""
+    centre = bank.bounds.mean(dim=0).numpy()
+    positions = bank.arrays["poses"][bank.splits["train"]][:, :, 3]  # [train views, 3]
+    return ModelAbout(
+        version=__version__,
+        scene=bank.about["scene"],
+        method=params.method,
+        settings=params.recipe.model_dump(),
+        seed=params.seed,
+        bounds=bank.about["bounds"],
+        background=bank.about["background"],
+        min_near=bank.about["min_near"],
+        camera=bank.cameras[0].to_dict(),
+        camera_distance=float(np.linalg.norm(positions - centre, axis=1).mean()),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from nerfpipe.config import load_params
 from nerfpipe.files import atomic_folder
 from nerfpipe.raybank import build
-from nerfpipe.scenes import load_scene
+from nerfpipe.scenes.loading import load_scene
 from nerfpipe.stage import stage
 
 RAW, RAYS = Path("data/raw"), Path("data/rays")

@@ -10,8 +10,7 @@ from nerfpipe.cameras import Camera
 from nerfpipe.config import load_params, parse_method
 from nerfpipe.device import set_up
 from nerfpipe.files import atomic_folder
-from nerfpipe.media import depth_picture, write_gif, write_mp4
-from nerfpipe.metrics import to_8bit
+from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
 from nerfpipe.modelfile import load_model
 from nerfpipe.paths import orbit
 from nerfpipe.progress import Progress

@@ -14,10 +14,10 @@ from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, set_up
 from nerfpipe.files import atomic_file, work_folder, write_json
 from nerfpipe.methods import build_model
-from nerfpipe.modelfile import describe, save_model
+from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.stage import stage
-from nerfpipe.training import Row, Trainer
+from nerfpipe.training import Row, Trainer, describe_model
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
 METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")
@@ -40,7 +40,7 @@ def main() -> None:
             flush=True,
         )
         trainer.run(report=lambda row: write_metrics(trainer, row, device))
-        save_model(MODEL, model, describe(params, bank))
+        save_model(MODEL, model, describe_model(params, bank))
         shutil.rmtree(PREVIEWS, ignore_errors=True)
         shutil.copytree(checkpoint.previews, PREVIEWS)
         checkpoint.remove()

@@ -13,6 +13,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 
+ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
 SPLITS = ("train", "val", "test")
 BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass

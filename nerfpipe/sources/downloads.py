@@ -15,10 +15,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nerfpipe.content import Expected, checksum_of
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.fetch import fetch, file_name
 from nerfpipe.files import work_folder, write_json
+from nerfpipe.sources.content import Expected, checksum_of
+from nerfpipe.sources.fetch import fetch, file_name
 
 LOCK_SECONDS = 60.0  # how long to wait for another run that fetches the same file
 

@@ -1,0 +1,93 @@
+"""The `nerfpipe` command: what DVC does not do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
+from nerfpipe.config import PARAMS_FILE, load_params, params_faults
+from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.stage import read_timings
+
+RAW = Path("data/raw")
+METRICS, RENDERS = Path("metrics"), Path("data/renders")
+STAGES = ("download", "rays", "train", "evaluate", "render")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def about() -> None:
+    """Neural radiance fields as a DVC pipeline. `dvc repro` runs it; these commands stand beside it."""
+
+
+@app.command()
+def check() -> None:
+    """Validate params.yaml and data/scenes.yaml, all faults at once - before DVC deletes a stage's old results."""
+    with one_line_errors():
+        params, faults = params_faults()
+        entries, entry_faults = catalogue_faults()
+        lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
+        lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
+        if params is not None and not any(fault.startswith(f"{params.scene}:") for fault in entry_faults):
+            lines += scene_faults(params.scene, entries.get(params.scene))
+        if lines:
+            raise NerfpipeError("\n".join(lines))
+        print(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
+
+
+def scene_faults(name: str, entry: Entry | None) -> list[str]:
+    """What stands between `scene:` and its data, in lines; `entry` is None where the catalogue has none."""
+    if entry is None:
+        return [str(unknown_scene(name))]
+    if entry.path is not None and not Path(entry.path).expanduser().exists():
+        return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+    return []
+
+
+@app.command()
+def doctor(
+    output: Annotated[Path, typer.Option(help="where the picture of the cameras goes")] = Path("data/doctor.png"),
+) -> None:
+    """Test processor and data: device, precision, shapes, bounds, near and far, and a picture of the cameras."""
+    with one_line_errors():
+        params = load_params()
+        from nerfpipe import doctor as examination  # torch and matplotlib take seconds to import
+
+        for line in examination.machine_lines(params.runtime):
+            print(line)
+        if not RAW.exists():
+            print(f"scene   {params.scene}: not here yet; `dvc repro rays` gets it")
+            return
+        for line in examination.examine_scene(RAW, params.rays, output):
+            print(line)
+
+
+@app.command()
+def summary() -> None:
+    """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
+    with one_line_errors():
+        params = load_params()
+        test, train = read_metrics("test"), read_metrics("train")
+        depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
+        print(f"scene    {params.scene}, {test['views']} held-out views, {test['background']} background")
+        print(f"method   {params.method}, {train['steps']:,} steps on {train['device']}")
+        print(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
+        timings = read_timings()
+        print("seconds  " + ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings))
+        print(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
+
+
+def read_metrics(name: str) -> dict[str, Any]:
+    """metrics/NAME.json without its outer key."""
+    file = METRICS / f"{name}.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))[name]
+    except FileNotFoundError:
+        raise NerfpipeError(f"{file}: not found; run `dvc repro` first") from None
+    except (ValueError, KeyError):
+        raise NerfpipeError(f"{file}: damaged; run `dvc repro` again") from None

@@ -1,0 +1,31 @@
+"""Stage 1: bring the scene named in params.yaml here. data/scenes.yaml -> data/raw."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from nerfpipe.catalogue import load_entry
+from nerfpipe.config import load_params
+from nerfpipe.files import atomic_folder
+from nerfpipe.sources.content import megabytes
+from nerfpipe.sources.raw import make_raw
+from nerfpipe.stage import stage
+
+RAW = Path("data/raw")
+
+
+def main() -> None:
+    started = time.monotonic()
+    params = load_params()
+    entry = load_entry(params.scene)
+    with atomic_folder(RAW) as folder:
+        origin = make_raw(params.scene, entry, folder)
+    size = sum(file.stat().st_size for file in RAW.rglob("*") if file.is_file())
+    seconds = time.monotonic() - started
+    print(f"{params.scene} ({entry.format}): {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    with stage("download"):
+        main()

@@ -1,0 +1,197 @@
+"""The ray bank: every pixel a ray, on disk."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.raybank import FILES, RayBank
+from nerfpipe.rays import near_far
+from nerfpipe.scenes.scene import Scene
+
+TWO_LENSES = ((16, 12), (9, 14))
+MakeScene = Callable[..., Scene]
+BuildBank = Callable[..., RayBank]
+
+
+def assert_every_ray_is_that_of_its_pixel(bank: RayBank, scene: Scene) -> None:
+    for view in range(scene.views):
+        camera, pose, image = scene.camera(view), scene.poses[view].astype(np.float64), scene.read_image(view)
+        rays = bank.view(view)
+        assert len(rays) == camera.width * camera.height
+        assert bank.camera(view) == camera
+        ray = 0
+        for row in range(camera.height):
+            for column in range(camera.width):
+                x, y = (column + 0.5 - camera.cx) / camera.fx, (camera.cy - row - 0.5) / camera.fy
+                d = pose[:, :3] @ [x, y, -1]
+                np.testing.assert_allclose(rays.directions[ray], d / np.linalg.norm(d), atol=1e-6)
+                np.testing.assert_allclose(rays.target[ray] * 255, image[row, column], atol=1e-4)
+                ray += 1
+        assert_close(rays.origins, torch.tensor(scene.poses[view, :, 3]).expand(ray, 3))
+        assert_close(rays.directions.norm(dim=1), torch.ones(ray))
+        near, far = near_far(rays.origins, rays.directions, torch.tensor(scene.bounds), 0.05)
+        assert_close(torch.cat([rays.near, rays.far]), torch.cat([near, far]))
+
+
+@pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
+def test_every_ray_is_that_of_its_pixel(
+    sizes: tuple, make_scene: MakeScene, build_bank: BuildBank
+) -> None:
+    scene = make_scene(sizes=sizes, train=3)
+    assert_every_ray_is_that_of_its_pixel(build_bank(scene), scene)
+
+
+@pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
+def test_train_rays_are_those_of_the_train_views_that_meet_the_bounds(
+    sizes: tuple, make_scene: MakeScene, build_bank: BuildBank
+) -> None:
+    scene = make_scene(sizes=sizes)
+    bank = build_bank(scene)
+    views = [bank.view(int(view)) for view in scene.splits["train"]]
+    assert 0 < bank.train_rays < sum(len(view) for view in views)
+    rays = bank.train(np.arange(bank.train_rays))
+    for name in ("origins", "directions", "near", "far", "target"):
+        expected = torch.cat([getattr(view, name)[view.hits] for view in views])
+        assert torch.equal(getattr(rays, name), expected), name
+    assert torch.equal(bank.train(np.array([5, 2, 5])).directions, rays.directions[[5, 2, 5]])
+
+
+def test_a_bank_opened_again_is_the_same(bank: RayBank, scene: Scene) -> None:
+    again = RayBank(bank.folder)
+    assert_every_ray_is_that_of_its_pixel(again, scene)
+    assert {name: views.tolist() for name, views in again.splits.items()} == {
+        name: views.tolist() for name, views in scene.splits.items()
+    }
+    assert torch.equal(again.bounds, torch.tensor(scene.bounds))
+    assert again.has_alpha
+    assert again.background.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
+def test_true_depth_is_that_of_the_test_views(sizes: tuple, make_scene: MakeScene, build_bank: BuildBank) -> None:
+    scene = make_scene(sizes=sizes)
+    bank = build_bank(scene)
+    for view in scene.splits["test"]:
+        np.testing.assert_array_equal(bank.true_depth(view).numpy(), scene.read_depth(view).ravel())
+    pixels = sum(scene.camera(view).width * scene.camera(view).height for view in scene.splits["test"])
+    assert np.load(bank.folder / "depth.npy", mmap_mode="r").shape == (pixels,)
+
+
+def test_without_true_depth_there_is_none(make_scene: MakeScene, build_bank: BuildBank) -> None:
+    scene = make_scene(depth=False)
+    bank = build_bank(scene)
+    assert not (bank.folder / "depth.npy").exists()
+    assert bank.true_depth(int(scene.splits["test"][0])) is None
+
+
+@pytest.mark.parametrize("depth", [True, False])
+def test_a_ray_costs_at_most_12_bytes(depth: bool, make_scene: MakeScene, build_bank: BuildBank) -> None:
+    bank = build_bank(make_scene(train=16, sizes=((100, 100),), depth=depth))
+    on_disk = sum(file.stat().st_size for file in bank.folder.iterdir())
+    assert bank.bytes_per_ray() == pytest.approx(on_disk / (20 * 100 * 100))
+    assert bank.bytes_per_ray() <= 12
+
+
+def test_the_margin_grows_the_bounds_by_a_fraction_of_their_size(scene: Scene, build_bank: BuildBank) -> None:
+    scene = replace(scene, bounds=np.array([[-1.0, 0, 0], [1, 2, 0.5]], dtype=np.float32))
+    bank = build_bank(scene, margin=0.5)
+    assert_close(bank.bounds, torch.tensor([[-1.5, -0.5, -0.125], [1.5, 2.5, 0.625]]))
+    assert bank.train_rays > build_bank(scene).train_rays
+
+
+def test_min_near_is_kept(scene: Scene, build_bank: BuildBank) -> None:
+    rays = build_bank(scene, min_near=2.8).train(np.arange(100))
+    assert rays.near.min() == pytest.approx(2.8)
+
+
+def test_pictures_and_depths_are_read_once_and_let_go(scene: Scene, build_bank: BuildBank) -> None:
+    alive: weakref.WeakSet[np.ndarray] = weakref.WeakSet()
+    log: list[tuple[str, int]] = []
+
+    class Reading(np.ndarray):
+        """An array that shows whether anything still holds it."""
+
+        __hash__ = object.__hash__
+
+    def watched(what: str, read: Callable[[int], np.ndarray]) -> Callable[[int], np.ndarray]:
+        def reading(view: int) -> np.ndarray:
+            assert len(alive) <= 1, f"{len(alive)} {what} held in memory at view {view}"
+            log.append((what, int(view)))
+            array = read(view).view(Reading)
+            alive.add(array)
+            return array
+
+        return reading
+
+    splits = {**scene.splits, "test": np.concatenate([scene.splits["val"], scene.splits["test"]])}
+    watching = replace(
+        scene,
+        splits=splits,
+        read_image=watched("pictures", scene.read_image),
+        read_depth=watched("depths", scene.read_depth),
+    )
+    build_bank(watching)
+    assert sorted(log) == [("depths", v) for v in sorted(splits["test"])] + [("pictures", v) for v in range(scene.views)]
+
+
+def test_a_picture_of_another_size_than_its_camera_is_refused(scene: Scene, build_bank: BuildBank) -> None:
+    wrong = replace(scene, read_image=lambda view: scene.read_image(view)[:, : 16 - (view == 3)])
+    with pytest.raises(NerfpipeError, match=r"view 3 is \[12, 15, 4\], its camera has \[12, 16, 4\]"):
+        build_bank(wrong)
+
+
+def test_bounds_that_no_train_ray_meets_are_refused(scene: Scene, build_bank: BuildBank) -> None:
+    wrong = replace(scene, bounds=scene.bounds + np.float32(100))
+    with pytest.raises(NerfpipeError, match="no train ray meets the bounds"):
+        build_bank(wrong)
+
+
+@pytest.mark.parametrize("name", [f"{name}.npy" for name in FILES] + ["bank.json"])
+def test_a_missing_file_is_named_with_the_remedy(bank: RayBank, name: str) -> None:
+    (bank.folder / name).unlink()
+    with pytest.raises(NerfpipeError, match=rf"{name}: not found; run `dvc repro rays`"):
+        RayBank(bank.folder)
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.npy" for name in FILES), "depth.npy", "bank.json"])
+@pytest.mark.parametrize("left", [0.0, 0.1, 0.9])
+def test_a_file_cut_short_is_named_with_the_remedy(bank: RayBank, name: str, left: float) -> None:
+    file = bank.folder / name
+    content = file.read_bytes()
+    file.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(NerfpipeError, match=rf"{name}: damaged.*`dvc repro --force rays`"):
+        RayBank(bank.folder)
+
+
+@pytest.mark.parametrize("name", ["poses.npy", "directions.npy", "colour.npy"])
+def test_a_file_of_another_bank_is_named_with_the_remedy(
+    bank: RayBank, make_scene: MakeScene, build_bank: BuildBank, name: str
+) -> None:
+    other = build_bank(make_scene(train=3, sizes=((8, 8),)))
+    (other.folder / name).replace(bank.folder / name)
+    with pytest.raises(NerfpipeError, match=rf"{name}: .*`dvc repro --force rays`"):
+        RayBank(bank.folder)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null"])
+def test_a_bank_without_its_particulars_is_named_with_the_remedy(bank: RayBank, content: str) -> None:
+    (bank.folder / "bank.json").write_text(content)
+    with pytest.raises(NerfpipeError, match=r"bank\.json: damaged; run `dvc repro --force rays`"):
+        RayBank(bank.folder)
+
+
+def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
+    lines = bank.summary().splitlines()
+    assert lines[0] == "scene ball: 6 train, 2 val, 2 test views"
+    assert lines[1] == "bounds (-0.8, -0.8, -0.8) to (0.8, 0.8, 0.8), background white behind an alpha channel"
+    rays = bank.train(np.arange(bank.train_rays))
+    assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
+    assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds; ")

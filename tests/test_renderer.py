@@ -1,0 +1,141 @@
+"""The renderer, with fields whose pictures are known in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from nerfpipe.cameras import Camera, look_at
+from nerfpipe.config import Params
+from nerfpipe.methods import Model, Pass
+from nerfpipe.rays import RayBatch, camera_rays
+from nerfpipe.renderer import Picture, Renderer, render_rays
+from nerfpipe.sampling.hierarchical import Hierarchical
+from nerfpipe.sampling.stratified import Stratified
+
+CPU = torch.device("cpu")
+RADIUS, SIGMA, COLOUR = 0.7, 3.0, (0.8, 0.4, 0.1)
+BACKGROUND = torch.tensor([0.25, 0.5, 1.0])
+BOUNDS = torch.tensor([[-0.8] * 3, [0.8] * 3])
+CAMERA = Camera.centred(20, 14, focal=24.0)
+POSE = look_at(torch.tensor([2.0, -2.0, 1.0]), torch.tensor([0.1, 0.0, 0.0]), torch.tensor([0.0, 0, 1]))
+
+
+class Ball(nn.Module):
+    """Even density inside a ball at the origin."""
+
+    def __init__(self, radius: float = RADIUS, sigma: float = SIGMA) -> None:
+        super().__init__()
+        self.radius, self.sigma = radius, sigma
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        assert positions.shape == directions.shape
+        density = torch.where(positions.norm(dim=1) < self.radius, self.sigma, 0.0)
+        return density, torch.tensor(COLOUR).expand(len(positions), 3)
+
+
+class Compass(nn.Module):
+    """Thick everywhere, its colour the direction that it is seen along."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((len(positions),), 1e4), (directions + 1) / 2
+
+
+def rays_of_view() -> RayBatch:
+    return camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+
+
+def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
+    """Where each ray enters the ball, and how far it runs inside."""
+    b = (rays.origins * rays.directions).sum(dim=1)
+    half = (b**2 - (rays.origins**2).sum(dim=1) + radius**2).clamp_min(0).sqrt()
+    return -b - half, 2 * half
+
+
+def render(field: nn.Module, samples: int, with_params: Callable[..., Params], **runtime: int) -> Picture:
+    params = with_params(**{f"runtime.{key}": value for key, value in runtime.items()})
+    model = Model([Pass(Stratified(samples), field)])
+    return Renderer(model, CPU, params.runtime, bf16=False).view(rays_of_view(), BACKGROUND, CAMERA.height, CAMERA.width)
+
+
+def test_an_even_ball_looks_as_it_must(with_params: Callable[..., Params]) -> None:
+    picture, S = render(Ball(), 1024, with_params), 1024
+    rays = rays_of_view()
+    enter, L = chord(rays)
+    opacity = 1 - torch.exp(-SIGMA * L)
+    # The chord is found to within one segment, sigma · delta = 3 · 2.8 / 1024 = 0.008 thick.
+    tolerance = SIGMA * float((rays.far - rays.near).max()) / S
+    assert_close(picture.opacity.reshape(-1), opacity, atol=tolerance, rtol=0)
+    colour = opacity[:, None] * torch.tensor(COLOUR) + (1 - opacity[:, None]) * BACKGROUND
+    assert_close(picture.colour.reshape(-1, 3), colour, atol=tolerance, rtol=0)
+    # The mean of t under sigma e^(-sigma s) on [0, L]: enter + 1/sigma - L e^(-sigma L) / (1 - e^(-sigma L)).
+    thick = L > 0.1
+    depth = enter + 1 / SIGMA - L * torch.exp(-SIGMA * L) / opacity
+    assert thick.sum() > 50
+    assert_close(picture.depth.reshape(-1)[thick], depth[thick], atol=tolerance, rtol=0)
+    assert (picture.depth.reshape(-1)[L == 0] == 0).all()
+
+
+def test_the_picture_is_laid_out_row_by_row(with_params: Callable[..., Params]) -> None:
+    picture = render(Compass(), 4, with_params)
+    assert picture.colour.shape == (14, 20, 3)
+    assert picture.opacity.shape == picture.depth.shape == (14, 20)
+    rays = rays_of_view()
+    seen = rays.hits.reshape(14, 20)
+    assert_close(picture.colour[seen], ((rays.directions + 1) / 2).reshape(14, 20, 3)[seen], atol=1e-4, rtol=0)
+
+
+def test_rays_that_miss_the_bounds_see_exactly_the_background(with_params: Callable[..., Params]) -> None:
+    picture, misses = render(Compass(), 4, with_params), ~rays_of_view().hits
+    assert 0 < misses.sum() < len(misses)
+    assert (picture.colour.reshape(-1, 3)[misses] == BACKGROUND).all()
+    assert (picture.opacity.reshape(-1)[misses] == 0).all()
+    assert (picture.depth.reshape(-1)[misses] == 0).all()
+    assert (picture.opacity.reshape(-1)[~misses] > 0.99).all()
+
+
+def test_a_view_that_misses_the_bounds_altogether_is_background(with_params: Callable[..., Params]) -> None:
+    rays = camera_rays(CAMERA, POSE, BOUNDS + 100, 0.05)
+    renderer = Renderer(Model([Pass(Stratified(4), Compass())]), CPU, with_params().runtime, bf16=False)
+    assert (renderer.view(rays, BACKGROUND, 14, 20).colour == BACKGROUND).all()
+
+
+@pytest.mark.parametrize("samples_at_once", [1, 7 * 16, 100 * 16])
+def test_the_size_of_the_blocks_does_not_matter(samples_at_once: int, with_params: Callable[..., Params]) -> None:
+    whole = render(Ball(), 16, with_params, cpu_block=10**6)
+    parts = render(Ball(), 16, with_params, cpu_block=samples_at_once)
+    for name in ("colour", "opacity", "depth"):
+        assert_close(getattr(parts, name), getattr(whole, name))
+
+
+def test_a_second_look_comes_closer_to_the_truth() -> None:
+    radius, sigma = 0.35, 20.0
+    field = Ball(radius, sigma)
+    model = Model([Pass(Stratified(24), field), Pass(Hierarchical(24, 48), field)])
+    rays = rays_of_view()
+    rays = rays[rays.hits]
+    coarse, fine = render_rays(model, rays, BACKGROUND)
+    enter, L = chord(rays, radius)
+    seen = L > 0.1
+    depth = enter + 1 / sigma - L * torch.exp(-sigma * L) / (1 - torch.exp(-sigma * L))
+    errors = [(each.depth - depth)[seen].abs().mean() for each in (coarse, fine)]
+    assert errors[1] < 0.5 * errors[0]
+    opacity = 1 - torch.exp(-sigma * L)
+    errors = [(each.opacity - opacity).abs().mean() for each in (coarse, fine)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
+    model = Model([Pass(Stratified(5), Ball()), Pass(Hierarchical(5, 3), Ball())])
+    assert (model.draws, model.samples_per_ray) == (8, 8)
+    rays = rays_of_view()
+    rays = rays[rays.hits]
+    jitter = torch.rand(len(rays), 8, generator=torch.Generator().manual_seed(0))
+    coarse, fine = render_rays(model, rays, BACKGROUND, jitter)
+    expected = Stratified(5)(rays, None, jitter[:, :5])
+    assert torch.equal(coarse.samples.t, expected.t)
+    assert torch.equal(fine.samples.t, Hierarchical(5, 3)(rays, coarse, jitter[:, 5:]).t)
