@@ -17,7 +17,7 @@ from pathlib import Path
 import file_server
 import pytest
 
-from nerfpipe.sources import content, downloads, fetch, raw
+from nerfpipe.sources import content, downloads, fetch
 from nerfpipe.stage import stage
 from stages import download
 
@@ -315,7 +315,7 @@ def test_procedural_scene(monkeypatch) -> None:
     def generate(folder: Path, size: int, splits: dict[str, int]) -> None:
         (folder / "images.npy").write_text(f"{size} {splits}")
 
-    monkeypatch.setattr(raw, "generate", generate)
+    monkeypatch.setattr("nerfpipe.sources.raw.generate", generate)
     catalogue(format="procedural", size=16, views={"train": 3, "val": 1, "test": 2}, background="white")
     run()
     assert (RAW / "images.npy").read_text() == "16 {'train': 3, 'val': 1, 'test': 2}"

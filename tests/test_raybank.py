@@ -194,4 +194,4 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
     assert lines[1] == "bounds (-0.8, -0.8, -0.8) to (0.8, 0.8, 0.8), background white behind an alpha channel"
     rays = bank.train(np.arange(bank.train_rays))
     assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
-    assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds; ")
+    assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds")

@@ -113,7 +113,7 @@ def test_the_size_of_the_blocks_does_not_matter(samples_at_once: int, with_param
 
 
 def test_a_second_look_comes_closer_to_the_truth() -> None:
-    radius, sigma = 0.35, 20.0
+    radius, sigma = 0.35, 4.0
     field = Ball(radius, sigma)
     model = Model([Pass(Stratified(24), field), Pass(Hierarchical(24, 48), field)])
     rays = rays_of_view()

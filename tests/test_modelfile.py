@@ -1,0 +1,175 @@
+"""field.safetensors: a model that can be used by itself, or a plain word on why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nerfpipe import __version__
+from nerfpipe.config import Params
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.methods import Model, build_model
+from nerfpipe.modelfile import HEADER, ModelAbout, describe, load_model, save_model
+from nerfpipe.raybank import RayBank
+
+SMALL = {"nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}
+
+
+@pytest.fixture
+def params(with_params: Callable[..., Params]) -> Params:
+    return with_params(**SMALL)
+
+
+@pytest.fixture
+def model(params: Params) -> Model:
+    return build_model(params.recipe, seed=1)
+
+
+@pytest.fixture
+def about(params: Params, bank: RayBank) -> ModelAbout:
+    return describe(params, bank)
+
+
+@pytest.fixture
+def file(tmp_path: Path, model: Model, about: ModelAbout) -> Path:
+    save_model(tmp_path / "field.safetensors", model, about)
+    return tmp_path / "field.safetensors"
+
+
+def fault(file: Path) -> str:
+    with pytest.raises(NerfpipeError) as caught:
+        load_model(file)
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"{file}: ")
+    return line.removeprefix(f"{file}: ")
+
+
+def rewrite(file: Path, header: Any = None, tensors: dict[str, torch.Tensor] | None = None) -> None:
+    """The same file with another header (None: without) or other tensors."""
+    save_file(tensors or load_file(file), file, metadata=None if header is None else {HEADER: json.dumps(header)})
+
+
+@pytest.mark.parametrize("method", ["tiny", "nerf"])
+def test_a_model_comes_back_with_its_weights_and_header(
+    method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
+) -> None:
+    params = with_params(method=method, **SMALL)
+    model, about = build_model(params.recipe, seed=1), describe(params, bank)
+    save_model(tmp_path / "new" / "field.safetensors", model, about)
+    again, about_again = load_model(tmp_path / "new" / "field.safetensors")
+    assert about_again == about
+    assert not again.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    x = torch.rand(5, 3)
+    for one, other in zip(again.passes[-1].field(x, x), model.passes[-1].field(x, x), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_header_tells_method_and_scene(about: ModelAbout, params: Params, bank: RayBank) -> None:
+    assert (about.version, about.scene, about.method, about.seed) == (__version__, "ball", "tiny", params.seed)
+    assert about.settings == params.tiny.model_dump()
+    assert about.background_colour.tolist() == [1, 1, 1]
+    np.testing.assert_allclose(about.bounds, [[-0.8] * 3, [0.8] * 3], rtol=1e-6)
+    assert about.camera == bank.cameras[0].to_dict()
+    assert about.camera_distance == pytest.approx(3.0)  # the ball's cameras circle at 3
+    assert about.min_near == 0.05
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: Model, about: ModelAbout) -> None:
+    save_model(tmp_path / "again", model, ModelAbout(**dict(reversed(asdict(about).items()))))
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_weights_are_a_function_of_the_seed_alone(params: Params) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        return torch.cat([p.flatten() for p in build_model(params.recipe, seed).parameters()])
+
+    torch.manual_seed(0)
+    first, state = weights(5), torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(weights(5), first)
+    assert not torch.equal(weights(6), first)
+    torch.manual_seed(0)
+    assert torch.equal(torch.get_rng_state(), state)  # the global state stays as it was
+
+
+def test_a_missing_file_names_the_stage(tmp_path: Path) -> None:
+    assert fault(tmp_path / "none.safetensors") == "not found; run `dvc repro train` first"
+
+
+@pytest.mark.parametrize("left", [0.0, 0.001, 0.5, 0.999])
+def test_a_file_cut_short_is_refused(file: Path, left: float) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(left * len(content))])
+    assert fault(file).startswith("not a whole .safetensors file")
+
+
+def test_a_pickled_file_is_refused(file: Path, model: Model) -> None:
+    torch.save(model, file)
+    assert fault(file).startswith("not a whole .safetensors file")
+
+
+def test_a_file_without_our_header_is_refused(file: Path) -> None:
+    rewrite(file)
+    assert fault(file) == "has no nerfpipe header, so it is not a model of this project"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: {**header, "levels": 16},  # a later version says more
+        lambda header: {key: value for key, value in header.items() if key != "min_near"},  # an earlier one less
+        lambda header: {**header, "camera": {"width": 4}},
+        lambda header: {**header, "camera": None},
+        lambda header: {**header, "background": "green"},
+        lambda header: {**header, "bounds": "wide"},
+        lambda header: {**header, "method": ["tiny"]},
+        lambda header: {**header, "seed": "lucky"},
+        lambda header: [header],
+        lambda header: "tiny",
+    ],
+)
+def test_a_header_of_another_version_is_refused(file: Path, about: ModelAbout, change: Callable[[dict], Any]) -> None:
+    rewrite(file, change(asdict(about)))
+    assert fault(file) == f"its header is of another version of nerfpipe than {__version__}"
+
+
+def test_a_method_that_is_unknown_is_named(file: Path, about: ModelAbout) -> None:
+    rewrite(file, {**asdict(about), "method": "ngp"})
+    assert fault(file) == "unknown method 'ngp'; this version knows tiny, nerf"
+
+
+def test_settings_that_are_wrong_are_named(file: Path, about: ModelAbout) -> None:
+    settings = about.settings
+    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], "width": -1}}})
+    assert fault(file) == "tiny.field.width: must be greater than 0 (got -1)"
+
+
+def test_weights_of_another_method_are_refused(file: Path, about: ModelAbout, params: Params) -> None:
+    rewrite(file, {**asdict(about), "method": "nerf", "settings": params.nerf.model_dump()})
+    line = fault(file)
+    assert line.startswith("its weights do not fit its settings (")
+    assert len(line) < 300
+
+
+def test_weights_of_another_size_are_refused(file: Path, about: ModelAbout) -> None:
+    settings = about.settings
+    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], "width": 8}}})
+    assert fault(file).startswith("its weights do not fit its settings (")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(file: Path, about: ModelAbout, value: float) -> None:
+    tensors = load_file(file)
+    tensors["passes.0.field.layers.1.bias"][3] = value
+    rewrite(file, asdict(about), tensors)
+    assert fault(file) == "passes.0.field.layers.1.bias holds NaN or infinity; train again"
