@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
 
 
@@ -29,7 +31,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
-        yield temporary
+        with named_errors(path):
+            yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -41,17 +44,52 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}-", dir=path.parent))
     try:
-        yield temporary
+        with named_errors(path):
+            yield temporary
         temporary.chmod(0o755)  # mkdtemp makes it private
         if path.exists():
             retired = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}old-", dir=path.parent))
             os.replace(path, retired / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                os.replace(retired / path.name, path)
+                raise
+            finally:
+                shutil.rmtree(retired)
         else:
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Operating-system errors that name no file (a full disk, while writing) name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def create_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy array of zeros, mapped, to be filled piece by piece so that memory holds little of it.
+
+    Its room on the disk is taken at once: a disk that is full raises OSError here, where a mapped write would kill the
+    process.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """A whole array as .npy. `np.save` on a full disk raises an error that says neither file nor reason."""
+    create_array(path, array.dtype, array.shape)[...] = array
 
 
 def write_json(path: Path, content: Any) -> None:

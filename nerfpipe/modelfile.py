@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -17,12 +19,12 @@ from nerfpipe.config import parse_method
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import atomic_file
 from nerfpipe.methods import Model, build_model
-from nerfpipe.scenes.scene import BACKGROUNDS
+from nerfpipe.scenes.scene import BACKGROUNDS, Bounds
 
 HEADER = "nerfpipe"  # the one key of the file's metadata; more would be written in no fixed order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ModelAbout:
     """What the header says: method and settings, and the scene that the field is of."""
 
@@ -31,10 +33,10 @@ class ModelAbout:
     method: str
     settings: dict[str, Any]
     seed: int
-    bounds: list[list[float]]
-    background: str
+    bounds: Bounds
+    background: Literal["black", "white"]
     min_near: float
-    camera: dict[str, Any]
+    camera: Camera
     camera_distance: float  # mean distance of the cameras from the centre of the bounds
 
     @property
@@ -68,8 +70,8 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise NerfpipeError(f"{path}: its weights do not fit its settings ({first}); train again") from None
+        first = str(error).splitlines()[1].strip().split(",")[0].rstrip(". ")
+        raise NerfpipeError(f"{path}: its weights do not fit its settings ({first} …); train again") from None
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise NerfpipeError(f"{path}: {broken[0]} holds NaN or infinity; train again")
@@ -80,8 +82,6 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
     if header is None:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
-        about = ModelAbout(**json.loads(header))
-        Camera.from_dict(about.camera)
-        return about
+        return ModelAbout(**json.loads(header))
     except (ValueError, TypeError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None

@@ -14,21 +14,37 @@ bounds, so that a ray costs 8 to 9 bytes on disk instead of the 36 of nine float
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import create_array, save_array, write_json
 from nerfpipe.progress import Progress
-from nerfpipe.rays import Extent, RayBatch, near_far, rays_to_world
-from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS, Scene
+from nerfpipe.rays import Extent, RayBatch, camera_rays, near_far, rays_to_world
+from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS, Bounds, Scene
 
-FILES = ("poses", "directions", "colour", "train")
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class BankAbout:
+    """What bank.json says."""
+
+    scene: str
+    cameras: tuple[Camera, ...]
+    camera_index: list[int]  # [N], into cameras
+    splits: dict[str, list[int]]
+    bounds: Bounds
+    background: Literal["black", "white"]
+    has_alpha: bool
+    min_near: float
 
 
 class RayBank:
@@ -37,19 +53,28 @@ class RayBank:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.about = read_about(folder)
-        self.arrays = {name: open_array(folder / f"{name}.npy") for name in FILES}
-        depth = folder / "depth.npy"
-        self._depth = open_array(depth) if depth.exists() else None
-        self.cameras = [Camera.from_dict(entry) for entry in self.about["cameras"]]
-        self.camera_index = np.array(self.about["camera_index"])
-        self.splits = {name: np.array(self.about["splits"][name]) for name in SPLITS}
-        self.bounds = torch.tensor(self.about["bounds"], dtype=torch.float32)  # [2, 3]
-        self.background = torch.tensor(BACKGROUNDS[self.about["background"]])  # [3]
-        self.has_alpha: bool = self.about["has_alpha"]
+        self.cameras = self.about.cameras
+        self.camera_index = np.array(self.about.camera_index)
+        self.splits = {name: np.array(self.about.splits[name]) for name in SPLITS}
+        self.bounds = torch.tensor(self.about.bounds)  # [2, 3]
+        self.background = torch.tensor(BACKGROUNDS[self.about.background])  # [3]
+        self.has_alpha = self.about.has_alpha
 
-        pixels = np.array([camera.width * camera.height for camera in self.cameras])
-        self._table_start = np.concatenate([[0], pixels.cumsum()])  # [cameras + 1]
-        self._view_start = np.concatenate([[0], pixels[self.camera_index].cumsum()])  # [N + 1]
+        self._table_start = view_starts(self.cameras, np.arange(len(self.cameras)))  # [cameras + 1]
+        self._view_start = view_starts(self.cameras, self.camera_index)  # [N + 1]
+        self._open_arrays()
+
+    def _open_arrays(self) -> None:
+        shapes = {
+            "poses": (len(self.camera_index), 3, 4),
+            "directions": (int(self._table_start[-1]), 3),
+            "colour": (int(self._view_start[-1]), 4),
+            "train": (None,),
+        }
+        self.arrays = {name: open_array(self.folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+        depth = self.folder / "depth.npy"
+        pixels = sum(self._pixels(view) for view in self.splits["test"])
+        self._depth = open_array(depth, (pixels,)) if depth.exists() else None
 
     @property
     def train_rays(self) -> int:
@@ -75,17 +100,19 @@ class RayBank:
         in_camera = torch.from_numpy(self.arrays["directions"][row])  # [R, 3]
         target = torch.from_numpy(self.arrays["colour"][numbers]).float() / 255  # [R, 4]
         origins, directions = rays_to_world(poses, in_camera)
-        near, far = near_far(origins, directions, self.bounds, self.about["min_near"])
+        near, far = near_far(origins, directions, self.bounds, self.about.min_near)
         return RayBatch(origins, directions, near, far, target)
 
     def true_depth(self, view: int) -> Tensor | None:
         """[H·W] true distance along the rays of a test view, inf where there is nothing; None where unknown."""
         if self._depth is None:
             return None
-        sizes = [int(self._view_start[v + 1] - self._view_start[v]) for v in self.splits["test"]]
         place = int(np.flatnonzero(self.splits["test"] == view)[0])
-        start = sum(sizes[:place])
-        return torch.from_numpy(np.array(self._depth[start : start + sizes[place]]))
+        start = sum(self._pixels(before) for before in self.splits["test"][:place])
+        return torch.from_numpy(np.array(self._depth[start : start + self._pixels(view)]))
+
+    def _pixels(self, view: int) -> int:
+        return int(self._view_start[view + 1] - self._view_start[view])
 
     def summary(self) -> str:
         """What the bank holds, in lines for people: views, rays, bounds, near and far."""
@@ -95,10 +122,10 @@ class RayBank:
             extent.include(self.view(view))
         return "\n".join(
             [
-                f"scene {self.about['scene']}: "
+                f"scene {self.about.scene}: "
                 + ", ".join(f"{len(self.splits[name])} {name}" for name in SPLITS)
                 + " views",
-                f"bounds ({lower}) to ({upper}), background {self.about['background']}"
+                f"bounds ({lower}) to ({upper}), background {self.about.background}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
                 f"near {extent.near:.3g}, far {extent.far:.3g} scene units, from where rays enter and leave the bounds",
                 f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds",
@@ -117,24 +144,23 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     `margin` grows the bounds by that fraction of their size. Raises NerfpipeError when no train ray meets the bounds.
     """
     grow = margin * (scene.bounds[1] - scene.bounds[0]) / 2
-    about = {
-        "scene": scene.name,
-        "cameras": [camera.to_dict() for camera in scene.cameras],
-        "camera_index": scene.camera_index.tolist(),
-        "splits": {name: scene.splits[name].tolist() for name in SPLITS},
-        "bounds": [(scene.bounds[0] - grow).tolist(), (scene.bounds[1] + grow).tolist()],
-        "background": scene.background,
-        "has_alpha": scene.has_alpha,
-        "min_near": min_near,
-    }
-    (folder / "bank.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    np.save(folder / "poses.npy", scene.poses.astype(np.float32))
-    np.save(folder / "directions.npy", direction_tables(scene.cameras))
+    about = BankAbout(
+        scene=scene.name,
+        cameras=scene.cameras,
+        camera_index=scene.camera_index.tolist(),
+        splits={name: scene.splits[name].tolist() for name in SPLITS},
+        bounds=((scene.bounds[0] - grow).tolist(), (scene.bounds[1] + grow).tolist()),
+        background=scene.background,
+        has_alpha=scene.has_alpha,
+        min_near=min_near,
+    )
+    write_json(folder / "bank.json", asdict(about))
+    save_array(folder / "poses.npy", scene.poses.astype(np.float32))
+    save_array(folder / "directions.npy", direction_tables(scene.cameras))
+    save_array(folder / "train.npy", train_hits(scene, torch.tensor(about.bounds), min_near))
     _write_colour(scene, folder / "colour.npy")
-    np.save(folder / "train.npy", np.zeros(0, dtype=np.uint32))
-    _write_train_rays(folder)
     if scene.read_depth is not None:
-        np.save(folder / "depth.npy", np.concatenate([scene.read_depth(v).ravel() for v in scene.splits["test"]]))
+        _write_depth(scene, scene.read_depth, folder / "depth.npy")
     return RayBank(folder)
 
 
@@ -143,57 +169,79 @@ def direction_tables(cameras: tuple[Camera, ...]) -> np.ndarray:
     return np.concatenate([camera.directions(camera.pixel_centres()).numpy() for camera in cameras])
 
 
+def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarray:
+    """[N + 1] int64: the number of each view's first ray; the last entry is the number of rays."""
+    pixels = np.array([camera.width * camera.height for camera in cameras], dtype=np.int64)
+    return np.concatenate([[0], pixels[camera_index].cumsum()])
+
+
+def train_hits(scene: Scene, bounds: Tensor, min_near: float) -> np.ndarray:
+    """[T] the numbers of the train rays that pass through the bounds. Raises NerfpipeError when there are none."""
+    starts = view_starts(scene.cameras, scene.camera_index)
+    hits = []
+    for view in scene.splits["train"]:
+        pose = torch.from_numpy(np.array(scene.poses[view]))
+        rays = camera_rays(scene.camera(view), pose, bounds, min_near)
+        hits.append(starts[view] + np.flatnonzero(rays.hits.numpy()))
+    numbers = np.concatenate(hits)
+    if len(numbers) == 0:
+        raise NerfpipeError(
+            f"scene {scene.name}: no train ray meets the bounds {bounds.tolist()}; "
+            "check the poses' scale and axes, or set `bounds:` in the scene's entry"
+        )
+    return numbers.astype(np.uint32 if starts[-1] <= np.iinfo(np.uint32).max else np.uint64)
+
+
 def _write_colour(scene: Scene, file: Path) -> None:
-    pixels = [scene.camera(view).width * scene.camera(view).height for view in range(scene.views)]
-    colour = open_memmap(file, mode="w+", dtype=np.uint8, shape=(sum(pixels), 4))
-    start = 0
+    starts = view_starts(scene.cameras, scene.camera_index)
+    colour = create_array(file, np.uint8, (int(starts[-1]), 4))
     with Progress("rays", scene.views, "views") as progress:
-        for view, count in enumerate(pixels):
+        for view in range(scene.views):
             image, camera = scene.read_image(view), scene.camera(view)
             if image.shape != (camera.height, camera.width, 4):
                 raise NerfpipeError(
                     f"scene {scene.name}: view {view} is {list(image.shape)}, its camera has "
                     f"{[camera.height, camera.width, 4]}; pictures and cameras must have the same size"
                 )
-            colour[start : start + count] = image.reshape(-1, 4)  # [H·W, 4]
-            start += count
+            colour[starts[view] : starts[view + 1]] = image.reshape(-1, 4)  # [H·W, 4]
             progress.advance()
     colour.flush()
 
 
-def _write_train_rays(folder: Path) -> None:
-    bank = RayBank(folder)
-    hits = []
-    for view in bank.splits["train"]:
-        inside = bank.view(view).hits.numpy()
-        hits.append(bank._view_start[view] + np.flatnonzero(inside))
-    numbers = np.concatenate(hits)
-    if len(numbers) == 0:
-        raise NerfpipeError(
-            f"scene {bank.about['scene']}: no train ray meets the bounds {bank.about['bounds']}; "
-            "check the poses' scale and axes, or set `bounds:` in the scene's entry"
-        )
-    small = bank._view_start[-1] <= np.iinfo(np.uint32).max
-    np.save(folder / "train.npy", numbers.astype(np.uint32 if small else np.uint64))
+def _write_depth(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> None:
+    sizes = [scene.camera(view).width * scene.camera(view).height for view in scene.splits["test"]]
+    depth, start = create_array(file, np.float32, (sum(sizes),)), 0
+    for view, size in zip(scene.splits["test"], sizes, strict=True):
+        depth[start : start + size] = read(view).ravel()  # [H·W]
+        start += size
+    depth.flush()
 
 
-def read_about(folder: Path) -> dict[str, Any]:
+def read_about(folder: Path) -> BankAbout:
     """The bank's bank.json. Raises NerfpipeError when it is missing or damaged."""
     file = folder / "bank.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        about = BankAbout(**json.loads(file.read_text(encoding="utf-8")))
+        if set(about.splits) != set(SPLITS):
+            raise ValueError("splits")
+        return about
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
-    except ValueError:
+    except (ValueError, TypeError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
 
 
-def open_array(file: Path) -> np.ndarray:
-    """A memory-mapped, read-only array. Raises NerfpipeError when it is missing or damaged."""
+def open_array(file: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+    """A memory-mapped, read-only array of this shape, None standing for any length.
+
+    Raises NerfpipeError when it is missing, damaged or of another shape.
+    """
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays`") from None
     except (ValueError, EOFError, OSError) as error:
         raise NerfpipeError(f"{file}: damaged ({error}); run `dvc repro --force rays`") from None
+    if len(array.shape) != len(shape) or any(want not in (None, n) for n, want in zip(array.shape, shape, strict=True)):
+        raise NerfpipeError(f"{file}: does not fit bank.json; run `dvc repro --force rays`")
     return array

@@ -218,13 +218,13 @@ def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     positions = bank.arrays["poses"][bank.splits["train"]][:, :, 3]  # [train views, 3]
     return ModelAbout(
         version=__version__,
-        scene=bank.about["scene"],
+        scene=bank.about.scene,
         method=params.method,
         settings=params.recipe.model_dump(),
         seed=params.seed,
-        bounds=bank.about["bounds"],
-        background=bank.about["background"],
-        min_near=bank.about["min_near"],
-        camera=bank.cameras[0].to_dict(),
+        bounds=bank.about.bounds,
+        background=bank.about.background,
+        min_near=bank.about.min_near,
+        camera=bank.cameras[0],
         camera_distance=float(np.linalg.norm(positions - centre, axis=1).mean()),
     )

@@ -36,7 +36,7 @@ def main() -> None:
             progress.advance(notes=f"{row['psnr']:.2f} dB")
     write_table(TABLE, rows)
     test = summarise(rows)
-    write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about["background"]}})
+    write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
     print(
         f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()), flush=True
     )

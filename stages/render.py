@@ -28,7 +28,7 @@ def main() -> None:
     bf16 = parse_method(about.method, about.settings, str(MODEL)).train.bf16
     renderer = Renderer(model, device, params.runtime, bf16)
     bounds, background = torch.tensor(about.bounds), about.background_colour
-    camera = sized(Camera.from_dict(about.camera), params.render.size)
+    camera = sized(about.camera, params.render.size)
     radius = params.render.radius * about.camera_distance
     poses = orbit(bounds.mean(dim=0), radius, params.render.elevation, params.render.frames)
     near, far = radius - half_diagonal(bounds), radius + half_diagonal(bounds)

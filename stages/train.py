@@ -34,7 +34,7 @@ def main() -> None:
         trainer = Trainer(model, bank, params, device, checkpoint)
         bf16 = params.recipe.train.bf16 and has_bf16(device)
         print(
-            f"train {params.method} on {bank.about['scene']}: {sum(p.numel() for p in model.parameters()):,} weights, "
+            f"train {params.method} on {bank.about.scene}: {sum(p.numel() for p in model.parameters()):,} weights, "
             f"{device} ({torch.get_num_threads()} threads), MLPs in {'bfloat16' if bf16 else 'float32'}; "
             f"previews in {checkpoint.previews}",
             flush=True,

@@ -47,7 +47,7 @@ def ball_image(camera: Camera, pose: np.ndarray, alpha: bool) -> tuple[np.ndarra
 
 @pytest.fixture(scope="session")
 def make_scene() -> Callable[..., Scene]:
-    """A scene of the ball: `train` + 2 val + 2 test views from all round, each of `size` (W, H) or of several lenses."""
+    """A scene of the ball: `train` + 2 val + 2 test views from all round; one lens for each of `sizes` (W, H)."""
 
     def make(
         alpha: bool = True, train: int = 6, sizes: tuple[tuple[int, int], ...] = ((16, 12),), depth: bool = True

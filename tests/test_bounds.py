@@ -72,12 +72,12 @@ def test_what_all_cameras_see_lies_in_the_bounds() -> None:
 def test_cameras_that_look_in_parallel_have_no_bounds(count: int) -> None:
     poses = np.tile(np.eye(4, dtype=np.float32)[:3], (count, 1, 1))
     poses[:, 0, 3] = np.arange(count)
-    with pytest.raises(NerfpipeError, match="parallel.*`bounds:"):
+    with pytest.raises(NerfpipeError, match=r"parallel.*`bounds:"):
         bounds_from_cameras([Camera.centred(4, 4, 4.0)] * count, poses)
 
 
 def test_a_camera_that_faces_away_is_named() -> None:
     poses = poses_around(CENTRE, 8, 3.0)
     poses[5, :, :3] *= [-1, 1, -1]  # turned round about its own up
-    with pytest.raises(NerfpipeError, match="camera 5 faces away.*`bounds:"):
+    with pytest.raises(NerfpipeError, match=r"camera 5 faces away.*`bounds:"):
         bounds_from_cameras([Camera.centred(4, 4, 4.0)] * 8, poses)

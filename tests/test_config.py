@@ -180,11 +180,13 @@ KEYS = st.sampled_from(all_keys(read_yaml(PROJECT_PARAMS)))
 
 
 def only_told(file: Path) -> None:
+    lines = [f"{file}:"]
     try:
         load_params(file)
     except NerfpipeError as error:
-        assert str(error)
-        assert all(line.startswith(f"{file}:") for line in str(error).splitlines())
+        lines = str(error).splitlines()
+    assert lines
+    assert all(line.startswith(f"{file}:") for line in lines)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -203,7 +205,11 @@ def test_garbage_anywhere_is_told_and_never_raises_anything_else(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
-@given(st.lists(st.sampled_from([*"ab01:-?[]{},&*!|>'\"%@~.# \n\t\x00", "\n  ", ": ", "- ", "<<"]), max_size=12).map("".join))
+@given(
+    st.lists(st.sampled_from([*"ab01:-?[]{},&*!|>'\"%@~.# \n\t\x00", "\n  ", ": ", "- ", "<<"]), max_size=12).map(
+        "".join
+    )
+)
 @example("<<: 1")
 @example("&a [*a]: 1")
 @example("? {a: 1}\n: 2")

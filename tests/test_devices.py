@@ -42,7 +42,9 @@ class OneDevice(TorchDispatchMode):
 
 
 def make_rays(count: int) -> RayBatch:
-    return RayBatch(torch.rand(count, 3), torch.rand(count, 3), torch.rand(count), torch.rand(count), torch.rand(count, 4))
+    return RayBatch(
+        torch.rand(count, 3), torch.rand(count, 3), torch.rand(count), torch.rand(count), torch.rand(count, 4)
+    )
 
 
 @both
@@ -121,7 +123,12 @@ def test_the_device_is_the_one_named_or_the_best_there_is(
 
 @pytest.mark.parametrize(
     ("cuda", "mps", "name", "there"),
-    [(0, False, "cuda", "cpu"), (0, True, "cuda:0", "mps, cpu"), (2, False, "cuda:2", "cuda, cpu"), (0, False, "mps", "cpu")],
+    [
+        (0, False, "cuda", "cpu"),
+        (0, True, "cuda:0", "mps, cpu"),
+        (2, False, "cuda:2", "cuda, cpu"),
+        (0, False, "mps", "cpu"),
+    ],
 )
 def test_a_device_that_is_absent_is_told_with_those_there_are(
     machine: Callable[[int, bool], None], cuda: int, mps: bool, name: str, there: str

@@ -100,6 +100,31 @@ def test_gradients_reach_every_weight(field: nn.Module) -> None:
     assert [name for name, p in field.named_parameters() if p.grad is None or not (p.grad != 0).any()] == []
 
 
+def test_nerf_is_the_network_of_the_paper(with_params: Callable[..., Params]) -> None:
+    field = NerfField(with_params().nerf.field)
+    x, d = points(20)
+    gamma_x, gamma_d = field.encoding(x), field.direction_encoding(d)
+    h = gamma_x
+    for i, layer in enumerate(field.layers):
+        h = (layer(torch.cat([gamma_x, h], dim=1)) if i == 5 else layer(h)).clamp_min(0)
+    density = torch.log1p(torch.exp(field.density_head(h)))[:, 0]
+    h = field.view_layer(torch.cat([field.feature(h), gamma_d], dim=1)).clamp_min(0)  # no activation on the feature
+    colour = 1 / (1 + torch.exp(-field.colour_head(h)))
+    for result, expected in zip(field(x, d), (density, colour), strict=True):
+        assert_close(result, expected)
+
+
+def test_tiny_is_the_network_of_the_teaching_repository(with_params: Callable[..., Params]) -> None:
+    field = TinyField(with_params().tiny.field)
+    x, d = points(20)
+    h = gamma = field.encoding(x)
+    for i, layer in enumerate(field.layers):
+        h = (layer(torch.cat([h, gamma], dim=1)) if i == 2 else layer(h)).clamp_min(0)
+    raw = field.head(h)
+    for result, expected in zip(field(x, d), (raw[:, 0].clamp_min(0), 1 / (1 + torch.exp(-raw[:, 1:]))), strict=True):
+        assert_close(result, expected)
+
+
 def test_softplus_always_has_a_gradient_and_relu_not() -> None:
     raw = torch.tensor([-3.0, 0.5, 2.0], requires_grad=True)
     relu = density_activation(raw, "relu")

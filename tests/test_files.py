@@ -11,8 +11,13 @@ import pytest
 from nerfpipe.files import PARTIAL, atomic_file, atomic_folder, work_folder, write_json
 
 
-class Accident(Exception):
+class AccidentError(Exception):
     pass
+
+
+def write_half(path: Path, accident: type[BaseException]) -> None:
+    path.write_text("half")
+    raise accident
 
 
 def names(folder: Path) -> list[str]:
@@ -39,19 +44,18 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "after"
 
 
-@pytest.mark.parametrize("accident", [Accident, KeyboardInterrupt])
+@pytest.mark.parametrize("accident", [AccidentError, KeyboardInterrupt])
 def test_a_failure_leaves_the_file_before_and_nothing_else(tmp_path: Path, accident: type[BaseException]) -> None:
     (tmp_path / "a.txt").write_text("before")
     with pytest.raises(accident), atomic_file(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise accident
+        write_half(temporary, accident)
     assert (tmp_path / "a.txt").read_text() == "before"
     assert names(tmp_path) == ["a.txt"]
 
 
 def test_a_failure_before_anything_is_written_is_itself(tmp_path: Path) -> None:
-    with pytest.raises(Accident), atomic_file(tmp_path / "a.txt"):
-        raise Accident
+    with pytest.raises(AccidentError), atomic_file(tmp_path / "a.txt"):
+        raise AccidentError
     assert names(tmp_path) == []
 
 
@@ -77,13 +81,12 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["rays"]
 
 
-@pytest.mark.parametrize("accident", [Accident, KeyboardInterrupt])
+@pytest.mark.parametrize("accident", [AccidentError, KeyboardInterrupt])
 def test_a_failure_leaves_the_folder_before_and_nothing_else(tmp_path: Path, accident: type[BaseException]) -> None:
     (tmp_path / "rays").mkdir()
     (tmp_path / "rays" / "old.txt").write_text("old")
     with pytest.raises(accident), atomic_folder(tmp_path / "rays") as temporary:
-        (temporary / "new.txt").write_text("half")
-        raise accident
+        write_half(temporary / "new.txt", accident)
     assert names(tmp_path / "rays") == ["old.txt"]
     assert names(tmp_path) == ["rays"]
 

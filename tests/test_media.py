@@ -9,8 +9,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 
-from nerfpipe.media import depth_picture, error_picture, write_gif, write_mp4, write_png
+from nerfpipe.media import depth_picture, error_picture, to_8bit, write_gif, write_mp4, write_png
 
 has_ffmpeg = pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is None, reason="needs nerfpipe[video]")
 WRITERS = [
@@ -26,6 +27,17 @@ def frames(count: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
     for i, picture in enumerate(pictures):
         picture[8:16, 4 * i : 4 * i + 8] = (250, 200, 30)
     return pictures
+
+
+def test_to_8bit_rounds_and_clips() -> None:
+    colour = torch.tensor([-1.0, 0.0, 0.4 / 255, 0.6 / 255, 100 / 255, 254.6 / 255, 1.0, 7.0])
+    result = to_8bit(colour)
+    assert result.tolist() == [0, 0, 0, 1, 100, 255, 255, 255]
+    assert result.dtype == np.uint8
+
+
+def test_every_8_bit_value_survives() -> None:
+    assert to_8bit(torch.arange(256.0) / 255).tolist() == list(range(256))
 
 
 def test_a_png_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerfpipe.metrics import depth_error, mse_to_psnr, psnr, ssim, to_8bit
+from nerfpipe.metrics import depth_error, mse_to_psnr, psnr, ssim
 
 
 def even(value: int, size: tuple[int, int] = (16, 20)) -> np.ndarray:
@@ -63,17 +63,6 @@ def test_ssim_of_one_window_by_hand() -> None:
 @pytest.mark.parametrize("size", [(10, 30), (30, 10)])
 def test_ssim_needs_room_for_its_window(size: tuple[int, int]) -> None:
     assert math.isnan(ssim(even(1, size), even(1, size)))
-
-
-def test_to_8bit_rounds_and_clips() -> None:
-    colour = torch.tensor([-1.0, 0.0, 0.4 / 255, 0.6 / 255, 100 / 255, 254.6 / 255, 1.0, 7.0])
-    result = to_8bit(colour)
-    assert result.tolist() == [0, 0, 0, 1, 100, 255, 255, 255]
-    assert result.dtype == np.uint8
-
-
-def test_every_8_bit_value_survives() -> None:
-    assert to_8bit(torch.arange(256.0) / 255).tolist() == list(range(256))
 
 
 def test_depth_error_is_over_what_both_see() -> None:

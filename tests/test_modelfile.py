@@ -17,8 +17,9 @@ from nerfpipe import __version__
 from nerfpipe.config import Params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import Model, build_model
-from nerfpipe.modelfile import HEADER, ModelAbout, describe, load_model, save_model
+from nerfpipe.modelfile import HEADER, ModelAbout, load_model, save_model
 from nerfpipe.raybank import RayBank
+from nerfpipe.training import describe_model
 
 SMALL = {"nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}
 
@@ -35,7 +36,7 @@ def model(params: Params) -> Model:
 
 @pytest.fixture
 def about(params: Params, bank: RayBank) -> ModelAbout:
-    return describe(params, bank)
+    return describe_model(params, bank)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_model_comes_back_with_its_weights_and_header(
     method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(method=method, **SMALL)
-    model, about = build_model(params.recipe, seed=1), describe(params, bank)
+    model, about = build_model(params.recipe, seed=1), describe_model(params, bank)
     save_model(tmp_path / "new" / "field.safetensors", model, about)
     again, about_again = load_model(tmp_path / "new" / "field.safetensors")
     assert about_again == about
@@ -79,7 +80,7 @@ def test_the_header_tells_method_and_scene(about: ModelAbout, params: Params, ba
     assert about.settings == params.tiny.model_dump()
     assert about.background_colour.tolist() == [1, 1, 1]
     np.testing.assert_allclose(about.bounds, [[-0.8] * 3, [0.8] * 3], rtol=1e-6)
-    assert about.camera == bank.cameras[0].to_dict()
+    assert about.camera == bank.cameras[0]
     assert about.camera_distance == pytest.approx(3.0)  # the ball's cameras circle at 3
     assert about.min_near == 0.05
 

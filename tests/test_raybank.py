@@ -12,13 +12,15 @@ import torch
 from torch.testing import assert_close
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.raybank import FILES, RayBank
+from nerfpipe.raybank import RayBank
 from nerfpipe.rays import near_far
 from nerfpipe.scenes.scene import Scene
 
 TWO_LENSES = ((16, 12), (9, 14))
 MakeScene = Callable[..., Scene]
 BuildBank = Callable[..., RayBank]
+
+FILES = ("poses", "directions", "colour", "train")
 
 
 def assert_every_ray_is_that_of_its_pixel(bank: RayBank, scene: Scene) -> None:
@@ -42,9 +44,7 @@ def assert_every_ray_is_that_of_its_pixel(bank: RayBank, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
-def test_every_ray_is_that_of_its_pixel(
-    sizes: tuple, make_scene: MakeScene, build_bank: BuildBank
-) -> None:
+def test_every_ray_is_that_of_its_pixel(sizes: tuple, make_scene: MakeScene, build_bank: BuildBank) -> None:
     scene = make_scene(sizes=sizes, train=3)
     assert_every_ray_is_that_of_its_pixel(build_bank(scene), scene)
 
@@ -139,7 +139,9 @@ def test_pictures_and_depths_are_read_once_and_let_go(scene: Scene, build_bank: 
         read_depth=watched("depths", scene.read_depth),
     )
     build_bank(watching)
-    assert sorted(log) == [("depths", v) for v in sorted(splits["test"])] + [("pictures", v) for v in range(scene.views)]
+    assert sorted(log) == [("depths", v) for v in sorted(splits["test"])] + [
+        ("pictures", v) for v in range(scene.views)
+    ]
 
 
 def test_a_picture_of_another_size_than_its_camera_is_refused(scene: Scene, build_bank: BuildBank) -> None:

@@ -118,7 +118,9 @@ def test_camera_rays_are_those_of_every_pixel_row_by_row() -> None:
 
 def make_rays(target: bool) -> RayBatch:
     R = torch.arange(4.0)
-    return RayBatch(R[:, None].expand(4, 3), -R[:, None].expand(4, 3), R, R + 1, R[:, None].expand(4, 4) if target else None)
+    return RayBatch(
+        R[:, None].expand(4, 3), -R[:, None].expand(4, 3), R, R + 1, R[:, None].expand(4, 4) if target else None
+    )
 
 
 @pytest.mark.parametrize("which", [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True, False])])

@@ -59,7 +59,9 @@ def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
 def render(field: nn.Module, samples: int, with_params: Callable[..., Params], **runtime: int) -> Picture:
     params = with_params(**{f"runtime.{key}": value for key, value in runtime.items()})
     model = Model([Pass(Stratified(samples), field)])
-    return Renderer(model, CPU, params.runtime, bf16=False).view(rays_of_view(), BACKGROUND, CAMERA.height, CAMERA.width)
+    return Renderer(model, CPU, params.runtime, bf16=False).view(
+        rays_of_view(), BACKGROUND, CAMERA.height, CAMERA.width
+    )
 
 
 def test_an_even_ball_looks_as_it_must(with_params: Callable[..., Params]) -> None:
@@ -127,6 +129,13 @@ def test_a_second_look_comes_closer_to_the_truth() -> None:
     opacity = 1 - torch.exp(-sigma * L)
     errors = [(each.opacity - opacity).abs().mean() for each in (coarse, fine)]
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_the_picture_is_that_of_the_last_pass(with_params: Callable[..., Params]) -> None:
+    model = Model([Pass(Stratified(8), Ball()), Pass(Hierarchical(8, 8), Compass())])
+    picture = Renderer(model, CPU, with_params().runtime, bf16=False).view(rays_of_view(), BACKGROUND, 14, 20)
+    expected = render(Compass(), 8, with_params)
+    assert_close(picture.colour, expected.colour, atol=1e-4, rtol=0)
 
 
 def test_every_pass_gets_its_own_part_of_the_jitter() -> None:

@@ -89,11 +89,12 @@ def slow_inverse_transform(edges: list[float], weights: list[float], u: list[flo
     found = []
     for number in u:
         passed = 0.0
-        for left, right, weight in zip(edges[:-1], edges[1:], weights, strict=True):
-            share = (weight + EVERYWHERE) / total
-            if number < passed + share:
-                break
+        segment, share = 0, (weights[0] + EVERYWHERE) / total
+        while number >= passed + share and segment + 1 < len(weights):
             passed += share
+            segment += 1
+            share = (weights[segment] + EVERYWHERE) / total
+        left, right = edges[segment], edges[segment + 1]
         found.append(left + min(1.0, (number - passed) / share) * (right - left))
     return found
 

@@ -1,0 +1,1 @@
+"""What is learned: encodings, and one module per method's field."""

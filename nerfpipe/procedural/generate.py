@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nerfpipe.cameras import Camera, look_at
-from nerfpipe.files import write_json
+from nerfpipe.files import create_array, write_json
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.drawing import draw
 from nerfpipe.progress import Progress
@@ -62,9 +62,9 @@ def generate(folder: Path, size: int, splits: dict[str, int]) -> None:
     places = places_by_split(splits)
     poses = camera_poses(sum(splits[name] for name in SPLITS))[[place for name in SPLITS for place in places[name]]]
     camera = Camera.centred(size, size, FOCAL * size)
-    pictures = _create(folder / IMAGES, np.uint8, (len(poses), size, size, 4))
-    depth = _create(folder / DEPTH, np.float32, (len(poses), size, size))
-    labels = _create(folder / LABELS, np.uint8, (len(poses), size, size))
+    pictures = create_array(folder / IMAGES, np.uint8, (len(poses), size, size, 4))
+    depth = create_array(folder / DEPTH, np.float32, (len(poses), size, size))
+    labels = create_array(folder / LABELS, np.uint8, (len(poses), size, size))
     solids = robot_arm.solids()
 
     def draw_view(view: int) -> None:
@@ -103,8 +103,3 @@ def _operations_unshared() -> Iterator[int]:
         yield threads
     finally:
         torch.set_num_threads(threads)
-
-
-def _create(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    """A new array on disk, filled view by view so that memory holds little of it."""
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

@@ -1,0 +1,1 @@
+"""Where along a ray to look. Every way of choosing returns the same packed samples."""

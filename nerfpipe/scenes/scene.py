@@ -15,6 +15,7 @@ from nerfpipe.errors import NerfpipeError
 
 ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
 SPLITS = ("train", "val", "test")
+Bounds = tuple[tuple[float, float, float], tuple[float, float, float]]  # lower and upper corner, scene units
 BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass
 

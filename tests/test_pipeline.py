@@ -1,0 +1,144 @@
+"""The whole pipeline under DVC, in a temporary clone: it runs, it rests, it reproduces, it survives being killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+from tiny_pipeline import OUTS, clone, dvc, edit, environment, hashes, run, shrink
+
+POLL_SECONDS, PATIENCE_SECONDS = 0.02, 120
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which `dvc repro` has run once."""
+    folder = clone(tmp_path_factory.mktemp("project"))
+    shrink(folder)
+    first = dvc(folder, "repro")
+    assert "Running stage 'render'" in first.stdout
+    return folder
+
+
+def forget(folder: Path, *outs: str) -> None:
+    """Delete outs, and DVC's memory of the runs that made them."""
+    for name in (*outs, ".dvc/cache/runs", ".nerfpipe"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def test_the_promised_files_are_there(project: Path) -> None:
+    assert (project / "data/model/field.safetensors").is_file()
+    assert iio.imread(project / "data/renders/orbit.gif").shape[:3] == (3, 16, 16)
+    assert iio.imread(project / "data/renders/orbit_depth.gif").shape[:3] == (3, 16, 16)
+    sheets = sorted((project / "data/views").glob("*.png"))
+    assert [iio.imread(sheet).shape for sheet in sheets] == [(16, 4 * 16 + 3 * 2, 3)] * 2
+
+
+def test_the_metrics_have_the_promised_keys(project: Path) -> None:
+    train = json.loads((project / "metrics/train.json").read_text())["train"]
+    test = json.loads((project / "metrics/test.json").read_text())["test"]
+    assert train["steps"] == 150
+    assert {"psnr", "seconds", "rays_per_second"} <= train.keys()
+    assert {"psnr", "ssim", "depth_error", "background"} <= test.keys()
+    history = list(csv.DictReader((project / "metrics/history.csv").open()))
+    assert [int(row["step"]) for row in history] == [50, 100, 150]
+    assert float(history[-1]["val_psnr"]) == pytest.approx(train["psnr"], abs=1e-3)
+    views = list(csv.DictReader((project / "metrics/views.csv").open()))
+    assert sum(float(row["psnr"]) for row in views) / len(views) == pytest.approx(test["psnr"], abs=1e-3)
+
+
+def test_a_second_run_does_nothing(project: Path) -> None:
+    assert dvc(project, "repro").stdout.strip().splitlines()[-1] == "Data and pipelines are up to date."
+    assert list((project / "nerfpipe").rglob("*.pyc")), "bytecode was written, and still nothing ran"
+
+
+def test_git_sees_only_lock_and_metrics(project: Path) -> None:
+    changed = {line.split()[-1] for line in run(project, "git", "status", "--porcelain").stdout.splitlines()}
+    assert changed == {"params.yaml", "data/scenes.yaml", "dvc.lock", "metrics/"}
+
+
+def test_deleted_and_run_again_it_gives_the_same_bytes(project: Path) -> None:
+    before = hashes(project)
+    forget(project, *OUTS)
+    again = dvc(project, "repro")
+    assert "Running stage 'download'" in again.stdout
+    assert hashes(project) == before
+
+
+@pytest.mark.parametrize(("checkpoints", "kills"), [(1, 1), (3, 2)])
+def test_killed_in_training_it_resumes_to_the_same_bytes(project: Path, checkpoints: int, kills: int) -> None:
+    before = hashes(project)
+    forget(project, "data/model")
+    for _ in range(kills):
+        kill_after_checkpoints(project, checkpoints)
+        assert not (project / "data/model/field.safetensors").exists()
+    resumed = dvc(project, "repro")
+    assert "going on from step" in resumed.stdout
+    assert hashes(project) == before
+    assert not list((project / ".nerfpipe/checkpoints").rglob("*.safetensors"))
+
+
+def kill_after_checkpoints(project: Path, count: int) -> None:
+    """Start `dvc repro train` and kill -9 all of it when its checkpoint has been written `count` times anew."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "train"],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    seen: set[int] = {file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/*.safetensors")}
+    wanted = len(seen) + count
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(seen) < wanted:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "the training ended before it could be killed"
+        for file in project.glob(".nerfpipe/checkpoints/*/*.safetensors"):
+            try:
+                seen.add(file.stat().st_mtime_ns)
+            except FileNotFoundError:
+                continue  # just being replaced
+        time.sleep(POLL_SECONDS)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_another_method_trains_anew_and_the_first_one_comes_back_from_the_run_cache(project: Path) -> None:
+    tiny = hashes(project)
+    edit(project / "params.yaml", {"method": "nerf"})
+    other = dvc(project, "repro").stdout
+    assert "Running stage 'train'" in other
+    assert "Running stage 'rays'" not in other
+    assert hashes(project) != tiny
+    edit(project / "params.yaml", {"method": "tiny"})
+    back = dvc(project, "repro").stdout
+    assert "Stage 'train' is cached" in back
+    assert hashes(project) == tiny
+
+
+def test_a_change_of_runtime_or_of_the_idle_method_runs_nothing(project: Path) -> None:
+    edit(project / "params.yaml", {"runtime.threads": 2, "nerf.train.lr": 1e-3})
+    assert dvc(project, "repro").stdout.strip().splitlines()[-1] == "Data and pipelines are up to date."
+
+
+def test_a_faulty_parameter_fails_in_one_line(project: Path) -> None:
+    before = hashes(project)
+    original = (project / "params.yaml").read_text()
+    edit(project / "params.yaml", {"tiny.train.lr": -1})
+    try:
+        checked = run(project, sys.executable, "-m", "nerfpipe", "check", check=False)
+        assert (checked.returncode, checked.stdout) == (1, "")
+        assert checked.stderr == "error: params.yaml: tiny.train.lr: must be greater than 0 (got -1)\n"
+        assert hashes(project) == before
+    finally:
+        (project / "params.yaml").write_text(original)
