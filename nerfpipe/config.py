@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.yamlfile import Section, read_yaml, validate
 
 PARAMS_FILE = Path("params.yaml")
 
-Count = Annotated[int, Field(gt=0)]
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # else `true` would count as 1
+    return value
+
+
+Count = Annotated[int, Field(gt=0), BeforeValidator(_not_bool)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Density = Literal["relu", "softplus"]
@@ -35,7 +42,19 @@ class TrainParams(Section):
     validate_views: Count
 
 
-class TinyFieldParams(Section):
+class LayeredParams(Section):
+    """A field made of layers, into which the encoding enters again after layer `skip`."""
+
+    @field_validator("skip", check_fields=False)
+    @classmethod
+    def _skip_below_depth(cls, skip: int, info: ValidationInfo) -> int:
+        depth = info.data.get("depth")
+        if depth is not None and skip >= depth:
+            raise ValueError(f"must lie below depth, {depth}")
+        return skip
+
+
+class TinyFieldParams(LayeredParams):
     frequencies: Annotated[int, Field(ge=0, le=20)]
     depth: Count
     width: Count
@@ -53,7 +72,7 @@ class TinyParams(Section):
     train: TrainParams
 
 
-class NerfFieldParams(Section):
+class NerfFieldParams(LayeredParams):
     position_frequencies: Annotated[int, Field(ge=0, le=20)]
     direction_frequencies: Annotated[int, Field(ge=0, le=20)]
     depth: Count
@@ -114,17 +133,6 @@ class Params(Section):
     def recipe(self) -> MethodParams:
         """The section of the method in use."""
         return getattr(self, self.method)
-
-    @model_validator(mode="after")
-    def _skips_fall_inside(self) -> Params:
-        faults = [
-            f"{name}.field.skip must lie below {name}.field.depth ({section.field.depth})"
-            for name, section in (("tiny", self.tiny), ("nerf", self.nerf))
-            if section.field.skip >= section.field.depth
-        ]
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
 
 
 def parse_method(name: str, content: dict[str, Any], where: str) -> MethodParams:

@@ -104,7 +104,7 @@ class RayBank:
         return RayBatch(origins, directions, near, far, target)
 
     def true_depth(self, view: int) -> Tensor | None:
-        """[H·W] true distance along the rays of a test view, inf where there is nothing; None where unknown."""
+        """[H·W] true distance along the rays of a view of the test split, inf where nothing is; None where unknown."""
         if self._depth is None:
             return None
         place = int(np.flatnonzero(self.splits["test"] == view)[0])

@@ -40,7 +40,8 @@ def composite(samples: Samples, density: Tensor, colour: Tensor, background: Ten
 
     tau = sigma * delta  # [R, S] optical thickness
     alpha = -torch.expm1(-tau)  # 1 - exp(-tau), exact for thin segments
-    T = torch.exp(-(tau.cumsum(dim=1) - tau))  # the sum leaves the segment itself out
+    before = torch.cat([torch.zeros_like(tau[:, :1]), tau[:, :-1].cumsum(dim=1)], dim=1)  # [R, S], without the segment
+    T = torch.exp(-before)
     w = T * alpha
 
     opacity = w.sum(dim=1)  # [R]

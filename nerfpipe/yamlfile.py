@@ -24,6 +24,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that, as DVC does, refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)  # `<<: *other` brings its keys in first
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -44,10 +45,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or "is not text in UTF-8"
+        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        problem = getattr(error, "problem", None) or problem
         raise NerfpipeError(f"{path}:{line} not valid YAML: {problem}") from None
     if not isinstance(content, dict):
         raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def test_the_header_tells_method_and_scene(about: ModelAbout, params: Params, ba
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: Model, about: ModelAbout) -> None:
-    save_model(tmp_path / "again", model, ModelAbout(**dict(reversed(asdict(about).items()))))
+    save_model(tmp_path / "again", model, replace(about, settings=dict(reversed(about.settings.items()))))
     assert (tmp_path / "again").read_bytes() == file.read_bytes()
 
 

@@ -33,7 +33,7 @@ class NerfField(nn.Module):
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):
-            h = torch.cat([gamma.to(h.dtype), h], dim=1) if i == self.skip else h
+            h = torch.cat([h, gamma.to(h.dtype)], dim=1) if i == self.skip else h  # after `skip` layers
             h = torch.relu(layer(h))  # [M, W]
         density = density_activation(self.density_head(h)[:, 0], self.density_kind)  # [M]
         feature = self.feature(h)

@@ -26,7 +26,7 @@ class TinyField(nn.Module):
         """Positions [M, 3] -> density [M], colour [M, 3]. The direction is not used: every side looks the same."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):
-            h = torch.cat([h, gamma.to(h.dtype)], dim=1) if i == self.skip else h
+            h = torch.cat([h, gamma.to(h.dtype)], dim=1) if i == self.skip else h  # after `skip` layers
             h = torch.relu(layer(h))  # [M, W]
         raw = self.head(h).float()  # [M, 4]
         return density_activation(raw[:, 0], self.density_kind), torch.sigmoid(raw[:, 1:])  # [M], [M, 3]

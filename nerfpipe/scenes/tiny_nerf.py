@@ -7,6 +7,7 @@ nothing is chosen by val.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,9 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
     """The arrays under KEYS; pickled ones are refused."""
+    with file.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise NerfpipeError(f"{file}: not a whole .npz archive; get the file again")
     try:
         with np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
@@ -56,15 +60,17 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
                 raise NerfpipeError(
                     f"{file}: missing {', '.join(missing)}; it holds {', '.join(archive.files)}: not a tiny_nerf file"
                 )
-            return {key: archive[key] for key in KEYS}
-    except (zipfile.BadZipFile, EOFError, OSError, AttributeError, TypeError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+            arrays = {key: archive[key] for key in KEYS}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError) as error:
         raise NerfpipeError(f"{file}: not a whole .npz archive ({error}); get the file again") from None
     except ValueError as error:
         if "pickle" in str(error):
             raise NerfpipeError(f"{file}: holds pickled objects, which are never loaded; save plain arrays") from None
         raise NerfpipeError(f"{file}: damaged ({error}); get the file again") from None
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise NerfpipeError(f"{file}: {key}: is no array; get the file again")
+    return arrays
 
 
 def checked(file: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
