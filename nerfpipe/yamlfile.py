@@ -48,8 +48,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        problem = getattr(error, "problem", None) or problem
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else problem
         raise NerfpipeError(f"{path}:{line} not valid YAML: {problem}") from None
     if not isinstance(content, dict):
         raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")

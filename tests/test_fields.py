@@ -106,7 +106,7 @@ def test_nerf_is_the_network_of_the_paper(with_params: Callable[..., Params]) ->
     gamma_x, gamma_d = field.encoding(x), field.direction_encoding(d)
     h = gamma_x
     for i, layer in enumerate(field.layers):
-        h = (layer(torch.cat([gamma_x, h], dim=1)) if i == 5 else layer(h)).clamp_min(0)
+        h = (layer(torch.cat([h, gamma_x], dim=1)) if i == 5 else layer(h)).clamp_min(0)
     density = torch.log1p(torch.exp(field.density_head(h)))[:, 0]
     h = field.view_layer(torch.cat([field.feature(h), gamma_d], dim=1)).clamp_min(0)  # no activation on the feature
     colour = 1 / (1 + torch.exp(-field.colour_head(h)))
