@@ -37,7 +37,8 @@ class ModelAbout:
     background: Literal["black", "white"]
     min_near: float
     camera: Camera
-    camera_distance: float  # mean distance of the cameras from the centre of the bounds
+    centre: tuple[float, float, float]  # what the cameras look at
+    camera_distance: float  # their mean distance from it, scene units
 
     @property
     def background_colour(self) -> torch.Tensor:

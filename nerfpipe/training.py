@@ -25,6 +25,7 @@ from nerfpipe.modelfile import ModelAbout
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer, render_rays
+from nerfpipe.scenes.bounds import nearest_point
 from nerfpipe.volume import over
 
 COLLAPSE_SPREAD = 1e-6  # densities of a batch that differ by less than this are one and the same
@@ -214,8 +215,12 @@ class Trainer:
 
 def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     """The header of a model trained with these params on this bank."""
-    centre = bank.bounds.mean(dim=0).numpy()
-    positions = bank.arrays["poses"][bank.splits["train"]][:, :, 3]  # [train views, 3]
+    poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
+    positions = poses[:, :, 3]
+    try:
+        centre = nearest_point(positions, -poses[:, :, 2])
+    except NerfpipeError:  # they look in parallel
+        centre = bank.bounds.mean(dim=0).numpy()
     return ModelAbout(
         version=__version__,
         scene=bank.about.scene,
@@ -226,5 +231,6 @@ def describe_model(params: Params, bank: RayBank) -> ModelAbout:
         background=bank.about.background,
         min_near=bank.about.min_near,
         camera=bank.cameras[0],
+        centre=tuple(centre.tolist()),
         camera_distance=float(np.linalg.norm(positions - centre, axis=1).mean()),
     )

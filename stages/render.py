@@ -30,7 +30,7 @@ def main() -> None:
     bounds, background = torch.tensor(about.bounds), about.background_colour
     camera = sized(about.camera, params.render.size)
     radius = params.render.radius * about.camera_distance
-    poses = orbit(bounds.mean(dim=0), radius, params.render.elevation, params.render.frames)
+    poses = orbit(torch.tensor(about.centre), radius, params.render.elevation, params.render.frames)
     near, far = radius - half_diagonal(bounds), radius + half_diagonal(bounds)
     colours, depths = [], []
     with atomic_folder(RENDERS) as folder:
