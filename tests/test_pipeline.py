@@ -14,6 +14,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import pytest
+import yaml
 from tiny_pipeline import OUTS, clone, dvc, edit, environment, hashes, run, shrink
 
 POLL_SECONDS, PATIENCE_SECONDS = 0.02, 120
@@ -30,9 +31,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forget(folder: Path, *outs: str) -> None:
-    """Delete outs, and DVC's memory of the runs that made them."""
+    """Delete outs, their copies in the cache, and DVC's memory of the runs that made them."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values()
+    md5 = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
+    for name in outs:
+        (folder / ".dvc/cache/files/md5" / md5[name][:2] / md5[name][2:]).unlink()
     for name in (*outs, ".dvc/cache/runs", ".nerfpipe"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.rmtree(folder / name)
 
 
 def test_the_promised_files_are_there(project: Path) -> None:
