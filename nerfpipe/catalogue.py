@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,8 +15,12 @@ from nerfpipe.yamlfile import Section, read_yaml, validate
 CATALOGUE_FILE = Path("data/scenes.yaml")
 OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 
+IDLE_KEYS = {"procedural": {"bytes", "checksum", "bounds", "train_views"}, "tiny_nerf": {"size", "views"}}
+PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
+
 Count = Annotated[int, Field(gt=0)]
-Corner = Annotated[list[float], Field(min_length=3, max_length=3)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+Corner = Annotated[list[Coordinate], Field(min_length=3, max_length=3)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f]{40})$")]
 
 
@@ -49,14 +54,24 @@ class Entry(Section):
     @field_validator("path")
     @classmethod
     def _path_is_no_out(cls, value: str | None) -> str | None:
-        inside = value is not None and [
-            out
-            for out in OUTS
-            if Path(out).resolve() in [Path(value).expanduser().resolve(), *Path(value).expanduser().resolve().parents]
-        ]
-        if inside:
-            raise ValueError(f"lies in {inside[0]}, which DVC deletes and makes anew; put the data elsewhere")
+        for out in OUTS:
+            if value is not None and Path(value).expanduser().resolve().is_relative_to(Path(out).resolve()):
+                raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
         return value
+
+    @field_validator("bounds")
+    @classmethod
+    def _lower_before_upper(cls, value: list[list[float]] | None) -> list[list[float]] | None:
+        if value is not None and not all(low < high for low, high in zip(*value, strict=True)):
+            raise ValueError("the first corner must lie below the second in x, y and z")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_fit_the_format(self) -> Entry:
+        idle = self.model_fields_set & IDLE_KEYS[self.format]
+        if idle:
+            raise ValueError(f"{', '.join(sorted(idle))} means nothing to the format {self.format}; remove it")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Entry:
@@ -74,6 +89,8 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
     faults: list[str] = []
     for name, content in read_yaml(path).items():
         entry, entry_faults = validate(Entry, content, prefix=str(name))
+        if not PLAIN_NAME.fullmatch(str(name)):
+            entry_faults.append(f"{name}: a scene's name takes letters, digits, - and _ only")
         faults += entry_faults
         if entry is not None:
             entries[str(name)] = entry

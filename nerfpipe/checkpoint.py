@@ -91,7 +91,7 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.file, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()[STATE])  # noqa: SIM118
+                return {name: file.get_tensor(name).clone() for name in file.keys()}, json.loads(file.metadata()[STATE])  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             print(f"{self.file}: damaged, starting from the first step", file=sys.stderr, flush=True)
             return None

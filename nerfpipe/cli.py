@@ -11,7 +11,9 @@ import typer
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
 from nerfpipe.config import PARAMS_FILE, load_params, params_faults
 from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.files import local_path
 from nerfpipe.stage import read_timings
+from nerfpipe.yamlfile import read_yaml
 
 RAW = Path("data/raw")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
@@ -33,18 +35,19 @@ def check() -> None:
         entries, entry_faults = catalogue_faults()
         lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
         lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
-        if params is not None and not any(fault.startswith(f"{params.scene}:") for fault in entry_faults):
-            lines += scene_faults(params.scene, entries.get(params.scene))
+        if params is not None:
+            lines += scene_faults(params.scene, entries)
         if lines:
             raise NerfpipeError("\n".join(lines))
         print(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
 
 
-def scene_faults(name: str, entry: Entry | None) -> list[str]:
-    """What stands between `scene:` and its data, in lines; `entry` is None where the catalogue has none."""
+def scene_faults(name: str, entries: dict[str, Entry]) -> list[str]:
+    """What stands between `scene:` and its data, in lines, besides faults of its entry."""
+    entry = entries.get(name)
     if entry is None:
-        return [str(unknown_scene(name))]
-    if entry.path is not None and not Path(entry.path).expanduser().exists():
+        return [] if name in read_yaml(CATALOGUE_FILE) else [str(unknown_scene(name))]
+    if entry.path is not None and not local_path(entry.path).exists():
         return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
     return []
 
@@ -63,7 +66,7 @@ def doctor(
         if not RAW.exists():
             print(f"scene   {params.scene}: not here yet; `dvc repro rays` gets it")
             return
-        for line in examination.examine_scene(RAW, params.rays, output):
+        for line in examination.examine_scene(RAW, params, output):
             print(line)
 
 
@@ -71,14 +74,14 @@ def doctor(
 def summary() -> None:
     """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
     with one_line_errors():
-        params = load_params()
         test, train = read_metrics("test"), read_metrics("train")
         depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
-        print(f"scene    {params.scene}, {test['views']} held-out views, {test['background']} background")
-        print(f"method   {params.method}, {train['steps']:,} steps on {train['device']}")
+        print(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
+        print(f"method   {train['method']}, {train['steps']:,} steps on {train['device']}")
         print(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
         timings = read_timings()
-        print("seconds  " + ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings))
+        seconds = ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings)
+        print(f"seconds  {seconds or 'unknown'} (when each stage last ran here)")
         print(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.yamlfile import Section, read_yaml, validate
@@ -13,13 +13,7 @@ from nerfpipe.yamlfile import Section, read_yaml, validate
 PARAMS_FILE = Path("params.yaml")
 
 
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # else `true` would count as 1
-    return value
-
-
-Count = Annotated[int, Field(gt=0), BeforeValidator(_not_bool)]
+Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Density = Literal["relu", "softplus"]

@@ -32,10 +32,15 @@ def choose_device(name: str) -> torch.device:
 
 def set_up(runtime: RuntimeParams) -> torch.device:
     """Set the number of CPU threads, have memory kept, and return the device."""
-    if runtime.threads:
-        torch.set_num_threads(runtime.threads)
+    set_threads(runtime)
     keep_freed_memory()
     return choose_device(runtime.device)
+
+
+def set_threads(runtime: RuntimeParams) -> None:
+    """Set the number of CPU threads; 0 leaves torch's choice, one per core."""
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
 
 
 def keep_freed_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nerfpipe.config import RaysParams, RuntimeParams
+from nerfpipe.config import Params, RuntimeParams
 from nerfpipe.device import has_bf16, set_up
 from nerfpipe.files import atomic_file
 from nerfpipe.rays import Extent, camera_rays
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import SPLITS, Scene, grown
 
 SPLIT_COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "tab:red"}
 AXIS_LENGTH = 0.25  # of a camera's view direction in the picture, times the size of the bounds
@@ -33,15 +34,18 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
     ]
 
 
-def examine_scene(raw: Path, rays: RaysParams, output: Path) -> list[str]:
+def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
     """Shapes, splits, bounds, near and far of the scene in `raw`; writes the picture of its cameras to `output`."""
     scene = load_scene(raw)
+    scene = replace(scene, bounds=grown(scene.bounds, params.rays.margin))
     sizes = ", ".join(sorted({f"{camera.width}x{camera.height}" for camera in scene.cameras}))
     lower, upper = (", ".join(f"{x:.3g}" for x in corner) for corner in scene.bounds)
-    extent = train_extent(scene, rays.min_near)
+    extent = train_extent(scene, params.rays.min_near)
     share = extent.hits / extent.rays
     draw_cameras(scene, output)
+    other = [] if scene.name == params.scene else [f"notice  params.yaml says {params.scene}: run `dvc repro rays`"]
     return [
+        *other,
         f"scene   {scene.name}: {scene.views} views of {sizes}, focal length {scene.cameras[0].fx:.4g} pixels, "
         f"{'alpha channel, ' if scene.has_alpha else ''}{scene.background} background",
         "splits  " + ", ".join(f"{len(scene.splits[name])} {name}" for name in SPLITS) + shared_views(scene),

@@ -13,6 +13,7 @@ from nerfpipe.files import atomic_file
 from nerfpipe.media import depth_picture, error_picture, to_8bit
 from nerfpipe.metrics import depth_error, psnr, ssim
 from nerfpipe.raybank import RayBank
+from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.volume import over
 
@@ -21,9 +22,12 @@ DIGITS = 4
 
 
 def evaluate_view(
-    renderer: Renderer, bank: RayBank, view: int, error_scale: float
+    renderer: Renderer, bank: RayBank, view: int, error_scale: float, extent: Extent
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """The numbers of a test view, and its sheet truth | render | error | depth, [H, 4·W + gaps, 3] uint8."""
+    """The numbers of a test view, and its sheet truth | render | error | depth, [H, 4·W + gaps, 3] uint8.
+
+    error_scale: the colour error in [0, 1] shown brightest; extent: the depths between which the colour map runs.
+    """
     camera, rays = bank.camera(view), bank.view(view)
     H, W = camera.height, camera.width
     picture = renderer.view(rays, bank.background, H, W)
@@ -33,9 +37,8 @@ def evaluate_view(
     true_depth = bank.true_depth(view)
     if true_depth is not None:
         row["depth_error"] = depth_error(picture.depth, picture.opacity, true_depth.reshape(H, W))
-    hits = rays.hits
-    near, far = (float(rays.near[hits].min()), float(rays.far[hits].max())) if hits.any() else (0.0, 1.0)
-    depth = depth_picture(picture.depth.numpy(), picture.opacity.numpy(), near, far, bank.background.numpy())
+    depth, opacity = picture.depth.numpy(), picture.opacity.numpy()
+    depth = depth_picture(depth, opacity, extent.near, extent.far, bank.background.numpy())
     return row, sheet([truth, render, error_picture(render, truth, error_scale), depth])
 
 
@@ -49,7 +52,7 @@ def sheet(pictures: list[np.ndarray]) -> np.ndarray:
 def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Means over the views that have the number; one that no view has is left out."""
     table = pd.DataFrame(rows).drop(columns="view")
-    return {name: round(float(mean), DIGITS) for name, mean in table.mean().items() if not math.isnan(mean)}
+    return {name: round(float(mean), DIGITS) for name, mean in table.mean().items() if math.isfinite(mean)}
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -23,6 +25,13 @@ def work_folder() -> Path:
     run which is started again elsewhere still finds what it left.
     """
     return Path(os.environ.get("DVC_ROOT", ".")) / ".nerfpipe"
+
+
+def local_path(text: str) -> Path:
+    """The path of a user's data: `~` is the home folder; relative ones start at the project, also in a copy of it."""
+    path = Path(text).expanduser()
+    in_original = Path(os.environ.get("DVC_ROOT", ".")) / path
+    return path if path.exists() or not in_original.exists() else in_original
 
 
 @contextmanager
@@ -49,14 +58,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)  # mkdtemp makes it private
         if path.exists():
             retired = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}old-", dir=path.parent))
-            os.replace(path, retired / path.name)
             try:
+                os.replace(path, retired / path.name)
                 os.replace(temporary, path)
-            except OSError:
-                os.replace(retired / path.name, path)
+            except BaseException:
+                if not path.exists() and (retired / path.name).exists():
+                    os.replace(retired / path.name, path)
                 raise
             finally:
-                shutil.rmtree(retired)
+                if path.exists():
+                    shutil.rmtree(retired)
         else:
             os.replace(temporary, path)
     finally:
@@ -80,6 +91,8 @@ def create_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> 
     Its room on the disk is taken at once: a disk that is full raises OSError here, where a mapped write would kill the
     process.
     """
+    if shutil.disk_usage(path.parent).free < np.dtype(dtype).itemsize * math.prod(shape):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:

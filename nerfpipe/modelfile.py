@@ -41,6 +41,11 @@ class ModelAbout:
     camera_distance: float  # their mean distance from it, scene units
 
     @property
+    def bf16(self) -> bool:
+        """Whether the MLPs were trained in bfloat16, and so are to be rendered, where there is hardware for it."""
+        return self.settings["train"]["bf16"]
+
+    @property
     def background_colour(self) -> torch.Tensor:
         return torch.tensor(BACKGROUNDS[self.background])  # [3]
 

@@ -52,13 +52,6 @@ class Progress:
         elif time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._print_line()
 
-    def say(self, line: str) -> None:
-        """Print a line of its own without breaking the bar."""
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
     def _print_line(self) -> None:
         self._last_line = time.monotonic()
         spent = self._last_line - self._started

@@ -8,7 +8,7 @@
     depth.npy        [test pixels] float32, true distance of the test views (only where the scene knows it)
 
 A ray is known by its number in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
-bounds, so that a ray costs 8 to 9 bytes on disk instead of the 36 of nine floats.
+bounds, so that a ray costs about 8 bytes on disk instead of the 36 of nine floats.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import create_array, save_array, write_json
 from nerfpipe.progress import Progress
 from nerfpipe.rays import Extent, RayBatch, camera_rays, near_far, rays_to_world
-from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS, Bounds, Scene
+from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS, Bounds, Scene, grown
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -143,13 +143,12 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
 
     `margin` grows the bounds by that fraction of their size. Raises NerfpipeError when no train ray meets the bounds.
     """
-    grow = margin * (scene.bounds[1] - scene.bounds[0]) / 2
     about = BankAbout(
         scene=scene.name,
         cameras=scene.cameras,
         camera_index=scene.camera_index.tolist(),
         splits={name: scene.splits[name].tolist() for name in SPLITS},
-        bounds=((scene.bounds[0] - grow).tolist(), (scene.bounds[1] + grow).tolist()),
+        bounds=tuple(grown(scene.bounds, margin).tolist()),
         background=scene.background,
         has_alpha=scene.has_alpha,
         min_near=min_near,
@@ -157,7 +156,7 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     write_json(folder / "bank.json", asdict(about))
     save_array(folder / "poses.npy", scene.poses.astype(np.float32))
     save_array(folder / "directions.npy", direction_tables(scene.cameras))
-    save_array(folder / "train.npy", train_hits(scene, torch.tensor(about.bounds), min_near))
+    _write_train(scene, torch.tensor(about.bounds), min_near, folder / "train.npy")
     _write_colour(scene, folder / "colour.npy")
     if scene.read_depth is not None:
         _write_depth(scene, scene.read_depth, folder / "depth.npy")
@@ -175,21 +174,27 @@ def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarr
     return np.concatenate([[0], pixels[camera_index].cumsum()])
 
 
-def train_hits(scene: Scene, bounds: Tensor, min_near: float) -> np.ndarray:
-    """[T] the numbers of the train rays that pass through the bounds. Raises NerfpipeError when there are none."""
+def _write_train(scene: Scene, bounds: Tensor, min_near: float, file: Path) -> None:
+    """The numbers of the train rays that meet the bounds; counted, then written, so that memory holds one view."""
     starts = view_starts(scene.cameras, scene.camera_index)
-    hits = []
-    for view in scene.splits["train"]:
+
+    def hits(view: int) -> np.ndarray:
         pose = torch.from_numpy(np.array(scene.poses[view]))
         rays = camera_rays(scene.camera(view), pose, bounds, min_near)
-        hits.append(starts[view] + np.flatnonzero(rays.hits.numpy()))
-    numbers = np.concatenate(hits)
-    if len(numbers) == 0:
+        return starts[view] + np.flatnonzero(rays.hits.numpy())
+
+    counts = [len(hits(view)) for view in scene.splits["train"]]
+    if sum(counts) == 0:
         raise NerfpipeError(
             f"scene {scene.name}: no train ray meets the bounds {bounds.tolist()}; "
             "check the poses' scale and axes, or set `bounds:` in the scene's entry"
         )
-    return numbers.astype(np.uint32 if starts[-1] <= np.iinfo(np.uint32).max else np.uint64)
+    small = starts[-1] <= np.iinfo(np.uint32).max
+    numbers, first = create_array(file, np.uint32 if small else np.uint64, (sum(counts),)), 0
+    for view, count in zip(scene.splits["train"], counts, strict=True):
+        numbers[first : first + count] = hits(view)
+        first += count
+    numbers.flush()
 
 
 def _write_colour(scene: Scene, file: Path) -> None:

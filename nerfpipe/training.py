@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,13 +29,14 @@ from nerfpipe.renderer import Renderer, render_rays
 from nerfpipe.scenes.bounds import nearest_point
 from nerfpipe.volume import over
 
-COLLAPSE_SPREAD = 1e-6  # densities of a batch that differ by less than this are one and the same
-COLLAPSE_STEPS = 50  # so many batches in a row
+EVEN = 1e-3  # densities of a batch that differ by less than this share of the highest are one and the same
+UNSEEN = 1e-3  # opacity below which nothing is seen
+COLLAPSE_STEPS = 50  # so many batches in a row that are even, or in which nothing is seen, are a collapse
 
 
 @dataclass
 class Row:
-    """A line of metrics/history.csv: means over the steps since the line before, and val PSNR at its end."""
+    """A line of metrics/history.csv: means over the steps since the line before, and val PSNR (dB) at its end."""
 
     step: int
     seconds: float  # spent in training steps alone
@@ -64,20 +66,22 @@ class Trainer:
     ) -> None:
         self.bank, self.params, self.settings = bank, params, params.recipe.train
         self.device, self.checkpoint = device, checkpoint
-        self.renderer = Renderer(model, device, params.runtime, self.settings.bf16)
-        self.model = model
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.settings.lr, fused=True)
+        self.model = model.to(device)  # before the optimiser takes hold of its weights
+        self.renderer = Renderer(self.model, device, params.runtime, self.settings.bf16)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.settings.lr, fused=device.type != "mps")
         self.block = block_rays(params.runtime, device, model.samples_per_ray)
         self.at = Progression()
         self.history: list[Row] = []
-        self._still = 0  # steps in a row without any difference in density
+        self._lifeless = 0  # steps in a row in which a pass was even or unseen
 
-    def run(self, report) -> None:
+    def run(self, report: Callable[[Row], None]) -> None:
         """Train to the last step, from the checkpoint if there is one.
 
         Raises NerfpipeError when the training collapses, or when it is asked to stop (after saving).
         """
         self._resume()
+        if self.history:
+            report(self.history[-1])  # what was reported before the kill may be gone since
         steps = self.settings.steps
         saved = time.monotonic()
         with StopRequest() as stop, Progress(f"train {self.params.method}", steps, "steps", self.at.step) as progress:
@@ -95,15 +99,11 @@ class Trainer:
                     self._save()
                     saved = time.monotonic()
 
-    def val_psnr(self, views: np.ndarray) -> float:
-        """Mean PSNR in dB over some views, 8-bit, over the scene's background."""
-        return float(np.mean([psnr(*self._render(view)) for view in views]))
-
     def _timed_step(self) -> tuple[float, float]:
         started = time.perf_counter()
-        loss, mse, spread = self.step(self.at.step)
+        loss, mse, alive = self.step(self.at.step)
         spent = time.perf_counter() - started
-        self._check_health(loss, spread)
+        self._check_health(loss, alive)
         self.at.step += 1
         self.at.seconds += spent
         self.at.row_seconds += spent
@@ -111,8 +111,8 @@ class Trainer:
         self.at.mse_sum += mse
         return loss, mse
 
-    def step(self, step: int) -> tuple[float, float, float]:
-        """One optimiser step on batch `step`: the loss, the MSE of the picture, and the spread of the densities.
+    def step(self, step: int) -> tuple[float, float, bool]:
+        """One optimiser step on batch `step`: the loss, the MSE of the picture, and whether every pass sees something.
 
         The gradient is summed over blocks of rays: the same gradient as all at once, in memory that fits a cache.
         """
@@ -125,30 +125,37 @@ class Trainer:
             for i in range(0, len(batch), self.block)
         ]
         self.optimizer.step()
-        loss, mse, lowest, highest = torch.stack(results).cpu().unbind(dim=1)  # [blocks] each
-        return float(loss.sum()), float(mse.sum()), float(highest.max() - lowest.min())
+        table = torch.stack(results).cpu()  # [blocks, 2 + 3·passes]
+        loss, mse = table[:, :2].sum(dim=0).tolist()
+        thinnest, densest, opacity = table[:, 2::3].amin(0), table[:, 3::3].amax(0), table[:, 4::3].amax(0)  # [passes]
+        alive = (densest - thinnest > EVEN * densest) & (opacity > UNSEEN)
+        return loss, mse, bool(alive.all())
 
     def _backward(self, block: Batch, batch_rays: int) -> Tensor:
-        """Add a block's gradient; returns [4]: its share of loss and MSE, its lowest and highest density."""
+        """Add a block's gradient; returns what `step` needs to know of it, [2 + 3·passes]:
+
+        its share of the loss and of the picture's MSE, then of every pass lowest and highest density, highest opacity.
+        """
         target = over(block.rays.target, block.background)  # [R, 3]
         passes = render_rays(self.model, block.rays, block.background, block.jitter, self.settings.bf16)
         errors = [((each.colour - target) ** 2).sum() / (3 * batch_rays) for each in passes]
         loss = torch.stack(errors).sum()
         loss.backward()
-        density = passes[-1].density.detach()
-        return torch.stack([loss.detach(), errors[-1].detach(), density.min(), density.max()])
+        signs = [sign for each in passes for sign in (each.density.min(), each.density.max(), each.opacity.max())]
+        return torch.stack([loss, errors[-1], *signs]).detach()
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step: from lr, exponentially, to lr_final at the last step."""
-        return self.settings.lr * (self.settings.lr_final / self.settings.lr) ** (step / self.settings.steps)
+        done = step / max(1, self.settings.steps - 1)  # 0 at the first step, 1 at the last
+        return self.settings.lr * (self.settings.lr_final / self.settings.lr) ** done
 
-    def _check_health(self, loss: float, spread: float) -> None:
-        self._still = self._still + 1 if spread < COLLAPSE_SPREAD else 0
+    def _check_health(self, loss: float, alive: bool) -> None:
+        self._lifeless = 0 if alive else self._lifeless + 1
         name, step = self.params.method, self.at.step
         if not math.isfinite(loss):
             fault = f"the loss is {loss} at step {step}"
-        elif self._still >= COLLAPSE_STEPS:
-            fault = f"the density has been the same everywhere for {COLLAPSE_STEPS} steps, up to step {step}"
+        elif self._lifeless >= COLLAPSE_STEPS:
+            fault = f"{COLLAPSE_STEPS} steps up to {step} saw the same density everywhere, or nothing"
         else:
             return
         self.checkpoint.remove()  # it would only lead here again
@@ -159,20 +166,21 @@ class Trainer:
 
     def _add_row(self) -> Row:
         at, steps = self.at, self.at.step - (self.history[-1].step if self.history else 0)
-        views = self.bank.splits["val"]
         last = at.step == self.settings.steps
+        views = self.bank.splits["val"][: None if last else self.settings.validate_views]
+        pictures = [self._render(view) for view in views]
         row = Row(
             step=at.step,
             seconds=at.seconds,
             loss=at.loss_sum / steps,
             train_psnr=mse_to_psnr(at.mse_sum / steps),
-            val_psnr=self.val_psnr(views if last else views[: self.settings.validate_views]),
+            val_psnr=float(np.mean([psnr(*each) for each in pictures])),
             learning_rate=self.learning_rate(at.step - 1),
             rays_per_second=steps * self.settings.batch_rays / at.row_seconds,
         )
         self.history.append(row)
         at.loss_sum = at.mse_sum = at.row_seconds = 0.0
-        picture, truth = self._render(views[0])
+        picture, truth = pictures[0]
         write_png(self.checkpoint.previews / f"step_{at.step:06d}.png", np.concatenate([truth, picture], axis=1))
         return row
 

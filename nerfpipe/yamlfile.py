@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nerfpipe.errors import NerfpipeError
+
+MERGE_TAG = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may be given again
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -19,14 +21,22 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that, as DVC does, refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)  # `<<: *other` brings its keys in first
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == MERGE_TAG:
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -75,7 +85,8 @@ def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> s
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"{key}: {message[:1].lower()}{message[1:]} (got {fault['input']!r})"
+    got = "" if fault["type"] == "value_error" and isinstance(fault["input"], dict) else f" (got {fault['input']!r})"
+    return f"{key}: {message[:1].lower()}{message[1:]}{got}"
 
 
 def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.config import load_params, parse_method
+from nerfpipe.config import load_params
 from nerfpipe.device import set_up
 from nerfpipe.evaluation import evaluate_view, summarise, write_table
 from nerfpipe.files import atomic_folder, write_json
@@ -12,6 +12,7 @@ from nerfpipe.media import write_png
 from nerfpipe.modelfile import load_model
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
+from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.stage import stage
 
@@ -24,15 +25,16 @@ def main() -> None:
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     model, about = load_model(MODEL)
-    bf16 = parse_method(about.method, about.settings, str(MODEL)).train.bf16
-    renderer = Renderer(model, device, params.runtime, bf16)
-    rows = []
-    views = bank.splits["test"]
+    renderer = Renderer(model, device, params.runtime, about.bf16)
+    rows, extent = [], Extent()
+    views = [int(view) for view in bank.splits["test"]]
+    for view in views:
+        extent.include(bank.view(view))  # one range of depths, so that colours mean the same in every view
     with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
-        for number, view in enumerate(views):
-            row, sheet = evaluate_view(renderer, bank, int(view), params.evaluate.error_scale)
+        for view in views:
+            row, sheet = evaluate_view(renderer, bank, view, params.evaluate.error_scale, extent)
             rows.append(row)
-            write_png(folder / f"test_{number:03d}.png", sheet)
+            write_png(folder / f"test_{view:03d}.png", sheet)
             progress.advance(notes=f"{row['psnr']:.2f} dB")
     write_table(TABLE, rows)
     test = summarise(rows)

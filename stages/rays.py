@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.config import load_params
+from nerfpipe.device import set_threads
 from nerfpipe.files import atomic_folder
-from nerfpipe.raybank import build
+from nerfpipe.raybank import RayBank, build
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.stage import stage
 
@@ -15,10 +16,11 @@ RAW, RAYS = Path("data/raw"), Path("data/rays")
 
 def main() -> None:
     params = load_params()
+    set_threads(params.runtime)
     scene = load_scene(RAW)
     with atomic_folder(RAYS) as folder:
-        bank = build(scene, folder, params.rays.margin, params.rays.min_near)
-        print(bank.summary(), flush=True)
+        build(scene, folder, params.rays.margin, params.rays.min_near)
+    print(RayBank(RAYS).summary(), flush=True)
 
 
 if __name__ == "__main__":

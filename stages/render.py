@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from nerfpipe.cameras import Camera
-from nerfpipe.config import load_params, parse_method
+from nerfpipe.config import load_params
 from nerfpipe.device import set_up
 from nerfpipe.files import atomic_folder
 from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
@@ -25,8 +25,7 @@ def main() -> None:
     params = load_params()
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
-    bf16 = parse_method(about.method, about.settings, str(MODEL)).train.bf16
-    renderer = Renderer(model, device, params.runtime, bf16)
+    renderer = Renderer(model, device, params.runtime, about.bf16)
     bounds, background = torch.tensor(about.bounds), about.background_colour
     camera = sized(about.camera, params.render.size)
     radius = params.render.radius * about.camera_distance
@@ -45,7 +44,7 @@ def main() -> None:
         write_gif(folder / "orbit.gif", colours, params.render.fps)
         write_gif(folder / "orbit_depth.gif", depths, params.render.fps)
         if not write_mp4(folder / "orbit.mp4", colours, params.render.fps):
-            print("no orbit.mp4: for it, pip install 'nerfpipe[video]'", flush=True)
+            print("no orbit.mp4: for it, pip install imageio-ffmpeg (the extra `video`)", flush=True)
     print(f"{len(poses)} frames of {camera.width}x{camera.height} in {RENDERS}", flush=True)
 
 

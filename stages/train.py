@@ -12,7 +12,7 @@ import torch
 from nerfpipe.checkpoint import Checkpoint, fingerprint
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, set_up
-from nerfpipe.files import atomic_file, work_folder, write_json
+from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
 from nerfpipe.methods import build_model
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
@@ -41,8 +41,8 @@ def main() -> None:
         )
         trainer.run(report=lambda row: write_metrics(trainer, row, device))
         save_model(MODEL, model, describe_model(params, bank))
-        shutil.rmtree(PREVIEWS, ignore_errors=True)
-        shutil.copytree(checkpoint.previews, PREVIEWS)
+        with atomic_folder(PREVIEWS) as folder:
+            shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
         checkpoint.remove()
     print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)
 
@@ -52,6 +52,8 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
     with atomic_file(HISTORY) as temporary:
         pd.DataFrame([asdict(each) for each in trainer.history]).to_csv(temporary, index=False, float_format="%.6g")
     metrics = {
+        "scene": trainer.bank.about.scene,
+        "method": trainer.params.method,
         "psnr": round(row.val_psnr, 3),
         "steps": row.step,
         "seconds": round(row.seconds, 1),

@@ -162,7 +162,7 @@ def test_a_disk_that_fills_up_is_told_with_the_file(workspace: Path, faults, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     assert faults("rays") == ["data/rays: no room left on the disk; free some space and run the same command again"]
 
 

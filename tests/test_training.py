@@ -13,6 +13,7 @@ from nerfpipe.checkpoint import Checkpoint
 from nerfpipe.config import Params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import build_model
+from nerfpipe.metrics import psnr
 from nerfpipe.raybank import RayBank
 from nerfpipe.training import Trainer, describe_model
 
@@ -82,6 +83,14 @@ def test_a_killed_training_resumes_to_the_same_bytes(bank: RayBank, make_trainer
         ]
 
 
+def test_killed_after_the_last_step_it_still_reports(bank: RayBank, make_trainer) -> None:
+    finished = make_trainer(bank)
+    finished.run(report=lambda row: None)  # checkpoint_seconds is 0: the last step was saved
+    reported = []
+    make_trainer(bank).run(report=reported.append)
+    assert reported == finished.history[-1:]
+
+
 @pytest.mark.parametrize("method", ["tiny", "nerf"])
 def test_training_lowers_the_loss_and_learns_the_held_out_views(
     make_scene, build_bank, make_trainer, method: str
@@ -133,7 +142,7 @@ def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayB
 
 
 def test_the_learning_rate_falls_exponentially(bank: RayBank, make_trainer) -> None:
-    trainer = make_trainer(bank, **{"tiny.train.lr": 1e-2, "tiny.train.lr_final": 1e-4, "tiny.train.steps": 100})
+    trainer = make_trainer(bank, **{"tiny.train.lr": 1e-2, "tiny.train.lr_final": 1e-4, "tiny.train.steps": 101})
     assert trainer.learning_rate(0) == pytest.approx(1e-2)
     assert trainer.learning_rate(50) == pytest.approx(1e-3)
     assert trainer.learning_rate(100) == pytest.approx(1e-4)
@@ -145,7 +154,8 @@ def test_history_has_a_row_every_so_often_and_at_the_end(bank: RayBank, make_tra
     trainer.run(report=reported.append)
     assert [row.step for row in trainer.history] == [3, 6, 8]
     assert reported == trainer.history
-    assert trainer.history[-1].val_psnr == pytest.approx(trainer.val_psnr(bank.splits["val"]))
+    pictures = [trainer._render(view) for view in bank.splits["val"]]
+    assert trainer.history[-1].val_psnr == pytest.approx(sum(psnr(*each) for each in pictures) / len(pictures))
     assert len(list(trainer.checkpoint.previews.glob("*.png"))) == 3
 
 
@@ -153,9 +163,21 @@ def test_a_dead_density_stops_with_advice_and_leaves_no_checkpoint(bank: RayBank
     trainer = make_trainer(bank, **{"tiny.train.steps": 200})
     with torch.no_grad():
         trainer.model.passes[0].field.head.bias[0] = -1e6  # ReLU: no density anywhere, and no gradient
-    with pytest.raises(NerfpipeError, match=r"density has been the same everywhere.*tiny\.train\.lr.*softplus"):
+    with pytest.raises(NerfpipeError, match=r"saw the same density everywhere, or nothing.*tiny\.train\.lr.*softplus"):
         trainer.run(report=lambda row: None)
     assert not trainer.checkpoint.file.exists()
+
+
+@pytest.mark.parametrize("raw", [-12.0, 4.0], ids=["thin haze", "even fog"])
+def test_haze_and_fog_are_collapses_too(bank: RayBank, make_trainer, raw: float) -> None:
+    changes = {"method": "nerf", "nerf.train.steps": 200, "nerf.train.lr": 1e-9, "nerf.train.lr_final": 1e-9}
+    trainer = make_trainer(bank, **changes)
+    head = trainer.model.passes[0].field.density_head
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.fill_(raw)
+    with pytest.raises(NerfpipeError, match="saw the same density everywhere, or nothing"):
+        trainer.run(report=lambda row: None)
 
 
 def test_a_loss_that_is_not_a_number_stops_with_advice(bank: RayBank, make_trainer) -> None:

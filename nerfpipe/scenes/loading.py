@@ -32,8 +32,12 @@ def read_entry(folder: Path) -> dict:
     """What the download stage wrote about the data in `folder`."""
     file = folder / ENTRY_FILE
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        missing = {"name", "format", "background", "bounds", "train_views", "file"} - set(entry)
+        if missing:
+            raise ValueError(f"misses {missing}")
+        return entry
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro download` first") from None
-    except ValueError:
+    except (ValueError, TypeError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force download`") from None

@@ -77,6 +77,12 @@ class Scene:
         return [f"bounds must be finite with every lower corner below the upper (got {self.bounds.tolist()})"]
 
 
+def grown(bounds: np.ndarray, margin: float) -> np.ndarray:
+    """Bounds [2, 3] grown about their middle by the fraction `margin` of their size."""
+    grow = margin * (bounds[1] - bounds[0]) / 2
+    return np.stack([bounds[0] - grow, bounds[1] + grow])
+
+
 def pose_faults(poses: np.ndarray) -> list[str]:
     """One line for the first pose [3, 4] that is not a rotation and a finite position, with its remedy."""
     for view, pose in enumerate(np.asarray(poses, dtype=np.float64)):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import write_json
+from nerfpipe.files import local_path, write_json
 from nerfpipe.procedural.generate import generate
 from nerfpipe.progress import Progress
 from nerfpipe.scenes.scene import ENTRY_FILE
@@ -37,7 +37,7 @@ def make_raw(name: str, entry: Entry, folder: Path) -> str:
         file, origin = _free_name(file_name(entry.url[0])), "fetched"
         _copy(name, folder, {fetched: file})
     else:
-        source = Path(str(entry.path)).expanduser()
+        source = local_path(str(entry.path))
         file, origin = _copy_local(name, entry, source, folder), f"copied from {source}"
     _write_entry(name, entry, folder, file)
     return origin
