@@ -74,7 +74,8 @@ def doctor(
 def summary() -> None:
     """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
     with one_line_errors():
-        test, train = read_metrics("test"), read_metrics("train")
+        test = read_metrics("test", ("views", "background", "psnr"))
+        train = read_metrics("train", ("scene", "method", "steps", "device"))
         depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
         print(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
         print(f"method   {train['method']}, {train['steps']:,} steps on {train['device']}")
@@ -85,12 +86,15 @@ def summary() -> None:
         print(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
 
 
-def read_metrics(name: str) -> dict[str, Any]:
-    """metrics/NAME.json without its outer key."""
+def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:
+    """metrics/NAME.json without its outer key, when it has all the keys needed."""
     file = METRICS / f"{name}.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))[name]
+        metrics = json.loads(file.read_text(encoding="utf-8"))[name]
+        if not set(needed) <= metrics.keys():
+            raise KeyError(needed)
+        return metrics
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro` first") from None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro` again") from None

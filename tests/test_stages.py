@@ -245,6 +245,19 @@ def test_summary_tells_scene_method_numbers_seconds_and_gif(workspace: Path) -> 
         assert part in result.stdout
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"test": {"psnr": 20.0}}'])
+def test_summary_of_damaged_or_older_metrics_says_what_to_run(workspace: Path, content: str) -> None:
+    (workspace / "metrics/test.json").write_text(content)
+    result = CliRunner().invoke(app, ["summary"])
+    assert (result.exit_code, result.stderr) == (1, "error: metrics/test.json: damaged; run `dvc repro` again\n")
+
+
+def test_check_tells_a_fault_of_the_scene_in_use_once(workspace: Path) -> None:
+    edit(workspace / "data/scenes.yaml", {"robot-arm.size": 0})
+    result = CliRunner().invoke(app, ["check"])
+    assert result.stderr == "error: data/scenes.yaml: robot-arm.size: must be greater than or equal to 8 (got 0)\n"
+
+
 def test_summary_before_a_run_says_what_to_run(workspace: Path) -> None:
     (workspace / "metrics/test.json").unlink()
     result = CliRunner().invoke(app, ["summary"])
