@@ -136,7 +136,7 @@ def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayB
     expected = torch.autograd.grad(loss, list(trainer.model.parameters()))
     reported, mse, _ = trainer.step(0)
     assert reported == pytest.approx(loss.item(), rel=1e-5)
-    assert mse == pytest.approx(float(torch.nn.functional.mse_loss(passes[-1].colour, target)), rel=1e-5)
+    assert mse == pytest.approx(torch.nn.functional.mse_loss(passes[-1].colour, target).item(), rel=1e-5)
     for parameter, gradient in zip(trainer.model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
 
