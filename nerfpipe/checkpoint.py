@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import atomic_file
+from nerfpipe.files import PARTIAL, atomic_file
 
 STATE = "state"
 READ_BYTES = 1 << 20
@@ -68,6 +68,8 @@ class Checkpoint:
                 raise NerfpipeError(
                     f"{lock.lock_file}: another training is running here; wait for it, or stop it, and run this again"
                 ) from None
+        for unfinished in self.folder.glob(f"{PARTIAL}*"):  # a killed process had no chance to clean up
+            unfinished.unlink()
         return self
 
     def __exit__(

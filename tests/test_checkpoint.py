@@ -10,6 +10,7 @@ import torch
 
 from nerfpipe.checkpoint import Checkpoint, fingerprint, loaded_code
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import PARTIAL
 
 TENSORS = {"model.w": torch.tensor([1.0, -2.5]), "adam.0.step": torch.tensor(3.0)}
 
@@ -41,6 +42,15 @@ def test_a_damaged_checkpoint_is_said_and_passed_over(checkpoint: Checkpoint, ca
     checkpoint.file.write_bytes(checkpoint.file.read_bytes()[:40])
     assert checkpoint.load() is None
     assert "damaged, starting from the first step" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(checkpoint: Checkpoint) -> None:
+    checkpoint.save(TENSORS, {"at": 8})
+    half = checkpoint.file.with_name(f"{PARTIAL}4711-checkpoint.safetensors")
+    half.write_bytes(b"half")
+    with checkpoint:
+        assert not half.exists()
+        assert checkpoint.load()[1] == {"at": 8}
 
 
 def hold(run: Path, workspace: Path, ready, release) -> None:

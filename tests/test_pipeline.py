@@ -102,13 +102,13 @@ def kill_after_checkpoints(project: Path, count: int) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    seen: set[int] = {file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/*.safetensors")}
+    seen: set[int] = {file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors")}
     wanted = len(seen) + count
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(seen) < wanted:
         assert time.monotonic() < deadline
         assert process.poll() is None, "the training ended before it could be killed"
-        for file in project.glob(".nerfpipe/checkpoints/*/*.safetensors"):
+        for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors"):
             try:
                 seen.add(file.stat().st_mtime_ns)
             except FileNotFoundError:
