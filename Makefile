@@ -5,7 +5,7 @@ BIN    := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 # DVC runs each stage as `python -m stages.NAME`, so the environment's python comes first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test lint
+.PHONY: install repro test lint bench
 
 install: $(VENV)/.installed
 
@@ -14,6 +14,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m nerfpipe compile
 	touch $@
 
 repro: install
@@ -23,6 +24,9 @@ repro: install
 
 test: install
 	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python -m benchmarks
 
 lint: install
 	$(BIN)/python -m ruff check .

@@ -30,17 +30,31 @@ class Batch:
         return Batch(self.rays.to(device), self.background.to(device), self.jitter.to(device))
 
 
+USES = ("rays", "jitter", "background", "occupancy")  # each has random numbers of its own
+
+
+def random_stream(seed: int, step: int, use: str) -> np.random.Generator:
+    """Random numbers that are a function of (seed, step) and what they are for.
+
+    Philox is counter-based (Salmon et al. 2011): keyed by (seed, step) it needs no history. The highest word of its
+    counter tells uses apart; no stream is long enough to reach another's.
+    """
+    key = np.array([seed, step], dtype=np.uint64)
+    counter = np.array([0, 0, 0, USES.index(use)], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
 def draw_batch(bank: RayBank, seed: int, step: int, size: int, draws: int) -> Batch:
     """Batch number `step`: `size` rays drawn evenly, with replacement, from all rays of all train views.
 
-    Philox is counter-based (Salmon et al. 2011): keyed by (seed, step) it needs no history. A scene with alpha is
-    trained over a random colour, so that only true transparency fits; one without, over its own background.
+    A smaller batch is the beginning of a larger one. A scene with alpha is trained over a random colour, so that only
+    true transparency fits; one without, over its own background.
     """
-    random = np.random.Generator(np.random.Philox(key=np.array([seed, step], dtype=np.uint64)))
-    rays = bank.train(random.integers(0, bank.train_rays, size))
-    jitter = torch.from_numpy(random.random((size, draws), dtype=np.float32))  # [R, D]
+    rays = bank.train(random_stream(seed, step, "rays").integers(0, bank.train_rays, size))
+    jitter = torch.from_numpy(random_stream(seed, step, "jitter").random((size, draws), dtype=np.float32))  # [R, D]
     if bank.has_alpha:
-        background = torch.from_numpy(random.random((size, 3), dtype=np.float32))  # [R, 3]
+        colours = random_stream(seed, step, "background").random((size, 3), dtype=np.float32)
+        background = torch.from_numpy(colours)  # [R, 3]
     else:
         background = bank.background.expand(size, 3)
     return Batch(rays, background, jitter)

@@ -52,6 +52,16 @@ def scene_faults(name: str, entries: dict[str, Entry]) -> list[str]:
     return []
 
 
+@app.command(name="compile")
+def compile_kernels() -> None:
+    """Compile the CPU kernels now, so that the first training does not wait for it."""
+    with one_line_errors():
+        from nerfpipe.compilation import compile_all
+
+        compile_all()
+        print("the CPU kernels are compiled")
+
+
 @app.command()
 def doctor(
     output: Annotated[Path, typer.Option(help="where the picture of the cameras goes")] = Path("data/doctor.png"),

@@ -31,6 +31,11 @@ class TrainParams(Section):
     batch_rays: Count
     lr: Positive
     lr_final: Positive
+    warmup: Annotated[int, Field(ge=0)]
+    loss: Literal["mse", "huber"]
+    huber_delta: Positive
+    distortion: NotNegative
+    entropy: NotNegative
     bf16: bool
     validate_every: Count
     validate_views: Count
@@ -86,8 +91,44 @@ class NerfParams(Section):
     train: TrainParams
 
 
-MethodParams = TinyParams | NerfParams
-METHODS: dict[str, type[MethodParams]] = {"tiny": TinyParams, "nerf": NerfParams}
+class NgpFieldParams(Section):
+    levels: Annotated[int, Field(ge=1, le=16)]
+    coarsest: Count
+    finest: Annotated[int, Field(ge=1, le=4096)]
+    log2_rows: Annotated[int, Field(ge=4, le=24)]
+    width: Annotated[int, Field(gt=0, le=256, multiple_of=4)]
+
+    @field_validator("finest")
+    @classmethod
+    def _finest_not_below_coarsest(cls, finest: int, info: ValidationInfo) -> int:
+        coarsest = info.data.get("coarsest")
+        if coarsest is not None and finest < coarsest:
+            raise ValueError(f"must not lie below coarsest, {coarsest}")
+        return finest
+
+
+class NgpSamplingParams(Section):
+    steps: Count
+    render_steps: Count
+    grid: Annotated[int, Field(ge=1, le=512)]
+    update_every: Count
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    stop: Annotated[float, Field(ge=0, lt=1)]
+
+
+class NgpTrainParams(TrainParams):
+    batch_samples: Count
+
+
+class NgpParams(Section):
+    field: NgpFieldParams
+    sampling: NgpSamplingParams
+    train: NgpTrainParams
+
+
+MethodParams = TinyParams | NerfParams | NgpParams
+METHODS: dict[str, type[MethodParams]] = {"ngp": NgpParams, "tiny": TinyParams, "nerf": NerfParams}
 
 
 class EvaluateParams(Section):
@@ -107,6 +148,7 @@ class RuntimeParams(Section):
     threads: Annotated[int, Field(ge=0)]
     cpu_block: Count
     gpu_block: Count
+    kernels: Literal["auto", "torch"]
     checkpoint_seconds: NotNegative
 
 
@@ -114,11 +156,12 @@ class Params(Section):
     """The whole of params.yaml."""
 
     scene: str
-    method: Literal["tiny", "nerf"]
+    method: Literal["ngp", "tiny", "nerf"]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     rays: RaysParams
     tiny: TinyParams
     nerf: NerfParams
+    ngp: NgpParams
     evaluate: EvaluateParams
     render: RenderParams
     runtime: RuntimeParams

@@ -30,13 +30,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_up(runtime: RuntimeParams) -> torch.device:
-    """Set the number of CPU threads, have memory kept, and return the device."""
-    set_threads(runtime)
-    keep_freed_memory()
-    return choose_device(runtime.device)
-
-
 def set_threads(runtime: RuntimeParams) -> None:
     """Set the number of CPU threads; 0 leaves torch's choice, one per core."""
     if runtime.threads:
@@ -71,9 +64,3 @@ def mlp_precision(device: torch.device, bf16: bool) -> AbstractContextManager:
     if not (bf16 and has_bf16(device)):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
-
-
-def block_rays(runtime: RuntimeParams, device: torch.device, samples_per_ray: int) -> int:
-    """How many rays to compute at once, from the runtime's samples per block."""
-    block = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
-    return max(1, block // samples_per_ray)

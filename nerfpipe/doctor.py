@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from nerfpipe import kernels
 from nerfpipe.config import Params, RuntimeParams
-from nerfpipe.device import has_bf16, set_up
+from nerfpipe.device import has_bf16
 from nerfpipe.files import atomic_file
 from nerfpipe.rays import Extent, camera_rays
+from nerfpipe.runtime import set_up
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.scene import SPLITS, Scene, grown
 
@@ -30,6 +32,7 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return [
         f"device  {device} ({name}), torch {torch.__version__}",
+        f"kernels {'numba, on the CPU' if kernels.in_use(device) else 'plain torch'}",
         f"bf16    {'yes' if has_bf16(device) else 'no: MLPs run in float32'}",
     ]
 

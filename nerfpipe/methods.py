@@ -11,14 +11,20 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config import MethodParams, NerfParams, TinyParams
+from nerfpipe import kernels
+from nerfpipe.config import MethodParams, NerfParams, NgpParams, RuntimeParams, TinyParams
 from nerfpipe.fields.nerf import NerfField
+from nerfpipe.fields.ngp import NgpField
 from nerfpipe.fields.tiny import TinyField
+from nerfpipe.optimizer import RowAdam
 from nerfpipe.rays import RayBatch
 from nerfpipe.sampling.hierarchical import Hierarchical
+from nerfpipe.sampling.occupancy import Occupancy
 from nerfpipe.sampling.samples import Samples
 from nerfpipe.sampling.stratified import Stratified
 from nerfpipe.volume import Rendering
+
+KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
 
 
 class Sampler(Protocol):
@@ -55,9 +61,21 @@ class Model(nn.Module):
         """Samples of one ray held in memory at once, at most."""
         return max(each.sampler.samples_per_ray for each in self.passes)
 
+    def note(self, passes: list[Rendering]) -> None:
+        """Let samplers learn from what a training step has seen."""
+        for each, seen in zip(self.passes, passes, strict=True):
+            if isinstance(each.sampler, Occupancy):
+                each.sampler.note(seen.samples.positions, seen.density.detach())
 
-def build_model(params: MethodParams, seed: int) -> Model:
-    """A method's model on the CPU, its initial weights a function of the seed alone."""
+    def update(self, seed: int, step: int) -> None:
+        """What a sampler learns of its field between two steps."""
+        for each in self.passes:
+            if isinstance(each.sampler, Occupancy):
+                each.sampler.update(each.field, seed, step)
+
+
+def build_model(params: MethodParams, seed: int, bounds: Tensor) -> Model:
+    """A method's model of a scene within bounds [2, 3], on the CPU. Its initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match params:
@@ -71,4 +89,27 @@ def build_model(params: MethodParams, seed: int) -> Model:
                         Pass(Hierarchical(coarse, fine), NerfField(params.field)),
                     ]
                 )
+            case NgpParams():
+                return Model([Pass(Occupancy(params.sampling, bounds), NgpField(params.field, bounds))])
     raise TypeError(f"no method has {type(params).__name__}")
+
+
+def build_optimizer(params: MethodParams, model: Model) -> torch.optim.Optimizer | RowAdam:
+    """The method's optimiser of the model's weights, where they now lie."""
+    if isinstance(params, NgpParams):
+        return RowAdam(model.parameters(), lr=params.train.lr)
+    on_mps = any(weight.device.type == "mps" for weight in model.parameters())
+    return torch.optim.Adam(model.parameters(), lr=params.train.lr, fused=not on_mps)
+
+
+def runs_in_kernels(model: Model, device: torch.device) -> bool:
+    """Whether all of the model's passes are computed by CPU kernels."""
+    return kernels.in_use(device) and all(isinstance(each.field, NgpField) for each in model.passes)
+
+
+def block_rays(model: Model, runtime: RuntimeParams, device: torch.device) -> int:
+    """How many rays to compute at once, from the runtime's samples per block. Kernels make blocks of their own."""
+    if runs_in_kernels(model, device):
+        return KERNEL_RAYS
+    block = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
+    return max(1, block // model.samples_per_ray)

@@ -72,7 +72,7 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
     except (SafetensorError, OSError) as error:
         raise NerfpipeError(f"{path}: not a whole .safetensors file ({error}); train again") from None
     about = _parse_header(path, header)
-    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed)
+    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed, torch.tensor(about.bounds))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nerfpipe.config import RuntimeParams
-from nerfpipe.device import block_rays, mlp_precision
-from nerfpipe.methods import Model
+from nerfpipe.device import mlp_precision
+from nerfpipe.methods import Model, block_rays, runs_in_kernels
 from nerfpipe.rays import RayBatch
 from nerfpipe.volume import Rendering, composite
 
@@ -36,7 +36,7 @@ def render_rays(
     for each, noise in zip(model.passes, columns, strict=True):
         samples = each.sampler(rays, renderings[-1] if renderings else None, noise)
         with mlp_precision(rays.origins.device, bf16):
-            density, colour = each.field(samples.positions, rays.directions[samples.ray])  # [M], [M, 3]
+            density, colour = each.field(samples.positions, samples.directions)  # [M], [M, 3]
         renderings.append(composite(samples, density, colour, background))
     return renderings
 
@@ -46,7 +46,9 @@ class Renderer:
 
     def __init__(self, model: Model, device: torch.device, runtime: RuntimeParams, bf16: bool) -> None:
         self.model, self.device, self.bf16 = model.to(device), device, bf16
-        self.block = block_rays(runtime, device, model.samples_per_ray)
+        self.block = block_rays(model, runtime, device)
+        if runs_in_kernels(model, device):
+            torch.set_num_threads(1)  # kernels have threads of their own; torch's would only spin beside them
 
     @torch.no_grad()
     def view(self, rays: RayBatch, background: Tensor, height: int, width: int) -> Picture:
@@ -54,9 +56,16 @@ class Renderer:
         colour = background.expand(len(rays), 3).clone()  # rays that miss the bounds see only the background
         opacity, depth = torch.zeros(len(rays)), torch.zeros(len(rays))
         for numbers in rays.hits.nonzero()[:, 0].split(self.block):
-            block = rays[numbers].to(self.device)
-            rendering = render_rays(self.model, block, background.to(self.device), bf16=self.bf16)[-1]
-            colour[numbers] = rendering.colour.cpu()
-            opacity[numbers] = rendering.opacity.cpu()
-            depth[numbers] = rendering.depth.cpu()
+            seen = self._see(rays[numbers].to(self.device), background.to(self.device))
+            colour[numbers], opacity[numbers], depth[numbers] = (each.cpu() for each in seen)
         return Picture(colour.reshape(height, width, 3), opacity.reshape(height, width), depth.reshape(height, width))
+
+    def _see(self, rays: RayBatch, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour [R, 3], opacity [R] and depth [R] of R rays that meet the bounds."""
+        if runs_in_kernels(self.model, self.device):
+            from nerfpipe.kernels.autograd import render
+
+            last = self.model.passes[-1]
+            return render(last.sampler, last.field, rays, background)
+        rendering = render_rays(self.model, rays, background, bf16=self.bf16)[-1]
+        return rendering.colour, rendering.opacity, rendering.depth

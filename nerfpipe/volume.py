@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from nerfpipe import kernels
+
 if TYPE_CHECKING:
     from nerfpipe.sampling.samples import Samples
 
@@ -36,13 +38,22 @@ class Rendering:
 
 def composite(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
     """Render density [M] (per scene unit) and colour [M, 3] at the samples over background [3] or [R, 3]."""
+    if kernels.in_use(density.device) and density.dtype == torch.float32 and not samples.full:
+        from nerfpipe.kernels.autograd import composite as kernel
+
+        return Rendering(*kernel(samples, density, colour, background.expand(samples.rays, 3)), density, samples)
+    return reference(samples, density, colour, background)
+
+
+def reference(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
+    """The same in plain torch, for any device: the equation as it stands above."""
     sigma, delta, c = samples.to_rows(density), samples.to_rows(samples.delta), samples.to_rows(colour)  # [R, S(, 3)]
 
     tau = sigma * delta  # [R, S] optical thickness
     alpha = -torch.expm1(-tau)  # 1 - exp(-tau), exact for thin segments
     before = torch.cat([torch.zeros_like(tau[:, :1]), tau[:, :-1].cumsum(dim=1)], dim=1)  # [R, S], without the segment
     T = torch.exp(-before)
-    w = T * alpha
+    w = torch.where(samples.stop > T, 0, T * alpha)
 
     opacity = w.sum(dim=1)  # [R]
     seen = (w[..., None] * c).sum(dim=1)  # [R, 3]

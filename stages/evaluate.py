@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.config import load_params
-from nerfpipe.device import set_up
 from nerfpipe.evaluation import evaluate_view, summarise, write_table
 from nerfpipe.files import atomic_folder, write_json
 from nerfpipe.media import write_png
@@ -14,6 +13,7 @@ from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
 from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
+from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
 
 RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")

@@ -8,7 +8,6 @@ import torch
 
 from nerfpipe.cameras import Camera
 from nerfpipe.config import load_params
-from nerfpipe.device import set_up
 from nerfpipe.files import atomic_folder
 from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
 from nerfpipe.modelfile import load_model
@@ -16,6 +15,7 @@ from nerfpipe.paths import orbit
 from nerfpipe.progress import Progress
 from nerfpipe.rays import camera_rays
 from nerfpipe.renderer import Renderer
+from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
 
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +10,12 @@ import torch
 
 from nerfpipe.checkpoint import Checkpoint, fingerprint
 from nerfpipe.config import load_params
-from nerfpipe.device import has_bf16, set_up
+from nerfpipe.device import has_bf16
 from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
 from nerfpipe.methods import build_model
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
+from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
 from nerfpipe.training import Row, Trainer, describe_model
 
@@ -30,7 +30,7 @@ def main() -> None:
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
     run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
-        model = build_model(params.recipe, params.seed)
+        model = build_model(params.recipe, params.seed, bank.bounds)
         trainer = Trainer(model, bank, params, device, checkpoint)
         bf16 = params.recipe.train.bf16 and has_bf16(device)
         print(
@@ -50,14 +50,14 @@ def main() -> None:
 def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
     """Write history and metrics anew after each row, so that `dvc exp show` follows a run."""
     with atomic_file(HISTORY) as temporary:
-        pd.DataFrame([asdict(each) for each in trainer.history]).to_csv(temporary, index=False, float_format="%.6g")
+        pd.DataFrame([row.flat() for row in trainer.history]).to_csv(temporary, index=False, float_format="%.6g")
     metrics = {
         "scene": trainer.bank.about.scene,
         "method": trainer.params.method,
         "psnr": round(row.val_psnr, 3),
         "steps": row.step,
         "seconds": round(row.seconds, 1),
-        "rays_per_second": round(row.step * trainer.settings.batch_rays / row.seconds),
+        "rays_per_second": round(trainer.at.rays / row.seconds),
         "device": str(device),
         "torch": torch.__version__,
     }

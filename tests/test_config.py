@@ -66,7 +66,16 @@ def test_the_recipe_is_the_section_of_the_method(with_params: Callable[..., Para
         ("nerf.train.steps", 0, "nerf.train.steps: must be greater than 0 (got 0)"),
         ("nerf.sampling.coarse", 1, "nerf.sampling.coarse: must be greater than or equal to 2 (got 1)"),
         ("tiny.field.density", "exp", "tiny.field.density: must be 'relu' or 'softplus' (got 'exp')"),
-        ("method", "ngpp", "method: must be 'tiny' or 'nerf' (got 'ngpp')"),
+        ("method", "ngpp", "method: must be 'ngp', 'tiny' or 'nerf' (got 'ngpp')"),
+        ("ngp.field.width", 30, "ngp.field.width: must be a multiple of 4 (got 30)"),
+        ("ngp.field.finest", 8, "ngp.field.finest: must not lie below coarsest, 16 (got 8)"),
+        ("ngp.field.log2_rows", 25, "ngp.field.log2_rows: must be less than or equal to 24 (got 25)"),
+        ("ngp.sampling.decay", 1, "ngp.sampling.decay: must be less than 1 (got 1)"),
+        ("ngp.sampling.grid", 0, "ngp.sampling.grid: must be greater than or equal to 1 (got 0)"),
+        ("ngp.train.loss", "l1", "ngp.train.loss: must be 'mse' or 'huber' (got 'l1')"),
+        ("ngp.train.distortion", -1, "ngp.train.distortion: must be greater than or equal to 0 (got -1)"),
+        ("ngp.train.batch_samples", 0, "ngp.train.batch_samples: must be greater than 0 (got 0)"),
+        ("runtime.kernels", "cuda", "runtime.kernels: must be 'auto' or 'torch' (got 'cuda')"),
         ("seed", -1, "seed: must be greater than or equal to 0 (got -1)"),
         ("rays.margin", -0.1, "rays.margin: must be greater than or equal to 0 (got -0.1)"),
         ("rays.min_near", 0, "rays.min_near: must be greater than 0 (got 0)"),
@@ -222,7 +231,7 @@ def test_any_text_is_told_and_never_raises_anything_else(file: Path, text: str) 
 def test_settings_in_a_model_file_are_checked_too(with_params: Callable[..., Params]) -> None:
     settings_of_tiny = with_params().tiny.model_dump()
     assert parse_method("tiny", settings_of_tiny, "model") == with_params().tiny
-    with pytest.raises(NerfpipeError, match="model: unknown method 'ngp'; this version knows tiny, nerf"):
-        parse_method("ngp", settings_of_tiny, "model")
+    with pytest.raises(NerfpipeError, match="model: unknown method 'mip'; this version knows ngp, tiny, nerf"):
+        parse_method("mip", settings_of_tiny, "model")
     with pytest.raises(NerfpipeError, match=r"model: nerf\.field\.position_frequencies: missing"):
         parse_method("nerf", settings_of_tiny, "model")

@@ -17,14 +17,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nerfpipe.config import Params
-from nerfpipe.device import block_rays, choose_device, mlp_precision
+from nerfpipe.device import choose_device, mlp_precision
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.methods import build_model
+from nerfpipe.methods import block_rays, build_model, build_optimizer
 from nerfpipe.rays import RayBatch
 from nerfpipe.renderer import render_rays
 from nerfpipe.volume import over
 
 META = torch.device("meta")
+BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 PROJECT = Path(__file__).parents[1]
 COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)  # the explicit ways between devices
 SMALL = {"tiny.sampling.samples": 4, "nerf.sampling.coarse": 4, "nerf.sampling.fine": 6}
@@ -51,7 +52,7 @@ def make_rays(count: int) -> RayBatch:
 @pytest.mark.parametrize("jittered", [True, False])
 def test_a_training_step_stays_on_its_device(method: str, jittered: bool, with_params: Callable[..., Params]) -> None:
     params = with_params(method=method, **SMALL)
-    model = build_model(params.recipe, params.seed).to(META)
+    model = build_model(params.recipe, params.seed, BOUNDS).to(META)
     rays, background = make_rays(5).to(META), torch.rand(5, 3).to(META)
     jitter = torch.rand(5, model.draws).to(META) if jittered else None
     with OneDevice():
@@ -140,8 +141,23 @@ def test_a_device_that_is_absent_is_told_with_those_there_are(
 
 
 def test_a_block_has_as_many_rays_as_its_samples_allow(with_params: Callable[..., Params]) -> None:
-    runtime = with_params(**{"runtime.cpu_block": 1000, "runtime.gpu_block": 64000}).runtime
-    assert block_rays(runtime, torch.device("cpu"), 64) == 15
-    assert block_rays(runtime, torch.device("cuda"), 64) == 1000
-    assert block_rays(runtime, torch.device("mps"), 64) == 1000
-    assert block_rays(runtime, torch.device("cpu"), 4000) == 1
+    for samples, on_cpu, on_gpu in ((64, 15, 1000), (4000, 1, 16)):
+        params = with_params(method="tiny", **{"tiny.sampling.samples": samples})
+        model = build_model(params.recipe, 0, BOUNDS)
+        runtime = params.runtime.model_copy(update={"cpu_block": 1000, "gpu_block": 64000})
+        assert block_rays(model, runtime, torch.device("cpu")) == on_cpu
+        assert block_rays(model, runtime, torch.device("cuda")) == on_gpu
+        assert block_rays(model, runtime, torch.device("mps")) == on_gpu
+
+
+def test_the_ngp_field_and_its_step_stay_on_their_device(with_params: Callable[..., Params]) -> None:
+    """Marching asks how many samples there are, which meta tensors cannot say: field and optimiser are tried alone."""
+    params = with_params(method="ngp")
+    model = build_model(params.recipe, 0, BOUNDS).to(META)
+    optimizer = build_optimizer(params.recipe, model)
+    with OneDevice():
+        density, colour = model.passes[0].field(torch.rand(7, 3).to(META), torch.rand(7, 3).to(META))
+        (density.sum() + colour.sum()).backward()
+        optimizer.step()
+    assert {weight.device for weight in model.parameters()} == {META}
+    assert (density.shape, colour.shape) == ((7,), (7, 3))

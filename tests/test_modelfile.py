@@ -21,7 +21,8 @@ from nerfpipe.modelfile import HEADER, ModelAbout, load_model, save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.training import describe_model
 
-SMALL = {"nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}
+BOUNDS = torch.tensor([[-0.8, -0.8, -0.8], [0.8, 0.8, 0.8]])
+SMALL = {"method": "tiny", "nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def params(with_params: Callable[..., Params]) -> Params:
 
 @pytest.fixture
 def model(params: Params) -> Model:
-    return build_model(params.recipe, seed=1)
+    return build_model(params.recipe, seed=1, bounds=BOUNDS)
 
 
 @pytest.fixture
@@ -58,12 +59,12 @@ def rewrite(file: Path, header: Any = None, tensors: dict[str, torch.Tensor] | N
     save_file(tensors or load_file(file), file, metadata=None if header is None else {HEADER: json.dumps(header)})
 
 
-@pytest.mark.parametrize("method", ["tiny", "nerf"])
+@pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
 def test_a_model_comes_back_with_its_weights_and_header(
     method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
-    params = with_params(method=method, **SMALL)
-    model, about = build_model(params.recipe, seed=1), describe_model(params, bank)
+    params = with_params(**{**SMALL, "method": method})
+    model, about = build_model(params.recipe, seed=1, bounds=BOUNDS), describe_model(params, bank)
     save_model(tmp_path / "new" / "field.safetensors", model, about)
     again, about_again = load_model(tmp_path / "new" / "field.safetensors")
     assert about_again == about
@@ -92,7 +93,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: 
 
 def test_weights_are_a_function_of_the_seed_alone(params: Params) -> None:
     def weights(seed: int) -> torch.Tensor:
-        return torch.cat([p.flatten() for p in build_model(params.recipe, seed).parameters()])
+        return torch.cat([p.flatten() for p in build_model(params.recipe, seed, BOUNDS).parameters()])
 
     torch.manual_seed(0)
     first, state = weights(5), torch.get_rng_state()
@@ -145,8 +146,8 @@ def test_a_header_of_another_version_is_refused(file: Path, about: ModelAbout, c
 
 
 def test_a_method_that_is_unknown_is_named(file: Path, about: ModelAbout) -> None:
-    rewrite(file, {**asdict(about), "method": "ngp"})
-    assert fault(file) == "unknown method 'ngp'; this version knows tiny, nerf"
+    rewrite(file, {**asdict(about), "method": "mip"})
+    assert fault(file) == "unknown method 'mip'; this version knows ngp, tiny, nerf"
 
 
 def test_settings_that_are_wrong_are_named(file: Path, about: ModelAbout) -> None:

@@ -102,7 +102,9 @@ def kill_after_checkpoints(project: Path, count: int) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    seen: set[int] = {file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors")}
+    seen: set[int] = {
+        file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors")
+    }
     wanted = len(seen) + count
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(seen) < wanted:

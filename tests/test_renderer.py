@@ -148,3 +148,43 @@ def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
     expected = Stratified(5)(rays, None, jitter[:, :5])
     assert torch.equal(coarse.samples.t, expected.t)
     assert torch.equal(fine.samples.t, Hierarchical(5, 3)(rays, coarse, jitter[:, 5:]).t)
+
+
+def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params: Callable[..., Params]) -> None:
+    """The inference kernel against march, field and compositing one after the other, in kernels and in twins."""
+    from nerfpipe import kernels
+    from nerfpipe.methods import build_model
+
+    sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
+    params = with_params(method="ngp", **sizes)
+    model = build_model(params.recipe, 0, BOUNDS)
+    sampler, field = model.passes[0].sampler, model.passes[0].field
+    with torch.no_grad():
+        field.grid.table.uniform_(-1, 1)
+        field.density_layers[1].weight.mul_(4)  # from empty to opaque
+    torch.manual_seed(0)
+    sampler.mark(torch.rand(sampler.distance.shape) < 0.5)
+    rays = camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+    fused = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
+    sub = rays[rays.hits]
+    with torch.no_grad():
+        stepwise = render_rays(model, sub, BACKGROUND)[-1]
+    with kernels.torch_twins():
+        plain = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
+    assert 0.2 < fused.opacity.mean() < 0.98
+    for name in ("colour", "opacity", "depth"):
+        assert_close(getattr(fused, name), getattr(plain, name), rtol=1e-3, atol=1e-4)
+        assert_close(getattr(fused, name).flatten(0, 1)[rays.hits], getattr(stepwise, name), rtol=1e-3, atol=1e-4)
+
+
+def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) -> None:
+    from nerfpipe.methods import build_model
+
+    params = with_params(method="ngp")
+    model = build_model(params.recipe, 0, BOUNDS)
+    model.passes[0].sampler.mark(torch.zeros_like(model.passes[0].sampler.distance, dtype=torch.bool))
+    rays = camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+    picture = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
+    assert_close(picture.colour, BACKGROUND.expand(14, 20, 3))
+    assert not picture.opacity.any()
+    assert not picture.depth.any()

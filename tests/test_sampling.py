@@ -191,7 +191,7 @@ def test_rows_and_packed_hold_the_same(counts: list[int]) -> None:
     ray = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     first = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
     numbers = torch.arange(1.0, M + 1)
-    samples = Samples(torch.zeros(M, 3), numbers, numbers, ray, first, max(counts))
+    samples = Samples(torch.zeros(M, 3), torch.zeros(M, 3), numbers, numbers, ray, first, max(counts))
     rows = samples.to_rows(numbers)
     for place, count in enumerate(counts):
         start = int(first[place])

@@ -18,6 +18,7 @@ from nerfpipe.raybank import RayBank
 from nerfpipe.training import Trainer, describe_model
 
 QUICK = {
+    "method": "tiny",
     "tiny.field.width": 32,
     "tiny.sampling.samples": 16,
     "tiny.train.steps": 6,
@@ -29,6 +30,18 @@ QUICK = {
     "nerf.train.steps": 6,
     "nerf.train.batch_rays": 64,
     "nerf.train.validate_every": 3,
+    "ngp.field.levels": 3,
+    "ngp.field.coarsest": 4,
+    "ngp.field.finest": 16,
+    "ngp.field.log2_rows": 8,
+    "ngp.field.width": 16,
+    "ngp.sampling.steps": 32,
+    "ngp.sampling.render_steps": 48,
+    "ngp.sampling.grid": 8,
+    "ngp.sampling.update_every": 2,
+    "ngp.train.steps": 6,
+    "ngp.train.batch_samples": 1000,
+    "ngp.train.validate_every": 3,
     "runtime.cpu_block": 300,  # several blocks a step, the last one smaller
     "runtime.checkpoint_seconds": 0,
 }
@@ -40,7 +53,7 @@ def make_trainer(tmp_path: Path, with_params: Callable[..., Params]) -> Callable
     def make(bank: RayBank, run: str = "run", **changes: object) -> Trainer:
         params = with_params(**{**QUICK, **changes})
         checkpoint = Checkpoint(tmp_path / run, tmp_path / "workspace")
-        return Trainer(build_model(params.recipe, params.seed), bank, params, CPU, checkpoint)
+        return Trainer(build_model(params.recipe, params.seed, bank.bounds), bank, params, CPU, checkpoint)
 
     return make
 
@@ -58,20 +71,20 @@ class KilledError(Exception):
     """Stands for the process's end: nothing of the trainer survives it but its files."""
 
 
-@pytest.mark.parametrize("method", ["tiny", "nerf"])
+@pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
 def test_a_killed_training_resumes_to_the_same_bytes(bank: RayBank, make_trainer, method: str) -> None:
     whole = make_trainer(bank, "whole", method=method)
     whole.run(report=lambda row: None)
     for kill_at in (1, 4, 5):
         killed = make_trainer(bank, f"killed-{kill_at}", method=method)
-        step = killed.step
+        step = killed.step.take
 
-        def step_or_die(number: int, step=step, kill_at=kill_at):
+        def step_or_die(number: int, rays: int, step=step, kill_at=kill_at):
             if number == kill_at:
                 raise KilledError
-            return step(number)
+            return step(number, rays)
 
-        killed.step = step_or_die
+        killed.step.take = step_or_die
         with pytest.raises(KilledError):
             killed.run(report=lambda row: None)
         resumed = make_trainer(bank, f"killed-{kill_at}", method=method)
@@ -91,16 +104,17 @@ def test_killed_after_the_last_step_it_still_reports(bank: RayBank, make_trainer
     assert reported == finished.history[-1:]
 
 
-@pytest.mark.parametrize("method", ["tiny", "nerf"])
+@pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
 def test_training_lowers_the_loss_and_learns_the_held_out_views(
     make_scene, build_bank, make_trainer, method: str
 ) -> None:
     changes = {
         f"{method}.train.steps": 100,
         f"{method}.train.validate_every": 10,
-        f"{method}.train.lr": 5e-3,
+        f"{method}.train.lr": 2e-2 if method == "ngp" else 5e-3,
         f"{method}.train.lr_final": 1e-3,
         f"{method}.train.batch_rays": 256,
+        "ngp.train.batch_samples": 8000,
         "tiny.field.frequencies": 3,
         "nerf.field.position_frequencies": 3,
         "nerf.field.width": 32,
@@ -118,7 +132,7 @@ def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trai
     gradients = []
     for block in (100, 10**6):
         trainer = make_trainer(bank, **{"runtime.cpu_block": block, "tiny.train.bf16": False})
-        trainer.step(0)
+        trainer.step.take(0, 64)
         gradients.append([p.grad.clone() for p in trainer.model.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
@@ -134,18 +148,18 @@ def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayB
     target = over(batch.rays.target, batch.background)
     loss = sum(torch.nn.functional.mse_loss(each.colour, target) for each in passes)
     expected = torch.autograd.grad(loss, list(trainer.model.parameters()))
-    reported, mse, _ = trainer.step(0)
-    assert reported == pytest.approx(loss.item(), rel=1e-5)
-    assert mse == pytest.approx(torch.nn.functional.mse_loss(passes[-1].colour, target).item(), rel=1e-5)
+    result = trainer.step.take(0, 64)
+    assert result.loss == pytest.approx(loss.item(), rel=1e-5)
+    assert result.mse == pytest.approx(torch.nn.functional.mse_loss(passes[-1].colour, target).item(), rel=1e-5)
     for parameter, gradient in zip(trainer.model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
 def test_the_learning_rate_falls_exponentially(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **{"tiny.train.lr": 1e-2, "tiny.train.lr_final": 1e-4, "tiny.train.steps": 101})
-    assert trainer.learning_rate(0) == pytest.approx(1e-2)
-    assert trainer.learning_rate(50) == pytest.approx(1e-3)
-    assert trainer.learning_rate(100) == pytest.approx(1e-4)
+    assert trainer.step.learning_rate(0) == pytest.approx(1e-2)
+    assert trainer.step.learning_rate(50) == pytest.approx(1e-3)
+    assert trainer.step.learning_rate(100) == pytest.approx(1e-4)
 
 
 def test_history_has_a_row_every_so_often_and_at_the_end(bank: RayBank, make_trainer) -> None:
@@ -193,14 +207,14 @@ def test_asked_to_stop_it_saves_and_says_where(bank: RayBank, make_trainer) -> N
     import signal
 
     trainer = make_trainer(bank, **{"runtime.checkpoint_seconds": 1e6})
-    step = trainer.step
+    step = trainer.step.take
 
-    def step_then_signal(number: int):
+    def step_then_signal(number: int, rays: int):
         if number == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return step(number)
+        return step(number, rays)
 
-    trainer.step = step_then_signal
+    trainer.step.take = step_then_signal
     with pytest.raises(NerfpipeError, match="stopped at step 3 of 6"):
         trainer.run(report=lambda row: None)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -217,3 +231,93 @@ def test_the_header_says_method_settings_and_scene(bank: RayBank, with_params) -
     assert (about.method, about.scene) == ("nerf", "ball")
     assert about.settings == params.nerf.model_dump()
     assert about.camera_distance == pytest.approx(3.0, abs=0.01)
+
+
+NGP = {"method": "ngp", "runtime.checkpoint_seconds": 1e6}
+
+
+def test_ngp_trained_twice_and_on_one_thread_gives_the_same_bytes(bank: RayBank, make_trainer) -> None:
+    import numba
+
+    results = []
+    for run, threads in (("a", 1), ("b", numba.config.NUMBA_NUM_THREADS), ("c", numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(threads)
+        trainer = make_trainer(bank, run, **NGP, **{"ngp.train.steps": 30})
+        trainer.run(report=lambda row: None)
+        results.append(weights(trainer))
+    assert_same_weights(results[0], results[1])
+    assert_same_weights(results[1], results[2])
+
+
+def test_ngp_trains_alike_in_plain_torch(bank: RayBank, make_trainer) -> None:
+    from nerfpipe import kernels
+
+    fast = make_trainer(bank, "fast", **NGP, **{"ngp.train.bf16": False})
+    fast.run(report=lambda row: None)
+    with kernels.torch_twins():
+        plain = make_trainer(bank, "plain", **NGP, **{"ngp.train.bf16": False})
+        plain.run(report=lambda row: None)
+    assert [row.loss for row in plain.history] == pytest.approx([row.loss for row in fast.history], rel=1e-3)
+    assert [row.val_psnr for row in plain.history] == pytest.approx([row.val_psnr for row in fast.history], abs=0.05)
+
+
+def test_the_number_of_rays_follows_the_samples_and_is_resumed(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 40, "ngp.train.validate_every": 40})
+    samples, take = [], trainer.step.take
+
+    def noting(step: int, rays: int):
+        result = take(step, rays)
+        samples.append(result.samples)
+        return result
+
+    trainer.step.take = noting
+    trainer.run(report=lambda row: None)
+    assert sum(samples[10:]) / 30 == pytest.approx(1000, rel=0.1)
+    assert trainer.at.batch_rays > 1.3 * trainer.step.first_batch()  # empty space was found, and left out
+
+
+def test_a_batch_never_exceeds_its_rays(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **{"ngp.train.batch_rays": 16})
+    trainer.run(report=lambda row: None)
+    assert trainer.at.batch_rays == 16
+    assert trainer.at.rays == trainer.step.first_batch() + 16 * 5
+
+
+def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **{"ngp.train.distortion": 0.01, "ngp.train.entropy": 0.001})
+    trainer.run(report=lambda row: None)
+    row = trainer.history[-1].flat()
+    assert row["loss"] == pytest.approx(row["loss_colour"] + row["loss_distortion"] + row["loss_entropy"], rel=1e-5)
+    assert row["loss_distortion"] > 0
+
+
+def test_the_warm_up_rises_to_the_rate(bank: RayBank, make_trainer) -> None:
+    rates = {"ngp.train.lr": 1e-2, "ngp.train.lr_final": 1e-2, "ngp.train.warmup": 3}
+    step = make_trainer(bank, **NGP, **rates).step
+    assert [step.learning_rate(n) for n in range(5)] == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01])
+
+
+def test_one_train_view_is_refused(make_scene, build_bank, make_trainer) -> None:
+    with pytest.raises(NerfpipeError, match="scene ball: one train view shows no depth"):
+        make_trainer(build_bank(make_scene(train=1)), **NGP)
+
+
+def test_bounds_that_miss_the_object_are_told(make_scene, build_bank, make_trainer) -> None:
+    """With an alpha channel the truth inside such bounds is: nothing."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    away = np.array([[0.9, 0.9, 0.9], [1.3, 1.3, 1.3]], dtype=np.float32)
+    scene = make_scene(train=12, sizes=((32, 24),))
+    empty = replace(scene, bounds=away, read_image=lambda view: scene.read_image(view) * np.uint8(0))
+    trainer = make_trainer(build_bank(empty), **NGP, **{"ngp.train.steps": 600, "ngp.train.validate_every": 600})
+    with pytest.raises(NerfpipeError, match=r"or nothing; see with `nerfpipe doctor` whether the scene's bounds"):
+        trainer.run(report=lambda row: None)
+    assert not trainer.checkpoint.file.exists()
+
+
+def test_a_rate_that_explodes_is_told(bank: RayBank, make_trainer) -> None:
+    rates = {"ngp.train.lr": 1e30, "ngp.train.lr_final": 1e30, "ngp.train.warmup": 0, "ngp.train.steps": 200}
+    with pytest.raises(NerfpipeError, match=r"training collapsed: .*ngp\.train\.lr"):
+        make_trainer(bank, **NGP, **rates).run(report=lambda row: None)

@@ -21,7 +21,7 @@ def packed(counts: list[int], t: Tensor, delta: Tensor) -> Samples:
     """Samples of rays with these counts; where they lie in space is of no matter to compositing."""
     ray = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     first = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
-    return Samples(torch.zeros(len(t), 3), t, delta, ray, first, max(counts))
+    return Samples(torch.zeros(len(t), 3), torch.zeros(len(t), 3), t, delta, ray, first, max(counts))
 
 
 def slow_composite(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+LARGEST = 15.0  # of the raw output of an exponential density: exp(15) is opaque in any scene
 
 
 def density_activation(raw: Tensor, kind: str) -> Tensor:
@@ -13,3 +16,25 @@ def density_activation(raw: Tensor, kind: str) -> Tensor:
     """
     raw = raw.float()
     return functional.relu(raw) if kind == "relu" else functional.softplus(raw)
+
+
+class _SafeExponential(torch.autograd.Function):
+    @staticmethod
+    def forward(context, raw: Tensor) -> Tensor:
+        density = raw.clamp_max(LARGEST).exp()
+        context.save_for_backward(density)
+        return density
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (density,) = context.saved_tensors
+        return gradient * density
+
+
+def exponential_density(raw: Tensor) -> Tensor:
+    """exp of the raw output in float32: equal steps of the output are equal factors of density.
+
+    Above LARGEST the value stays what it is there, and so does the gradient: it cannot overflow, and it can come back,
+    which a clamp alone would not let it.
+    """
+    return _SafeExponential.apply(raw.float())

@@ -19,19 +19,26 @@ class Samples:
     """
 
     positions: Tensor  # [M, 3]
+    directions: Tensor  # [M, 3], unit, of the sample's ray
     t: Tensor  # [M], distance along the unit ray
     delta: Tensor  # [M], length of the segment that the sample stands for
     ray: Tensor  # [M] int64, which ray
     first: Tensor  # [R + 1] int64, where each ray's samples begin; the last entry is M
     longest: int
+    stop: float = 0.0  # transmittance below which the rest of a ray is left out
 
     @property
     def rays(self) -> int:
         return len(self.first) - 1
 
+    @property
+    def full(self) -> bool:
+        """Whether all rays have the same number of samples."""
+        return len(self.t) == self.rays * self.longest
+
     def to_rows(self, packed: Tensor) -> Tensor:
         """Packed values [M, ...] in row form [R, longest, ...]."""
-        if len(packed) == self.rays * self.longest:
+        if self.full:
             return packed.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
         rows = packed.new_zeros(self.rays * self.longest, *packed.shape[1:])
         rows = rows.index_copy(0, self._places(), packed)
@@ -40,7 +47,7 @@ class Samples:
     def to_packed(self, rows: Tensor) -> Tensor:
         """Row form [R, longest, ...] back to packed [M, ...]."""
         flat = rows.reshape(self.rays * self.longest, *rows.shape[2:])  # [R·S, ...]
-        if len(self.t) == len(flat):
+        if self.full:
             return flat
         return flat[self._places()]  # [M, ...]
 
@@ -56,7 +63,8 @@ def pack(rays: RayBatch, t: Tensor, delta: Tensor) -> Samples:
     ray = torch.arange(R, device=t.device).repeat_interleave(S)  # [R·S]
     first = torch.arange(R + 1, device=t.device) * S
     positions = rays.origins[:, None] + t[..., None] * rays.directions[:, None]  # [R, S, 3]
-    return Samples(positions.reshape(-1, 3), t.reshape(-1), delta.reshape(-1), ray, first, S)
+    directions = rays.directions[:, None].expand_as(positions)  # [R, S, 3]
+    return Samples(positions.reshape(-1, 3), directions.reshape(-1, 3), t.reshape(-1), delta.reshape(-1), ray, first, S)
 
 
 def segment_edges(t: Tensor, near: Tensor, far: Tensor) -> Tensor:

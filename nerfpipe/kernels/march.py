@@ -1,0 +1,77 @@
+"""Marching rays through the occupancy grid. Twin: sampling/occupancy.py, `march`.
+
+Positions are rounded exactly as torch rounds them, so that both find the same samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from nerfpipe.kernels.compiled import exact_kernel, parallel_exact_kernel
+
+SLACK = np.float32(1e-3)  # of a step: rounding must not carry a leap over a cell's face
+
+
+@exact_kernel
+def distance_at(origin, direction, t, low, inverse_cell, distance):
+    """How many cells it is from the point at t to the nearest occupied one; outside the grid, from the nearest cell."""
+    x = np.int64(np.floor((origin[0] + t * direction[0] - low[0]) * inverse_cell))
+    y = np.int64(np.floor((origin[1] + t * direction[1] - low[1]) * inverse_cell))
+    z = np.int64(np.floor((origin[2] + t * direction[2] - low[2]) * inverse_cell))
+    X, Y, Z = distance.shape
+    return distance[min(max(x, 0), X - 1), min(max(y, 0), Y - 1), min(max(z, 0), Z - 1)]
+
+
+@exact_kernel
+def march_ray(origin, direction, near, far, shift, step, low, inverse_cell, distance, k, out):
+    """The distances of the next places in occupied cells, from the k-th step on, until `out` is full.
+
+    Returns how many, and the step to go on from. Where the nearest occupied cell is D cells away, along whichever axis
+    is longest, no point within D - 1 cell widths can lie in one: the ray leaps that far.
+    """
+    found, steps_per_cell = 0, np.float32(1) / (inverse_cell * step)
+    while found < len(out):
+        t = near + (np.float32(k) + shift) * step
+        if t >= far:
+            break
+        cells = distance_at(origin, direction, t, low, inverse_cell, distance)
+        if cells == 0:
+            out[found] = t
+            found += 1
+            k += 1
+        else:
+            k += max(1, np.int64(np.float32(cells - 1) * steps_per_cell - SLACK))
+    return found, k
+
+
+@parallel_exact_kernel
+def march_rays(origins, directions, near, far, shift, step, low, inverse_cell, distance, t, counts):
+    """The distances of each of R rays' samples, t [R, longest possible], and how many they are, counts [R]."""
+    for r in prange(len(near)):
+        counts[r], _ = march_ray(
+            origins[r], directions[r], near[r], far[r], shift[r], step, low, inverse_cell, distance, 0, t[r]
+        )
+
+
+@exact_kernel
+def note(positions, density, low, inverse_cell, highest):
+    """Raise every cell's highest density [X, Y, Z] to what was found in it, density [M] at positions [M, 3]."""
+    X, Y, Z = highest.shape
+    for m in range(len(density)):
+        x = np.int64(np.floor((positions[m, 0] - low[0]) * inverse_cell))
+        y = np.int64(np.floor((positions[m, 1] - low[1]) * inverse_cell))
+        z = np.int64(np.floor((positions[m, 2] - low[2]) * inverse_cell))
+        x, y, z = min(max(x, 0), X - 1), min(max(y, 0), Y - 1), min(max(z, 0), Z - 1)
+        highest[x, y, z] = max(highest[x, y, z], density[m])
+
+
+@parallel_exact_kernel
+def pack(rows, origins, directions, step, first, positions, along, t, delta, ray):
+    """Samples from rows of distances, one ray's behind the other's: positions and directions [M, 3], the rest [M]."""
+    for r in prange(len(first) - 1):
+        for m in range(first[r], first[r + 1]):
+            ray[m], delta[m], t[m] = r, step, rows[r, m - first[r]]
+            for a in range(3):
+                positions[m, a] = origins[r, a] + t[m] * directions[r, a]
+                along[m, a] = directions[r, a]

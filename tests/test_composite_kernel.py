@@ -1,0 +1,63 @@
+"""The compositing kernel against its twin, forward and backward, on rays of every kind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nerfpipe.sampling.samples import Samples
+from nerfpipe.volume import composite, reference
+
+KINDS = {
+    "random": ([5, 0, 1, 7, 2, 0], 3.0),
+    "opaque": ([5, 0, 1, 7, 2, 9], 500.0),  # rays end after a sample or two
+    "thin": ([5, 0, 1, 7, 2, 3], 1e-4),
+    "no density": ([4, 2, 0], 0.0),
+    "one sample": ([0, 1], 2.0),
+    "nothing": ([0, 0, 0], 1.0),
+    "no rays": ([], 1.0),
+}
+
+
+def make(kind: str, stop: float) -> tuple[Samples, list[torch.Tensor]]:
+    counts, scale = KINDS[kind]
+    torch.manual_seed(4)
+    M = sum(counts)
+    ray = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
+    first = torch.tensor([sum(counts[:r]) for r in range(len(counts) + 1)])
+    t = torch.cat([torch.zeros(0), *(torch.rand(n).sort().values + 2 for n in counts)])
+    nowhere = torch.zeros(M, 3)
+    samples = Samples(nowhere, nowhere, t, torch.rand(M) * 0.2 + 0.05, ray, first, max(counts, default=0), stop)
+    density = torch.rand(M) * scale
+    return samples, [density.requires_grad_(), torch.rand(M, 3).requires_grad_()]
+
+
+@pytest.mark.parametrize("stop", [0.0, 1e-4, 0.3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernel_and_twin_render_and_differentiate_alike(kind: str, stop: float) -> None:
+    background = torch.rand(len(KINDS[kind][0]), 3)
+    results, gradients = [], []
+    for render in (composite, reference):
+        samples, inputs = make(kind, stop)
+        made = render(samples, *inputs, background)
+        results.append([made.colour, made.opacity, made.depth, made.weights])
+        torch.manual_seed(5)
+        loss = sum((each * torch.randn_like(each)).sum() for each in results[-1])
+        if loss.requires_grad:
+            gradients.append(torch.autograd.grad(loss, inputs, allow_unused=True))
+    for one, other in zip(*results, strict=True):
+        assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for one, other in zip(*gradients, strict=True):
+        assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_behind_an_opaque_sample_nothing_counts() -> None:
+    samples, (_, colour) = make("random", stop=0.01)
+    density = torch.zeros(len(samples.t))
+    density[0] = 1e4  # ray 0 has samples 0 to 4
+    density[1:5] = 1.0
+    made = composite(samples, density, colour, torch.zeros(3))
+    assert_close(made.weights[:5], torch.tensor([1.0, 0, 0, 0, 0]))
+    assert_close(made.colour[0], colour[0])
+    assert_close(made.depth[0], samples.t[0])

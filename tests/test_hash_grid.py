@@ -1,0 +1,109 @@
+"""The hash encoding: against a slow loop, by finite differences, at the borders; and its kernel against its twin."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from nerfpipe.fields.hash_grid import FEATURES, HashGrid
+from nerfpipe.kernels.hash_grid import add_table_gradient, encode_block
+
+LOW, SIDE = torch.tensor([-1.0, 0.5, 2.0]), 2.5
+
+
+def make_grid(levels: int = 4, coarsest: int = 3, finest: int = 24, log2_rows: int = 8) -> HashGrid:
+    """Levels 3, 6, 12, 24 with at most 256 rows: the first is dense (4^3 = 64 rows), the others are hashed."""
+    torch.manual_seed(0)
+    grid = HashGrid(LOW, SIDE, levels, coarsest, finest, log2_rows)
+    with torch.no_grad():
+        grid.table.uniform_(-1, 1)
+    return grid
+
+
+def slow_encoding(grid: HashGrid, position: Tensor) -> list[float]:
+    """One position, corner by corner, in Python's integers and floats."""
+    features = []
+    for resolution, offset, rows, dense in grid.levels:
+        scaled = [min(max((float(p) - float(l)) / SIDE, 0.0), 1.0) * resolution for p, l in zip(position, LOW)]  # noqa: B905, E741
+        cell = [min(int(s), resolution - 1) for s in scaled]
+        totals = [0.0] * FEATURES
+        for steps in itertools.product((0, 1), repeat=3):
+            weight = 1.0
+            for s, c, step in zip(scaled, cell, steps, strict=True):
+                weight *= (s - c) if step else 1 - (s - c)
+            x, y, z = (c + step for c, step in zip(cell, steps, strict=True))
+            if dense:
+                row = x + y * (resolution + 1) + z * (resolution + 1) ** 2
+            else:
+                row = (x ^ (y * 2654435761 % 2**32) ^ (z * 805459861 % 2**32)) % rows
+            for f in range(FEATURES):
+                totals[f] += weight * float(grid.table.detach()[offset + row, f])
+        features += totals
+    return features
+
+
+def borders() -> Tensor:
+    """Corners, edges and faces of the cube, lattice points, and places outside."""
+    places = [LOW + SIDE * torch.tensor(c) for c in itertools.product((0.0, 1 / 3, 0.5, 1.0), repeat=3)]
+    return torch.stack([*places, LOW - 1, LOW + SIDE + 1, LOW + torch.tensor([-1.0, 0.5, 9.0])])
+
+
+def inside(count: int) -> Tensor:
+    return LOW + SIDE * torch.rand(count, 3)
+
+
+def test_levels_grow_geometrically_and_are_dense_as_long_as_they_fit() -> None:
+    assert make_grid().levels == [(3, 0, 64, 1), (6, 64, 256, 0), (12, 320, 256, 0), (24, 576, 256, 0)]
+    assert [level[3] for level in make_grid(log2_rows=9).levels] == [1, 1, 0, 0]  # 7^3 = 343 rows fit
+
+
+@pytest.mark.parametrize("where", ["inside", "borders"])
+def test_it_is_what_a_slow_loop_gives(where: str) -> None:
+    grid = make_grid()
+    positions = inside(40) if where == "inside" else borders()
+    expected = torch.tensor([slow_encoding(grid, position) for position in positions])
+    assert_close(grid(positions), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_at_a_lattice_point_it_is_that_points_row() -> None:
+    grid = make_grid(levels=1)
+    point = LOW + SIDE * torch.tensor([1 / 3, 2 / 3, 1.0])  # lattice point (1, 2, 3) of 4 x 4 x 4
+    assert_close(grid(point[None])[0], grid.table[1 + 4 * 2 + 16 * 3].detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_its_gradient_is_that_of_finite_differences() -> None:
+    grid = make_grid(levels=2, finest=9, log2_rows=7).double()
+    positions = inside(5).double()
+
+    def encoded(table: Tensor) -> Tensor:
+        return torch.func.functional_call(grid, {"table": table}, positions)
+
+    assert torch.autograd.gradcheck(encoded, grid.table.detach().clone().requires_grad_(), eps=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 1000])
+def test_the_kernel_encodes_as_the_twin_does(count: int) -> None:
+    grid = make_grid()
+    positions = torch.cat([inside(count), borders()]) if count else torch.empty(0, 3)
+    out = np.full((len(positions), grid.size), np.nan, np.float32)
+    table = grid.table.detach().numpy()
+    encode_block(positions.numpy(), LOW.numpy(), np.float32(1 / SIDE), table, np.array(grid.levels), out)
+    assert_close(torch.from_numpy(out), grid(positions).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5])
+def test_the_kernels_gradient_is_the_twins(levels: int) -> None:
+    grid = make_grid(levels=levels)
+    positions = torch.cat([inside(500), inside(1).expand(300, 3), borders()])  # 300 samples in one place
+    which = torch.randperm(len(positions))[:600].sort().values
+    gradient = torch.randn(len(which), grid.size)
+    grid(positions[which]).backward(gradient)
+    summed = np.zeros(grid.table.shape, np.float32)
+    low, inverse, levels_ = LOW.numpy(), np.float32(1 / SIDE), np.array(grid.levels)
+    add_table_gradient(positions.numpy(), which.numpy(), gradient.numpy(), low, inverse, levels_, summed)
+    assert_close(torch.from_numpy(summed), grid.table.grad, rtol=1e-4, atol=1e-4)

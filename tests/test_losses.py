@@ -1,0 +1,78 @@
+"""The terms of the loss: by hand, against slow loops, and with the gradient that they are there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nerfpipe.config import Params
+from nerfpipe.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
+from nerfpipe.rays import RayBatch
+from nerfpipe.sampling.samples import Samples
+from nerfpipe.volume import reference
+
+COUNTS = [3, 0, 1, 4]
+
+
+@pytest.fixture
+def rays() -> RayBatch:
+    R = len(COUNTS)
+    return RayBatch(torch.zeros(R, 3), torch.zeros(R, 3), near=torch.full((R,), 2.0), far=torch.full((R,), 6.0))
+
+
+def rendering(density: torch.Tensor):
+    t = torch.tensor([2.5, 3.0, 5.0, 4.0, 2.2, 2.9, 3.1, 5.5], dtype=density.dtype)
+    ray = torch.repeat_interleave(torch.arange(len(COUNTS)), torch.tensor(COUNTS))
+    first = torch.tensor([0, 3, 3, 4, 8])
+    samples = Samples(torch.zeros(8, 3), torch.zeros(8, 3), t, torch.full_like(t, 0.25), ray, first, 4)
+    return reference(samples, density, torch.full((8, 3), 0.5, dtype=density.dtype), torch.zeros(3))
+
+
+def test_distortion_is_the_double_sum(rays: RayBatch) -> None:
+    made = rendering(torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0]))
+    expected = []
+    for r in range(len(COUNTS)):
+        span = slice(int(made.samples.first[r]), int(made.samples.first[r + 1]))
+        w, s = made.weights[span].tolist(), ((made.samples.t[span] - 2) / 4).tolist()
+        pairs = sum(w[i] * w[j] * abs(s[i] - s[j]) for i in range(len(w)) for j in range(len(w)))
+        expected.append(pairs + sum(x * x for x in w) * (0.25 / 4) / 3)
+    assert_close(distortion_loss(made, rays), torch.tensor(expected))
+
+
+def test_distortion_pulls_weight_together(rays: RayBatch) -> None:
+    density = torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0], requires_grad=True)
+    before = distortion_loss(rendering(density), rays).sum()
+    before.backward()
+    after = distortion_loss(rendering((density - 0.1 * density.grad).clamp_min(0).detach()), rays).sum()
+    assert after < before
+
+
+def test_distortion_and_entropy_have_the_gradient_of_finite_differences(rays: RayBatch) -> None:
+    density = torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: distortion_loss(rendering(x), rays).sum(), density)
+    assert torch.autograd.gradcheck(lambda x: entropy_loss(rendering(x).opacity).sum(), density)
+
+
+def test_entropy_by_hand() -> None:
+    assert_close(entropy_loss(torch.tensor([0.5, 0.25])), torch.tensor([0.69314718, 0.56233514]))
+    assert (entropy_loss(torch.tensor([0.0, 1.0])) < 2e-4).all()
+
+
+def test_huber_is_squared_near_zero_and_linear_far_from_it(with_params: Callable[..., Params]) -> None:
+    settings = with_params(**{"ngp.train.loss": "huber", "ngp.train.huber_delta": 0.1}).ngp.train
+    zero = torch.zeros(2, 3)
+    errors = torch.tensor([[0.05, 0.05, 0.05], [0.5, 0.5, 0.5]])
+    assert_close(colour_loss(errors, zero, settings), torch.tensor([0.0025, 0.1 * (2 * 0.5 - 0.1)]))
+    assert_close(colour_loss(errors, zero, with_params().tiny.train), torch.tensor([0.0025, 0.25]))
+
+
+def test_terms_are_named_weighted_and_left_out_at_weight_zero(rays: RayBatch, with_params) -> None:
+    made, target = rendering(torch.ones(8)), torch.zeros(4, 3)
+    assert loss_terms(made, rays, target, with_params().ngp.train).keys() == {"colour"}
+    settings = with_params(**{"ngp.train.distortion": 0.5, "ngp.train.entropy": 2.0}).ngp.train
+    terms = loss_terms(made, rays, target, settings)
+    assert_close(terms["distortion"], 0.5 * distortion_loss(made, rays).sum())
+    assert_close(terms["entropy"], 2 * entropy_loss(made.opacity).sum())

@@ -1,0 +1,74 @@
+"""RowAdam: Adam where a gradient is, nothing where none is; kernel and twin alike."""
+
+from __future__ import annotations
+
+import torch
+from torch.testing import assert_close
+
+from nerfpipe import kernels
+from nerfpipe.optimizer import BETAS, EPSILON, RowAdam
+
+
+def gradients(steps: int) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    return [torch.randn(50, 4) for _ in range(steps)]
+
+
+def moved(optimizer, weight: torch.Tensor, steps: list[torch.Tensor]) -> torch.Tensor:
+    for gradient in steps:
+        weight.grad = gradient.clone()
+        optimizer.step()
+    return weight.detach()
+
+
+def test_with_every_row_moved_it_is_adam() -> None:
+    start = torch.randn(50, 4)
+    one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
+    adam = torch.optim.Adam([other], lr=0.01, betas=BETAS, eps=EPSILON)
+    assert_close(moved(RowAdam([one], lr=0.01), one, gradients(5)), moved(adam, other, gradients(5)))
+
+
+def test_rows_without_a_gradient_stay_and_keep_their_moments() -> None:
+    weight = torch.zeros(50, 4, requires_grad=True)
+    optimizer = RowAdam([weight], lr=0.01)
+    moved(optimizer, weight, gradients(1))
+    before, mean = weight.detach().clone(), optimizer.state[0]["exp_avg"].clone()
+    gradient = torch.zeros(50, 4)
+    gradient[7, 2] = 1.0
+    moved(optimizer, weight, [gradient])
+    changed = (weight.detach() != before).any(dim=1)
+    assert changed.nonzero().tolist() == [[7]]
+    assert torch.equal(optimizer.state[0]["exp_avg"][8:], mean[8:])
+
+
+def test_a_step_leaves_the_gradient_zero() -> None:
+    weight = torch.zeros(50, 4, requires_grad=True)
+    moved(RowAdam([weight], lr=0.01), weight, gradients(1))
+    assert not weight.grad.any()
+
+
+def test_kernel_and_twin_take_the_same_steps() -> None:
+    steps = gradients(6)
+    for number, gradient in enumerate(steps):
+        gradient[number::7] = 0
+    results = []
+    for fast in (True, False):
+        weight = torch.ones(50, 4, requires_grad=True)
+        if fast:
+            results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
+        else:
+            with kernels.torch_twins():
+                results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
+    assert_close(*results, rtol=1e-5, atol=1e-6)
+
+
+def test_it_goes_on_from_its_saved_state_to_the_same_bytes() -> None:
+    whole = torch.ones(50, 4, requires_grad=True)
+    moved(RowAdam([whole], lr=0.1), whole, gradients(4))
+    begun = torch.ones(50, 4, requires_grad=True)
+    first = RowAdam([begun], lr=0.1)
+    moved(first, begun, gradients(4)[:2])
+    saved = {number: {k: v.clone() for k, v in state.items()} for number, state in first.state_dict()["state"].items()}
+    second = RowAdam([begun], lr=0.1)
+    second.load_state_dict({"state": saved})
+    assert torch.equal(moved(second, begun, gradients(4)[2:]), whole.detach())
