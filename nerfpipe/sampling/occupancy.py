@@ -20,6 +20,7 @@ from nerfpipe.rays import RayBatch
 from nerfpipe.sampling.samples import Samples
 from nerfpipe.volume import Rendering
 
+MEAN_SHARE = 0.99  # of the mean density, the highest threshold: even a grid of equal cells has some above it
 SHARE = 4  # once every cell is known, an update looks at one cell in so many
 FARTHEST = 255  # cells, the greatest distance that is remembered
 EVERY_CELL = 16  # the first so many updates look at every cell
@@ -112,7 +113,7 @@ class Occupancy(nn.Module):
         """Look at cells anew, every `update_every` steps; which, and where in them, is a function of (seed, step).
 
         A cell's memory fades by `decay` with each look, unless the look finds more. The threshold never exceeds the
-        mean of the grid: some cells always lie above, so the grid cannot die. It cannot stay full either: what the
+        mean of the grid: some cells always reach it, so the grid cannot die. It cannot stay full either: what the
         field empties fades.
         """
         if step == 0 or step % self.params.update_every:
@@ -127,7 +128,7 @@ class Occupancy(nn.Module):
         found = field.density(self.low + (corner + within) * self.cell)  # [K]
         flat = self.density.view(-1)
         flat[looked] = torch.maximum(flat[looked] * self.params.decay, found)
-        self.mark(self.density > self.threshold())
+        self.mark(self.density >= self.threshold())
 
     def mark(self, occupied: Tensor) -> None:
         """Set which cells are occupied, [X, Y, Z] bool."""
@@ -138,6 +139,6 @@ class Occupancy(nn.Module):
         self.distance.copy_(torch.from_numpy(cells.clip(0, FARTHEST).astype(np.uint8)))
 
     def threshold(self) -> float:
-        """The density above which a cell is occupied: a training step through it has the opacity `params.threshold`."""
+        """The density from which a cell is occupied: a training step through it has the opacity `params.threshold`."""
         opaque = -math.log1p(-self.params.threshold) / self.train_step
-        return min(opaque, float(self.density.mean()))
+        return min(opaque, MEAN_SHARE * float(self.density.mean()))
