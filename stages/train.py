@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 
 from nerfpipe.checkpoint import Checkpoint, fingerprint
+from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16
 from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
-from nerfpipe.methods import build_model
+from nerfpipe.methods import build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
@@ -31,6 +32,8 @@ def main() -> None:
     run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
         model = build_model(params.recipe, params.seed, bank.bounds)
+        if runs_in_kernels(model, device):
+            compile_all()  # or load: seconds that are none of training
         trainer = Trainer(model, bank, params, device, checkpoint)
         bf16 = params.recipe.train.bf16 and has_bf16(device)
         print(

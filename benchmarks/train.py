@@ -1,0 +1,138 @@
+"""One method on one scene, in a process of its own: PSNR of the held-out views against seconds of training."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.scenes import bank
+from nerfpipe.compilation import compile_all
+from nerfpipe.config import PARAMS_FILE, Params
+from nerfpipe.media import to_8bit, write_png
+from nerfpipe.methods import build_model, runs_in_kernels
+from nerfpipe.metrics import psnr
+from nerfpipe.raybank import RayBank
+from nerfpipe.rays import camera_rays
+from nerfpipe.renderer import Renderer
+from nerfpipe.runtime import set_up
+from nerfpipe.training_step import TrainingStep
+from nerfpipe.volume import over
+from nerfpipe.yamlfile import read_yaml, validate
+
+MARKS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    12,
+    15,
+    20,
+    25,
+    30,
+    40,
+    50,
+    60,
+    75,
+    90,
+    120,
+    150,
+    200,
+    250,
+    300,
+    400,
+    500,
+    600,
+    750,
+    900,
+)
+FRAME = 800  # pixels, of the frame whose rendering is timed
+MEGABYTE = 2**20
+
+
+def params_with(method: str, changes: dict[str, Any]) -> Params:
+    """The project's params with this method and these dotted keys set."""
+    content = read_yaml(PARAMS_FILE) | {"method": method}
+    for dotted, value in changes.items():
+        *sections, key = dotted.split(".")
+        section = content
+        for name in sections:
+            section = section[name]
+        section[key] = value
+    params, faults = validate(Params, content)
+    if params is None:
+        sys.exit("\n".join(faults))
+    return params
+
+
+def held_out_psnr(renderer: Renderer, rays: RayBank) -> float:
+    """Mean PSNR of the test views, 8-bit pictures."""
+    values = []
+    for view in rays.splits["test"]:
+        camera, view_rays = rays.camera(int(view)), rays.view(int(view))
+        picture = renderer.view(view_rays, rays.background, camera.height, camera.width)
+        truth = over(view_rays.target, rays.background).reshape(camera.height, camera.width, 3)
+        values.append(psnr(to_8bit(picture.colour), to_8bit(truth)))
+    return float(np.mean(values))
+
+
+def seconds_per_frame(renderer: Renderer, rays: RayBank, size: int) -> tuple[float, np.ndarray]:
+    """Seconds to render the first test view at size x size, the median of three, and the picture."""
+    view = int(rays.splits["test"][0])
+    camera, pose = rays.camera(view).resized(size, size), torch.from_numpy(np.array(rays.arrays["poses"][view]))
+    spent = []
+    for _ in range(3):
+        started = time.perf_counter()
+        view_rays = camera_rays(camera, pose, rays.bounds, rays.about.min_near)
+        picture = renderer.view(view_rays, rays.background, size, size)
+        spent.append(time.perf_counter() - started)
+    return sorted(spent)[1], to_8bit(picture.colour)
+
+
+def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train, and say what was reached when."""
+    params = params_with(run["method"], run.get("set", {}))
+    device, rays = set_up(params.runtime), bank(scene, folder / "banks" / scene)
+    model = build_model(params.recipe, params.seed, rays.bounds)
+    renderer = Renderer(model, device, params.runtime, params.recipe.train.bf16)
+    step = TrainingStep(model, rays, params, device)
+    if runs_in_kernels(model, device):
+        compile_all()
+    curve, spent, batch, samples, number = [], 0.0, step.first_batch(), 0, 0
+    marks = [mark for mark in MARKS if mark <= run["seconds"]]
+    while number < params.recipe.train.steps and spent < run["seconds"]:
+        started = time.perf_counter()
+        result = step.take(number, batch)
+        spent += time.perf_counter() - started
+        batch, samples, number = step.next_batch(result), samples + result.samples, number + 1
+        last = number == params.recipe.train.steps or spent >= run["seconds"]
+        if last or (marks and spent >= marks[0]):
+            marks = [mark for mark in marks if mark > spent]
+            curve.append({"seconds": round(spent, 2), "step": number, "psnr": round(held_out_psnr(renderer, rays), 3)})
+            print(f"{scene} {run['method']}: {spent:.1f} s, step {number}, {curve[-1]['psnr']:.2f} dB", flush=True)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB, on Linux
+    own = rays.camera(int(rays.splits["test"][0])).height
+    frame_own, _ = seconds_per_frame(renderer, rays, own)
+    answer = {"scene": scene, "method": run["method"], "steps": number, "seconds": round(spent, 1), "curve": curve}
+    answer |= {"samples_per_second": round(samples / spent), "memory_mib": round(memory), "frame_own": frame_own}
+    answer |= {"own_size": own, "goals": run.get("goals", {})}
+    if run["method"] == "ngp":
+        answer["frame_800"], picture = seconds_per_frame(renderer, rays, FRAME)
+        write_png(folder / f"{scene}_{FRAME}.png", picture)
+    return answer
+
+
+if __name__ == "__main__":
+    scene, run, folder = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+    answer = measure(scene, run, folder)
+    (folder / f"{scene}_{run['method']}.json").write_text(json.dumps(answer, indent=1))
