@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from nerfpipe import kernels
 from nerfpipe.checkpoint import Checkpoint, fingerprint
 from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16
 from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
-from nerfpipe.methods import build_model, runs_in_kernels
+from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
@@ -35,11 +36,9 @@ def main() -> None:
         if runs_in_kernels(model, device):
             compile_all()  # or load: seconds that are none of training
         trainer = Trainer(model, bank, params, device, checkpoint)
-        bf16 = params.recipe.train.bf16 and has_bf16(device)
         print(
             f"train {params.method} on {bank.about.scene}: {sum(p.numel() for p in model.parameters()):,} weights, "
-            f"{device} ({torch.get_num_threads()} threads), MLPs in {'bfloat16' if bf16 else 'float32'}; "
-            f"previews in {checkpoint.previews}",
+            f"{how_it_runs(model, device, params.recipe.train.bf16)}; previews in {checkpoint.previews}",
             flush=True,
         )
         trainer.run(report=lambda row: write_metrics(trainer, row, device))
@@ -48,6 +47,14 @@ def main() -> None:
             shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
         checkpoint.remove()
     print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)
+
+
+def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:
+    """Device, threads and precision, in words."""
+    if runs_in_kernels(model, device):
+        return f"{device} kernels ({kernels.threads()} threads), float32"
+    precision = "bfloat16" if bf16 and has_bf16(device) else "float32"
+    return f"{device} ({torch.get_num_threads()} threads), MLPs in {precision}"
 
 
 def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:

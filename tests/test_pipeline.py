@@ -133,6 +133,23 @@ def test_another_method_trains_anew_and_the_first_one_comes_back_from_the_run_ca
     assert hashes(project) == tiny
 
 
+def test_ngp_compiles_its_kernels_once_and_gives_the_same_bytes_twice(project: Path) -> None:
+    edit(project / "params.yaml", {"method": "ngp"})
+    try:
+        first = dvc(project, "repro").stdout
+        assert first.count("compiling the CPU kernels") == 1  # in training; the later stages load what is kept
+        assert list((project / "nerfpipe/kernels/__pycache__").glob("kernels-*/*/*.nbc"))
+        before = hashes(project)
+        forget(project, "data/model", "data/views", "data/renders")
+        again = dvc(project, "repro").stdout
+        assert "Running stage 'train'" in again
+        assert "compiling" not in again
+        assert hashes(project) == before
+    finally:
+        edit(project / "params.yaml", {"method": "tiny"})
+        dvc(project, "repro")
+
+
 def test_a_change_of_runtime_or_of_the_idle_method_runs_nothing(project: Path) -> None:
     edit(project / "params.yaml", {"runtime.threads": 2, "nerf.train.lr": 1e-3})
     assert dvc(project, "repro").stdout.strip().splitlines()[-1] == "Data and pipelines are up to date."

@@ -40,3 +40,10 @@ def set_threads(threads: int) -> None:
     import numba
 
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def threads() -> int:
+    """The number of CPU threads that kernels use."""
+    import numba
+
+    return numba.get_num_threads()

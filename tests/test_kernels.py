@@ -1,0 +1,71 @@
+"""The switch, the threads and the kept code of the kernels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+
+from nerfpipe import kernels
+from nerfpipe.compilation import compile_all
+from nerfpipe.config import Params
+from nerfpipe.methods import build_model, runs_in_kernels
+from nerfpipe.runtime import set_up
+
+CPU = torch.device("cpu")
+BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
+
+
+def test_the_switch_in_params_reaches_the_kernels(with_params: Callable[..., Params]) -> None:
+    try:
+        set_up(with_params(**{"runtime.kernels": "torch", "runtime.device": "cpu"}).runtime)
+        assert not kernels.in_use(CPU)
+        set_up(with_params(**{"runtime.device": "cpu"}).runtime)
+        assert kernels.in_use(CPU)
+    finally:
+        kernels.allow(True)
+
+
+def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[..., Params]) -> None:
+    for method, expected in (("ngp", True), ("tiny", False), ("nerf", False)):
+        model = build_model(with_params(method=method).recipe, 0, BOUNDS)
+        assert runs_in_kernels(model, CPU) == expected
+        assert not runs_in_kernels(model, torch.device("cuda"))
+
+
+def test_threads_are_at_most_the_cores_there_are() -> None:
+    import numba
+
+    before = kernels.threads()
+    try:
+        kernels.set_threads(1000)
+        assert kernels.threads() == numba.config.NUMBA_NUM_THREADS
+        kernels.set_threads(1)
+        assert kernels.threads() == 1
+    finally:
+        kernels.set_threads(before)
+
+
+def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:
+    """One signature per kernel called from Python: a second one would be compiled in the middle of a training."""
+    code = (
+        "from nerfpipe.compilation import compile_all; compile_all();"
+        "from nerfpipe.kernels import composite, field, hash_grid, march, render, row_adam;"
+        "called = [f for m in (composite, field, hash_grid, march, render, row_adam) for f in vars(m).values()"
+        "          if hasattr(f, 'signatures') and f.signatures];"
+        "assert len(called) == 11, called;"
+        "assert all(len(f.signatures) == 1 for f in called)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_numba_is_imported_before_a_kernel_is_used() -> None:
+    code = "import sys, stages.train, nerfpipe.renderer; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_compiling_twice_changes_nothing() -> None:
+    compile_all()
+    compile_all()
