@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from nerfpipe.config import NgpParams
-from nerfpipe.kernels.autograd import render
 from nerfpipe.methods import build_model, build_optimizer
 from nerfpipe.rays import RayBatch
 from nerfpipe.renderer import render_rays
@@ -24,6 +23,8 @@ SMALL = {
 
 def compile_all() -> None:
     """Run all kernels once on a few rays; what is compiled already is only loaded."""
+    from nerfpipe.kernels.autograd import render  # imports numba, which only kernels need
+
     recipe = NgpParams.model_validate(SMALL)
     model = build_model(recipe, seed=0, bounds=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
     optimizer = build_optimizer(recipe, model)
