@@ -24,6 +24,7 @@ from nerfpipe.sampling.samples import Samples
 from nerfpipe.sampling.stratified import Stratified
 from nerfpipe.volume import Rendering
 
+FULL = 0.9  # share of an occupancy grid above which it has not done its work
 KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
 
 
@@ -66,6 +67,16 @@ class Model(nn.Module):
         for each, seen in zip(self.passes, passes, strict=True):
             if isinstance(each.sampler, Occupancy):
                 each.sampler.note(seen.samples.positions, seen.density.detach())
+
+    def remarks(self) -> list[str]:
+        """What a user should know of the trained model, in lines."""
+        shares = [each.sampler.share() for each in self.passes if isinstance(each.sampler, Occupancy)]
+        return [
+            f"the occupancy grid is still {share:.0%} full: nothing was found empty. A scene that fills its bounds is "
+            "slow and often fog: look at data/views, and give it wider bounds, more views or more steps"
+            for share in shares
+            if share > FULL
+        ]
 
     def update(self, seed: int, step: int) -> None:
         """What a sampler learns of its field between two steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,8 @@ def main() -> None:
         with atomic_folder(PREVIEWS) as folder:
             shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
         checkpoint.remove()
+    for remark in model.remarks():
+        print(f"warning: {remark}", file=sys.stderr, flush=True)
     print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)
 
 

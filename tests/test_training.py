@@ -321,3 +321,29 @@ def test_a_rate_that_explodes_is_told(bank: RayBank, make_trainer) -> None:
     rates = {"ngp.train.lr": 1e30, "ngp.train.lr_final": 1e30, "ngp.train.warmup": 0, "ngp.train.steps": 200}
     with pytest.raises(NerfpipeError, match=r"training collapsed: .*ngp\.train\.lr"):
         make_trainer(bank, **NGP, **rates).run(report=lambda row: None)
+
+
+def test_a_scene_that_fills_everything_is_remarked_on(make_scene, build_bank, make_trainer) -> None:
+    """Pictures of noise have no surface in common: nothing is found empty."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    def noise(view: int) -> np.ndarray:
+        picture = np.random.default_rng(view).integers(0, 256, (12, 16, 4), dtype=np.uint8)
+        picture[..., 3] = 255
+        return picture
+
+    scene = replace(make_scene(), read_image=noise)
+    steps = {"ngp.train.steps": 60, "ngp.train.validate_every": 60}
+    trainer = make_trainer(build_bank(scene), **NGP, **steps)
+    trainer.run(report=lambda row: None)
+    [remark] = trainer.model.remarks()
+    assert "% full: nothing was found empty" in remark
+
+
+def test_a_scene_with_empty_space_is_not(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 60, "ngp.train.validate_every": 60})
+    trainer.run(report=lambda row: None)
+    assert trainer.model.remarks() == []
+    assert make_trainer(bank, "tiny").model.remarks() == []

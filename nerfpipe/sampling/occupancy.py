@@ -138,6 +138,10 @@ class Occupancy(nn.Module):
         cells = distance_transform_cdt(~occupied.cpu().numpy(), metric="chessboard")
         self.distance.copy_(torch.from_numpy(cells.clip(0, FARTHEST).astype(np.uint8)))
 
+    def share(self) -> float:
+        """The share of the cells that are occupied."""
+        return float((self.distance == 0).float().mean())
+
     def threshold(self) -> float:
         """The density from which a cell is occupied: a training step through it has the opacity `params.threshold`."""
         opaque = -math.log1p(-self.params.threshold) / self.train_step

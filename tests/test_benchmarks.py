@@ -1,0 +1,98 @@
+"""The benchmarks' own arithmetic and their Blender reader; never how fast anything is."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.__main__ import SETTINGS, goals_table, methods_table, seconds_to
+from benchmarks.kernels import floor
+from benchmarks.scenes import EVERY, blender
+from benchmarks.train import params_with
+from nerfpipe.paths import orbit
+from nerfpipe.yamlfile import read_yaml
+
+
+def answer(method: str, points: list[tuple[float, float]], **more: object) -> dict:
+    curve = [{"seconds": seconds, "step": n, "psnr": psnr} for n, (seconds, psnr) in enumerate(points)]
+    numbers = {
+        "seconds": points[-1][0],
+        "samples_per_second": 2e6,
+        "memory_mib": 900,
+        "frame_own": 0.1,
+        "own_size": 100,
+    }
+    return {"scene": "lego", "method": method, "steps": len(points), "curve": curve, "goals": {}, **numbers, **more}
+
+
+NGP = answer("ngp", [(1, 19), (2, 24.5), (4, 25.5), (9, 30.2)], goals={"25": 5, "30": 12, "32": 60}, frame_800=0.5)
+TINY = answer("tiny", [(100, 20), (600, 24)])
+
+
+def test_a_level_is_reached_when_it_is_first_seen() -> None:
+    assert seconds_to(NGP, 25) == 4
+    assert seconds_to(NGP, 19) == 1
+    assert seconds_to(NGP, 31) is None
+
+
+def test_goals_say_when_or_that_they_were_not_reached() -> None:
+    assert goals_table([NGP, TINY])[2:] == [
+        "| lego | 25 dB in 5 s | 4.0 s |",
+        "| lego | 30 dB in 12 s | 9.0 s |",
+        "| lego | 32 dB in 60 s | not reached |",
+        "| lego | 24.00 dB, the best of tiny in 600 s (after 600 s) | 2.0 s, 300x sooner |",
+    ]
+
+
+def test_methods_stand_side_by_side() -> None:
+    header, _, ngp, tiny = methods_table([NGP, TINY])
+    assert header.count("|") == ngp.count("|") == tiny.count("|")
+    assert "| 4 s |" in ngp
+    assert "0.50 s" in ngp
+    assert tiny.endswith("| - |")
+
+
+def test_the_settings_are_sound_params() -> None:
+    for runs in read_yaml(SETTINGS).values():
+        for run in runs:
+            assert params_with(run["method"], run.get("set", {})).method == run["method"]
+
+
+def test_the_floor_counts_products_lookups_and_traffic() -> None:
+    params = params_with("ngp", {"ngp.field.levels": 2, "ngp.field.width": 4})
+    limits = {"tiles": 1.0, "lookups": 1.0, "copy": 1.0}
+    # weights: 8·4 + 16·4 + 32·4 + 4·4 + 4·4 = 256
+    found = floor(params, {"samples": 10, "rows": 3}, limits)
+    assert found == {"products": 6 * 256 * 10, "lookups": 2 * 16 * 10, "traffic": 8 * 16 * 3}
+
+
+def test_the_blender_layout_is_read(tmp_path: Path) -> None:
+    angle = 0.6911112
+    turn = orbit(torch.zeros(3), 4.0, 30.0, 24).numpy()
+    file = tmp_path / "scene.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for n, split in enumerate(EVERY):
+            frames = []
+            for view in range(8):
+                matrix = np.eye(4)
+                matrix[:3] = turn[3 * view + n]
+                picture = np.full((6, 8, 4), 10 * n + view, np.uint8)
+                frames.append({"file_path": f"./{split}/r_{view}", "transform_matrix": matrix.tolist()})
+                encoded = io.BytesIO()
+                iio.imwrite(encoded, picture, extension=".png")
+                archive.writestr(f"{split}/r_{view}.png", encoded.getvalue())
+            archive.writestr(f"transforms_{split}.json", json.dumps({"camera_angle_x": angle, "frames": frames}))
+    scene = blender("box", file)
+    assert {name: len(views) for name, views in scene.splits.items()} == {"train": 8, "val": 1, "test": 1}
+    assert scene.cameras[0].fx == pytest.approx(4 / np.tan(angle / 2))
+    assert scene.has_alpha
+    np.testing.assert_allclose(scene.poses[1], turn[3], atol=1e-6)
+    assert (scene.read_image(3) == 3).all()
+    np.testing.assert_allclose(scene.bounds.mean(axis=0), 0, atol=1e-4)
