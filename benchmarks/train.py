@@ -26,36 +26,8 @@ from nerfpipe.training_step import TrainingStep
 from nerfpipe.volume import over
 from nerfpipe.yamlfile import read_yaml, validate
 
-MARKS = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    10,
-    12,
-    15,
-    20,
-    25,
-    30,
-    40,
-    50,
-    60,
-    75,
-    90,
-    120,
-    150,
-    200,
-    250,
-    300,
-    400,
-    500,
-    600,
-    750,
-    900,
-)
+# Seconds of training at which the held-out views are rendered.
+MARKS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 75, 90, 120, 150, 200, 250, 300, 400, 500, 600, 750, 900)
 FRAME = 800  # pixels, of the frame whose rendering is timed
 MEGABYTE = 2**20
 

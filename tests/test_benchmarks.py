@@ -47,6 +47,8 @@ def test_goals_say_when_or_that_they_were_not_reached() -> None:
         "| lego | 25 dB in 5 s | 4.0 s |",
         "| lego | 30 dB in 12 s | 9.0 s |",
         "| lego | 32 dB in 60 s | not reached |",
+        "| lego | training in 2048 MiB | 900 MiB |",
+        "| lego | 800 x 800 in 1 s | 0.50 s |",
         "| lego | 24.00 dB, the best of tiny in 600 s (after 600 s) | 2.0 s, 300x sooner |",
     ]
 
