@@ -38,11 +38,12 @@ def main() -> None:
     for scene in scenes:
         bank(scene, RESULTS / "banks" / scene)
     lines = [head(), *machine_and_kernels()]
+    print("\n".join(lines), flush=True)
     answers = [train(scene, run) for scene in scenes for run in runs[scene]]
     draw(answers)
     lines += ["", *methods_table(answers), "", *goals_table(answers), pipeline_line()]
     (RESULTS / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    print("\n".join(lines), flush=True)
 
 
 def head() -> str:

@@ -81,7 +81,7 @@ def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     if runs_in_kernels(model, device):
         compile_all()
     curve, spent, batch, samples, number = [], 0.0, step.first_batch(), 0, 0
-    marks = [mark for mark in MARKS if mark <= run["seconds"]]
+    marks = [mark for mark in MARKS if run.get("from", 0) <= mark <= run["seconds"]]
     while number < params.recipe.train.steps and spent < run["seconds"]:
         started = time.perf_counter()
         result = step.take(number, batch)
