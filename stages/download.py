@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nerfpipe.catalogue import load_entry
 from nerfpipe.config import load_params
-from nerfpipe.device import set_threads
+from nerfpipe.device import keep_freed_memory, set_threads
 from nerfpipe.files import atomic_folder
 from nerfpipe.sources.content import megabytes
 from nerfpipe.sources.raw import make_raw
@@ -20,6 +20,7 @@ def main() -> None:
     started = time.monotonic()
     params = load_params()
     set_threads(params.runtime)
+    keep_freed_memory()
     entry = load_entry(params.scene)
     with atomic_folder(RAW) as folder:
         origin = make_raw(params.scene, entry, folder)
