@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -29,7 +28,6 @@ from nerfpipe.yamlfile import read_yaml, validate
 # Seconds of training at which the held-out views are rendered.
 MARKS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 75, 90, 120, 150, 200, 250, 300, 400, 500, 600, 750, 900)
 FRAME = 800  # pixels, of the frame whose rendering is timed
-MEGABYTE = 2**20
 
 
 def params_with(method: str, changes: dict[str, Any]) -> Params:
@@ -71,6 +69,16 @@ def seconds_per_frame(renderer: Renderer, rays: RayBank, size: int) -> tuple[flo
     return sorted(spent)[1], to_8bit(picture.colour)
 
 
+def peak_memory() -> int | None:
+    """The most memory that this process has held, MiB; None where the system does not say.
+
+    Not from getrusage: there a process begins with its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
 def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train, and say what was reached when."""
     params = params_with(run["method"], run.get("set", {}))
@@ -94,11 +102,10 @@ def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
             measuring = time.perf_counter() - started  # never longer than the training that follows it
             marks = [mark for mark in marks if mark > spent + measuring]
             print(f"{scene} {run['method']}: {spent:.1f} s, step {number}, {curve[-1]['psnr']:.2f} dB", flush=True)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB, on Linux
     own = rays.camera(int(rays.splits["test"][0])).height
     frame_own, _ = seconds_per_frame(renderer, rays, own)
     answer = {"scene": scene, "method": run["method"], "steps": number, "seconds": round(spent, 1), "curve": curve}
-    answer |= {"samples_per_second": round(samples / spent), "memory_mib": round(memory), "frame_own": frame_own}
+    answer |= {"samples_per_second": round(samples / spent), "memory_mib": peak_memory(), "frame_own": frame_own}
     answer |= {"own_size": own, "goals": run.get("goals", {})}
     if run["method"] == "ngp":
         answer["frame_800"], picture = seconds_per_frame(renderer, rays, FRAME)
