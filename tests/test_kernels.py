@@ -52,7 +52,8 @@ def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:
     """Every kernel that Python calls has then one signature: a second would be compiled in the middle of a training."""
     code = (
         "from nerfpipe.compilation import compile_all; compile_all();"
-        "from nerfpipe.kernels import composite as c, field as f, hash_grid as h, march as m, render as r, row_adam as a;"
+        "from nerfpipe.kernels import composite as c, field as f, hash_grid as h;"
+        "from nerfpipe.kernels import march as m, render as r, row_adam as a;"
         "called = [c.forward, c.backward, f.forward, f.forward_density, f.moved, f.backward, h.add_table_gradient,"
         "          m.march_rays, m.note, m.pack, r.render, a.step_rows];"
         "counts = [len(kernel.signatures) for kernel in called];"
