@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,8 @@ def _cache_folder() -> Path:
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:16]
     kept = here / "__pycache__"
     if not os.access(kept if kept.exists() else here, os.W_OK):
-        return Path(tempfile.gettempdir()) / f"nerfpipe-kernels-{os.getuid() if hasattr(os, 'getuid') else ''}-{digest}"
+        # A folder of the user's own: numba unpickles what it finds there.
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"nerfpipe/kernels-{digest}"
     for older in kept.glob("kernels-*"):
         if older.name != f"kernels-{digest}":
             shutil.rmtree(older, ignore_errors=True)
