@@ -31,11 +31,11 @@ def main() -> None:
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
+    model = build_model(params.recipe, params.seed, bank.bounds)
+    if runs_in_kernels(model, device):
+        compile_all()  # or load: seconds that are none of training, and code that the fingerprint must see
     run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
-        model = build_model(params.recipe, params.seed, bank.bounds)
-        if runs_in_kernels(model, device):
-            compile_all()  # or load: seconds that are none of training
         trainer = Trainer(model, bank, params, device, checkpoint)
         print(
             f"train {params.method} on {bank.about.scene}: {sum(p.numel() for p in model.parameters()):,} weights, "

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from nerfpipe import kernels
 from nerfpipe.compilation import compile_all
 from nerfpipe.config import Params
 from nerfpipe.methods import build_model, runs_in_kernels
+from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
+from stages import train
 
 CPU = torch.device("cpu")
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
@@ -70,3 +73,22 @@ def test_no_numba_is_imported_before_a_kernel_is_used() -> None:
 def test_compiling_twice_changes_nothing() -> None:
     compile_all()
     compile_all()
+
+
+def test_the_checkpoints_fingerprint_is_taken_when_the_kernels_are_loaded(
+    bank: RayBank, with_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hashes the code that is loaded: without the kernels, a run would go on with others than it began with."""
+    calls = []
+
+    def fingerprint(*_: object) -> str:
+        calls.append("fingerprint")
+        raise StopIteration
+
+    monkeypatch.setattr(train, "load_params", lambda: with_params(method="ngp", **{"runtime.device": "cpu"}))
+    monkeypatch.setattr(train, "RayBank", lambda _: bank)
+    monkeypatch.setattr(train, "compile_all", lambda: calls.append("compile"))
+    monkeypatch.setattr(train, "fingerprint", fingerprint)
+    with pytest.raises(StopIteration):
+        train.main()
+    assert calls == ["compile", "fingerprint"]
