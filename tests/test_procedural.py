@@ -310,7 +310,8 @@ def test_alpha_is_straight():
     board = Part(partial(sdf.box, centre=ORIGIN, half=(1.0, 1.0, 0.1)), Surface(grey, specular=0.0), 1)
     low, high = (-1.0, -1.0, -0.1), (1.0, 1.0, 0.1)
     pose = look_at(torch.tensor([0.0, 0.0, 5.0]), torch.zeros(3), torch.tensor([0.0, 1.0, 0.0]))
-    image, _, labels = draw((Solid((board,), low, high),), (low, high), Camera.centred(21, 21, 40.0), pose)
+    drawn = draw((Solid((board,), low, high),), (low, high), Camera.centred(21, 21, 40.0), pose[None])
+    image, _, labels = (array[0] for array in drawn)
     whole, part = image[image[..., 3] == 255], image[(image[..., 3] > 0) & (image[..., 3] < 255)]
     assert len(whole) > 100
     assert len(part) > 30

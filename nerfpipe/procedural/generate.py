@@ -15,7 +15,7 @@ from torch import Tensor
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.files import create_array, write_json
 from nerfpipe.procedural import robot_arm
-from nerfpipe.procedural.drawing import draw
+from nerfpipe.procedural.drawing import PIXELS_AT_ONCE, draw
 from nerfpipe.progress import Progress
 from nerfpipe.scenes.procedural import DEPTH, DESCRIPTION, IMAGES, LABELS
 from nerfpipe.scenes.scene import SPLITS
@@ -67,16 +67,20 @@ def generate(folder: Path, size: int, splits: dict[str, int]) -> None:
     labels = create_array(folder / LABELS, np.uint8, (len(poses), size, size))
     solids = robot_arm.solids()
 
-    def draw_view(view: int) -> None:
-        pictures[view], depth[view], labels[view] = draw(solids, robot_arm.BOUNDS, camera, poses[view])
+    at_once = max(1, PIXELS_AT_ONCE // (size * size))
+
+    def draw_views(first: int) -> int:
+        some = slice(first, first + at_once)
+        pictures[some], depth[some], labels[some] = draw(solids, robot_arm.BOUNDS, camera, poses[some])
+        return len(poses[some])
 
     with (
         Progress("drawing robot-arm", len(poses), "views") as progress,
         _operations_unshared() as threads,
         ThreadPoolExecutor(max_workers=threads) as pool,
     ):
-        for _ in pool.map(draw_view, range(len(poses))):
-            progress.advance()
+        for drawn in pool.map(draw_views, range(0, len(poses), at_once)):
+            progress.advance(drawn)
     for array in (pictures, depth, labels):
         array.flush()
     first = np.cumsum([0, *(splits[name] for name in SPLITS)])
