@@ -24,7 +24,7 @@ ROUNDS = 5
 
 def trained(params: Params, bank: RayBank) -> tuple[TrainingStep, int]:
     """A model that has found its empty space, and the rays of its next batch."""
-    step = TrainingStep(build_model(params.recipe, params.seed, bank.bounds), bank, params, torch.device("cpu"))
+    step = TrainingStep(build_model(params.recipe, params.seed, bank.space), bank, params, torch.device("cpu"))
     rays = step.first_batch()
     for number in range(WARM_STEPS):
         rays = step.next_batch(step.take(number, rays))

@@ -18,9 +18,9 @@ from nerfpipe.media import to_8bit, write_png
 from nerfpipe.methods import build_model, runs_in_kernels
 from nerfpipe.metrics import psnr
 from nerfpipe.raybank import RayBank
-from nerfpipe.rays import camera_rays
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
+from nerfpipe.space import camera_rays
 from nerfpipe.training_step import TrainingStep
 from nerfpipe.volume import over
 from nerfpipe.yamlfile import read_yaml, validate
@@ -63,7 +63,7 @@ def seconds_per_frame(renderer: Renderer, rays: RayBank, size: int) -> tuple[flo
     spent = []
     for _ in range(3):
         started = time.perf_counter()
-        view_rays = camera_rays(camera, pose, rays.bounds, rays.about.min_near)
+        view_rays = camera_rays(camera, pose, rays.space)
         picture = renderer.view(view_rays, rays.background, size, size)
         spent.append(time.perf_counter() - started)
     return sorted(spent)[1], to_8bit(picture.colour)
@@ -83,7 +83,7 @@ def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train, and say what was reached when."""
     params = params_with(run["method"], run.get("set", {}))
     device, rays = set_up(params.runtime), bank(scene, folder / "banks" / scene)
-    model = build_model(params.recipe, params.seed, rays.bounds)
+    model = build_model(params.recipe, params.seed, rays.space)
     renderer = Renderer(model, device, params.runtime, params.recipe.train.bf16)
     step = TrainingStep(model, rays, params, device)
     if runs_in_kernels(model, device):

@@ -1,4 +1,4 @@
-"""Pinhole cameras: pixel -> ray and back.
+"""Cameras: pixel -> ray and back.
 
 Cameras look along -z, x to the right, y up (OpenGL, Blender). Pixel (column 0, row 0) is the top-left one and its
 centre is at (0.5, 0.5). `t` is distance along the unit ray in scene units, not depth along z.
@@ -6,16 +6,21 @@ centre is at (0.5, 0.5). `t` is distance along the unit ray in scene units, not 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nerfpipe import lenses
+from nerfpipe.lenses import Lens
+
+TO_OPENCV = (1.0, -1.0, -1.0)  # x right, y up, looking along -z <-> x right, y down, looking along +z
+
 
 @dataclass(frozen=True)
 class Camera:
-    """One lens: picture size, focal lengths and principal point, all in pixels."""
+    """One lens: picture size, focal lengths and principal point, all in pixels, and its distortion (see lenses)."""
 
     width: int
     height: int
@@ -23,6 +28,8 @@ class Camera:
     fy: float
     cx: float
     cy: float
+    lens: Lens = "perspective"
+    distortion: tuple[float, ...] = ()
 
     @classmethod
     def centred(cls, width: int, height: int, focal: float) -> Camera:
@@ -31,7 +38,7 @@ class Camera:
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Camera:
-        return cls(**entry)
+        return cls(**{**entry, "distortion": tuple(entry.get("distortion", ()))})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -39,7 +46,21 @@ class Camera:
     def resized(self, width: int, height: int) -> Camera:
         """The same view on another pixel grid."""
         sx, sy = width / self.width, height / self.height
-        return Camera(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy)
+        scaled = {"fx": self.fx * sx, "fy": self.fy * sy, "cx": self.cx * sx, "cy": self.cy * sy}
+        return replace(self, width=width, height=height, **scaled)
+
+    def reduced(self, factor: int) -> Camera:
+        """The same view with factor x factor pixels made one; a rest at the right and lower edge is one more."""
+        scaled = {"fx": self.fx / factor, "fy": self.fy / factor, "cx": self.cx / factor, "cy": self.cy / factor}
+        return replace(self, width=-(-self.width // factor), height=-(-self.height // factor), **scaled)
+
+    def pinhole(self) -> Camera:
+        """The same view through a lens without distortion."""
+        return replace(self, lens="perspective", distortion=())
+
+    @property
+    def is_pinhole(self) -> bool:
+        return self.lens == "perspective" and not any(self.distortion)
 
     def pixel_centres(self) -> Tensor:
         """[H·W, 2] (column, row) of every pixel's centre, row by row."""
@@ -49,20 +70,24 @@ class Camera:
         return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [H·W, 2]
 
     def directions(self, pixels: Tensor) -> Tensor:
-        """Unit directions [P, 3] in camera space of the rays through pixels [P, 2]."""
-        x = (pixels[:, 0] - self.cx) / self.fx
-        y = -(pixels[:, 1] - self.cy) / self.fy  # rows count downwards, y points up
-        d = torch.stack([x, y, -torch.ones_like(x)], dim=-1)  # [P, 3]
-        return d / d.norm(dim=-1, keepdim=True)
+        """Unit directions [P, 3] in camera space of the rays through pixels [P, 2].
+
+        Raises lenses.NotInvertibleError where the distortion leads no ray to a pixel.
+        """
+        x, y = (pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy
+        if self.is_pinhole:
+            d = torch.stack([x, -y, -torch.ones_like(x)], dim=-1)  # [P, 3]; rows count downwards, y points up
+            return d / d.norm(dim=-1, keepdim=True)
+        d = lenses.directions(self.lens, self.distortion, torch.stack([x, y], dim=-1))
+        return (d * torch.tensor(TO_OPENCV)).to(pixels.dtype)  # [P, 3]
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels [P, 2] where camera-space points [P, 3] appear, and their distance t [P].
 
-        A point behind the camera (z >= 0) has no pixel: its coordinates are NaN.
+        What the lens cannot see - for a perspective lens, what is behind the camera - has no pixel: NaN.
         """
-        depth = torch.where(points[:, 2] < 0, -points[:, 2], torch.nan)
-        u = self.cx + self.fx * points[:, 0] / depth
-        v = self.cy - self.fy * points[:, 1] / depth
+        image = lenses.project(self.lens, self.distortion, points * torch.tensor(TO_OPENCV)).to(points.dtype)
+        u, v = self.cx + self.fx * image[:, 0], self.cy + self.fy * image[:, 1]
         return torch.stack([u, v], dim=-1), points.norm(dim=-1)  # [P, 2], [P]
 
     def unproject(self, pixels: Tensor, t: Tensor) -> Tensor:

@@ -15,7 +15,16 @@ from nerfpipe.yamlfile import Section, read_yaml, validate
 CATALOGUE_FILE = Path("data/scenes.yaml")
 OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 
-IDLE_KEYS = {"procedural": {"bytes", "checksum", "bounds", "train_views"}, "tiny_nerf": {"size", "views"}}
+MADE_HERE = {"size", "views"}  # keys for what is drawn
+PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
+BY_NUMBER = {"test_every"}  # for formats that may leave the splits open
+# Keys that mean nothing to a format. None: the format is found in the data, and only what is drawn is sure to be idle.
+IDLE_KEYS = {
+    "procedural": {"bytes", "checksum", "folder", "bounds", "train_views", "space", *PICTURE_FILES, *BY_NUMBER},
+    "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER},
+    "blender": {"train_views", *MADE_HERE, *BY_NUMBER},
+    None: MADE_HERE,
+} | {name: {"train_views", *MADE_HERE} for name in ("llff", "transforms", "colmap")}
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
 Count = Annotated[int, Field(gt=0)]
@@ -35,13 +44,22 @@ class SplitSizes(Section):
 class Entry(Section):
     """One scene: where it comes from, and what cannot be found in the data itself."""
 
-    format: Literal["procedural", "tiny_nerf"]
+    format: Literal["procedural", "tiny_nerf", "blender", "llff", "transforms", "colmap"] | None = (
+        None  # None: found from what is in the data
+    )
     path: str | None = None
     url: Annotated[list[str], Field(min_length=1)] | None = None
     bytes: Count | None = None
     checksum: Checksum | None = None
+    folder: str | None = None  # where in the archive or folder the scene lies; None: all of it is the scene
     background: Literal["black", "white"] = "black"
     bounds: Annotated[list[Corner], Field(min_length=2, max_length=2)] | None = None
+    space: Literal["bounded", "unbounded", "forward"] | None = None  # None: as the format and the cameras suggest
+    images: str | None = None  # the folder of the pictures, where it is not the usual one
+    masks: str | None = None  # a folder of masks, one per picture and with its name; what is black is left out
+    factor: Annotated[int, Field(ge=1, le=64)] = 1  # pictures are made smaller so many times
+    missing: Literal["error", "skip"] = "error"  # what to do with frames whose picture is not there
+    test_every: Annotated[int, Field(ge=2)] = 8  # every so many-th view is held out, where the data names no splits
     size: Annotated[int, Field(ge=8, le=4096)] = 100
     views: SplitSizes = SplitSizes()
     train_views: Count = 100
@@ -57,6 +75,13 @@ class Entry(Section):
         for out in OUTS:
             if value is not None and Path(value).expanduser().resolve().is_relative_to(Path(out).resolve()):
                 raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
+        return value
+
+    @field_validator("folder", "images", "masks")
+    @classmethod
+    def _within_the_data(cls, value: str | None) -> str | None:
+        if value is not None and (Path(value).is_absolute() or ".." in Path(value).parts or "\\" in value):
+            raise ValueError("must be a folder within the data, relative and with forward slashes")
         return value
 
     @field_validator("bounds")

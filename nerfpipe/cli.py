@@ -81,6 +81,27 @@ def doctor(
 
 
 @app.command()
+def photos(
+    source: Annotated[Path, typer.Argument(help="a folder of pictures (JPEG, PNG, TIFF, WebP), or a video")],
+    name: Annotated[str, typer.Option(help="what the scene is to be called")],
+    masks: Annotated[Path | None, typer.Option(help="a folder of masks, one per picture; white is kept")] = None,
+    matching: Annotated[
+        str, typer.Option(help="exhaustive: every picture with every other; sequential: with its neighbours; or auto")
+    ] = "auto",
+    frames: Annotated[int, typer.Option(help="how many frames to take from a video")] = 100,
+    size: Annotated[int, typer.Option(help="longer side of the capture's pictures, in pixels; 0 keeps it")] = 800,
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="make a capture of this name anew")] = False,
+) -> None:
+    """Find the cameras of your own photographs or video, and make a scene of them in data/captures/."""
+    with one_line_errors():
+        from nerfpipe.photos.command import Options, make_capture  # torch takes seconds to import
+
+        for line in make_capture(source, Options(name, masks, matching, frames, size, seed, replace)):
+            print(line, flush=True)
+
+
+@app.command()
 def summary() -> None:
     """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
     with one_line_errors():

@@ -8,6 +8,7 @@ from nerfpipe.config import NgpParams
 from nerfpipe.methods import build_model, build_optimizer
 from nerfpipe.rays import RayBatch
 from nerfpipe.renderer import render_rays
+from nerfpipe.space import Space
 
 SMALL = {
     "field": {"levels": 2, "coarsest": 2, "finest": 8, "log2_rows": 6, "width": 4},  # one level dense, one hashed
@@ -26,7 +27,7 @@ def compile_all() -> None:
     from nerfpipe.kernels.autograd import render  # imports numba, which only kernels need
 
     recipe = NgpParams.model_validate(SMALL)
-    model = build_model(recipe, seed=0, bounds=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
+    model = build_model(recipe, seed=0, space=Space("bounded", ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=0.0))
     optimizer = build_optimizer(recipe, model)
     origins, directions = torch.tensor([[0.0, 0.0, 3.0]] * 4), torch.tensor([[0.0, 0.0, -1.0]] * 4)
     rays = RayBatch(origins, directions, near=torch.full((4,), 2.0), far=torch.full((4,), 4.0))

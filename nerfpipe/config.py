@@ -128,7 +128,12 @@ class NgpParams(Section):
 
 
 MethodParams = TinyParams | NerfParams | NgpParams
-METHODS: dict[str, type[MethodParams]] = {"ngp": NgpParams, "tiny": TinyParams, "nerf": NerfParams}
+METHODS: dict[str, type[MethodParams]] = {
+    "ngp": NgpParams,
+    "ngp_photos": NgpParams,  # the same recipe in other sizes
+    "tiny": TinyParams,
+    "nerf": NerfParams,
+}
 
 
 class EvaluateParams(Section):
@@ -138,7 +143,8 @@ class EvaluateParams(Section):
 class RenderParams(Section):
     frames: Count
     fps: Annotated[float, Field(gt=0, le=100)]
-    elevation: Annotated[float, Field(ge=-90, le=90)]
+    path: Literal["auto", "orbit", "swing", "spiral"]
+    elevation: Annotated[float, Field(ge=-90, le=90)] | None
     radius: Positive
     size: Annotated[int, Field(ge=0)]
 
@@ -156,12 +162,13 @@ class Params(Section):
     """The whole of params.yaml."""
 
     scene: str
-    method: Literal["ngp", "tiny", "nerf"]
+    method: Literal["ngp", "ngp_photos", "tiny", "nerf"]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     rays: RaysParams
     tiny: TinyParams
     nerf: NerfParams
     ngp: NgpParams
+    ngp_photos: NgpParams
     evaluate: EvaluateParams
     render: RenderParams
     runtime: RuntimeParams

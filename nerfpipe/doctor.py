@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,19 @@ from nerfpipe import kernels
 from nerfpipe.config import Params, RuntimeParams
 from nerfpipe.device import has_bf16
 from nerfpipe.files import atomic_file
-from nerfpipe.rays import Extent, camera_rays
+from nerfpipe.raybank import scale_lines
+from nerfpipe.rays import Extent
 from nerfpipe.runtime import set_up
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.scenes.scene import SPLITS, Scene, grown
+from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.space import Space, camera_rays
 
 SPLIT_COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "tab:red"}
+SAME = 1e-6  # scene units: poses that differ by less are one
+FEW_VIEWS = 8
+ODD_SCALE = 30  # times larger or smaller than the bounds are the cameras' distances, hardly ever on purpose
+POINTS_SHOWN = 20_000
+FORWARD_DEPTH = 8.0  # how far a forward scene is drawn, in distances of its near plane
 AXIS_LENGTH = 0.25  # of a camera's view direction in the picture, times the size of the bounds
 PIXELS, DPI = 900, 100
 
@@ -40,22 +46,53 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
 def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
     """Shapes, splits, bounds, near and far of the scene in `raw`; writes the picture of its cameras to `output`."""
     scene = load_scene(raw)
-    scene = replace(scene, bounds=grown(scene.bounds, params.rays.margin))
+    space = scene.space(params.rays.margin, params.rays.min_near)
     sizes = ", ".join(sorted({f"{camera.width}x{camera.height}" for camera in scene.cameras}))
-    lower, upper = (", ".join(f"{x:.3g}" for x in corner) for corner in scene.bounds)
-    extent = train_extent(scene, params.rays.min_near)
+    lenses = "" if all(camera.is_pinhole for camera in scene.cameras) else f", {scene.cameras[0].lens} distortion"
+    extent = train_extent(scene, space)
     share = extent.hits / extent.rays
-    draw_cameras(scene, output)
+    draw_cameras(scene, space, output)
+    points = "" if scene.points is None else f", {len(scene.points):,} points"
     other = [] if scene.name == params.scene else [f"notice  params.yaml says {params.scene}: run `dvc repro rays`"]
     return [
         *other,
-        f"scene   {scene.name}: {scene.views} views of {sizes}, focal length {scene.cameras[0].fx:.4g} pixels, "
+        f"scene   {scene.name}: {scene.views} views of {sizes}, focal length {scene.cameras[0].fx:.4g} pixels{lenses}, "
         f"{'alpha channel, ' if scene.has_alpha else ''}{scene.background} background",
         "splits  " + ", ".join(f"{len(scene.splits[name])} {name}" for name in SPLITS) + shared_views(scene),
-        f"bounds  ({lower}) to ({upper}) scene units",
+        f"space   {space.describe()}{points}",
+        *(f"scale   {line}" for line in scale_lines(scene.similarity)),
         f"rays    near {extent.near:.3g}, far {extent.far:.3g}; {share:.0%} of the train rays pass through the bounds",
-        f"picture {output}: cameras against the bounds",
+        *(f"notice  {note}" for note in scene.notes),
+        *(f"warning {warning}" for warning in usual_mistakes(scene, space)),
+        f"picture {output}: cameras against the {'points' if points else 'bounds'}",
     ]
+
+
+def usual_mistakes(scene: Scene, space: Space) -> list[str]:
+    """What is allowed, but hardly ever meant."""
+    positions, axes = scene.poses[:, :, 3].astype(np.float64), -scene.poses[:, :, 2].astype(np.float64)
+    if scene.views > 1 and np.ptp(scene.poses, axis=0).max() < SAME:
+        return ["all poses are equal: depth cannot be seen from one place"]
+    warnings = []
+    if len(scene.splits["train"]) < FEW_VIEWS:
+        warnings.append(f"{len(scene.splits['train'])} train views are few: expect good pictures near them only")
+    if np.linalg.norm(positions - positions.mean(axis=0), axis=1).max() < SAME:
+        warnings.append("all cameras stand in one place: depth cannot be seen from there; move while photographing")
+    if space.kind != "bounded":
+        return warnings
+    middle, size = space.box.mean(dim=0).numpy(), float((space.box[1] - space.box[0]).norm())
+    away = np.flatnonzero(((middle - positions) * axes).sum(axis=1) < 0)
+    if len(away):
+        warnings.append(
+            f"{len(away)} of {scene.views} cameras, of which view {away[0]} is the first, face away from the bounds: "
+            "are the poses camera-to-world, looking along -z?"
+        )
+    distance = float(np.linalg.norm(positions - middle, axis=1).mean())
+    if not size / ODD_SCALE < distance < size * ODD_SCALE:
+        warnings.append(
+            f"the cameras are {distance:.3g} from the middle of bounds that measure {size:.3g}: is the scale right?"
+        )
+    return warnings
 
 
 def shared_views(scene: Scene) -> str:
@@ -64,32 +101,48 @@ def shared_views(scene: Scene) -> str:
     return f" ({len(shared)} views are both val and test)" if len(shared) else ""
 
 
-def train_extent(scene: Scene, min_near: float) -> Extent:
+def train_extent(scene: Scene, space: Space) -> Extent:
     """Near, far and hits of all train rays."""
-    extent, bounds = Extent(), torch.from_numpy(np.array(scene.bounds))
+    extent = Extent()
     for view in scene.splits["train"]:
         pose = torch.from_numpy(np.array(scene.poses[view]))
-        extent.include(camera_rays(scene.camera(view), pose, bounds, min_near))
+        extent.include(camera_rays(scene.camera(view), pose, space))
     return extent
 
 
-def draw_cameras(scene: Scene, output: Path) -> None:
-    """Every camera's position and view direction beside the box of the bounds, as a PNG."""
+def draw_cameras(scene: Scene, space: Space, output: Path) -> None:
+    """Every camera's position and view direction beside points and the box of what is learned, as a PNG."""
     figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(projection="3d")
-    length = AXIS_LENGTH * float(np.linalg.norm(scene.bounds[1] - scene.bounds[0]))
+    box = scene_box(scene, space)
+    length = AXIS_LENGTH * float(np.linalg.norm(box[1] - box[0]))
+    if scene.points is not None:
+        inside = scene.points[((scene.points > box[0]) & (scene.points < box[1])).all(axis=1)]
+        axes.scatter(*inside[:: max(1, len(inside) // POINTS_SHOWN)].T, s=0.5, color="grey", label="points")
     for split in SPLITS:
         poses = scene.poses[scene.splits[split]]
         positions, forward = poses[:, :, 3], -poses[:, :, 2]
         axes.quiver(*positions.T, *forward.T, length=length, color=SPLIT_COLOURS[split], linewidth=0.8)
         axes.scatter(*positions.T, s=12, color=SPLIT_COLOURS[split], label=f"{len(poses)} {split}")
-    draw_box(axes, scene.bounds)
-    axes.set(xlabel="x", ylabel="y", zlabel="z", title=f"{scene.name}: cameras and bounds (scene units)")
+    if space.kind != "forward":
+        draw_box(axes, box)
+    axes.set(xlabel="x", ylabel="y", zlabel="z", title=f"{scene.name}: cameras and {space.kind} space (scene units)")
     axes.set_aspect("equal")
     axes.legend()
     with atomic_file(output) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def scene_box(scene: Scene, space: Space) -> np.ndarray:
+    """The box [2, 3] to draw: the bounds, what is not contracted, or what lies just before forward-facing cameras."""
+    match space.kind:
+        case "unbounded":
+            return np.array([[-1.0] * 3, [1.0] * 3])
+        case "forward":
+            reach = np.abs(scene.poses[:, :2, 3]).max() + FORWARD_DEPTH / 2
+            return np.array([[-reach, -reach, -FORWARD_DEPTH], [reach, reach, reach]])
+    return space.box.numpy()
 
 
 def draw_box(axes: Axes, bounds: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from nerfpipe.files import atomic_file
 from nerfpipe.media import depth_picture, error_picture, to_8bit
@@ -33,13 +34,23 @@ def evaluate_view(
     picture = renderer.view(rays, bank.background, H, W)
     render = to_8bit(picture.colour)
     truth = to_8bit(over(rays.target, bank.background).reshape(H, W, 3))
-    row: dict[str, Any] = {"view": view, "psnr": psnr(render, truth), "ssim": ssim(render, truth)}
+    render, truth, counted = masked(render, truth, bank.mask(view), to_8bit(bank.background))
+    row: dict[str, Any] = {"view": view, "psnr": psnr(render[counted], truth[counted]), "ssim": ssim(render, truth)}
     true_depth = bank.true_depth(view)
     if true_depth is not None:
-        row["depth_error"] = depth_error(picture.depth, picture.opacity, true_depth.reshape(H, W))
-    depth, opacity = picture.depth.numpy(), picture.opacity.numpy()
-    depth = depth_picture(depth, opacity, extent.near, extent.far, bank.background.numpy())
+        depth = bank.distance(view, picture.depth.flatten()).reshape(H, W)
+        row["depth_error"] = depth_error(depth, picture.opacity, true_depth.reshape(H, W))
+    depth = depth_picture(*bank.space.depth_scale(picture.depth, extent), picture.opacity, bank.background)
     return row, sheet([truth, render, error_picture(render, truth, error_scale), depth])
+
+
+def masked(
+    render: np.ndarray, truth: np.ndarray, mask: Tensor | None, background: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both pictures [H, W, 3] with the background where the mask [H·W] leaves them out, and what counts [H, W] bool."""
+    counted = np.ones(truth.shape[:2], bool) if mask is None else mask.reshape(truth.shape[:2]).numpy()
+    shown = counted[..., None]
+    return np.where(shown, render, background), np.where(shown, truth, background), counted
 
 
 def sheet(pictures: list[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from nerfpipe.config import TrainParams
 from nerfpipe.rays import RayBatch
+from nerfpipe.sampling.samples import limits
 from nerfpipe.volume import Rendering
 
 CERTAIN = 1e-5  # opacities closer to 0 or 1 than this have no entropy worth a gradient
@@ -37,9 +38,10 @@ def distortion_loss(rendering: Rendering, rays: RayBatch) -> Tensor:
     double sum is taken from running sums: samples are in order.
     """
     samples = rendering.samples
-    span = (rays.far - rays.near)[:, None]  # [R, 1]
+    near, far = limits(rays, samples.unbounded)
+    span = (far - near)[:, None]  # [R, 1]
     w = samples.to_rows(rendering.weights)  # [R, S]
-    s = (samples.to_rows(samples.t) - rays.near[:, None]) / span  # [R, S]
+    s = (samples.to_rows(samples.s) - near[:, None]) / span  # [R, S]
     width = samples.to_rows(samples.delta) / span  # [R, S]
     before, moment = w.cumsum(dim=1) - w, (w * s).cumsum(dim=1) - w * s  # [R, S], over the samples in front
     return (2 * w * (s * before - moment) + w**2 * width / 3).sum(dim=1)  # [R]

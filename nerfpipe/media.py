@@ -60,14 +60,11 @@ def write_mp4(path: Path, frames: list[np.ndarray], fps: float) -> bool:
     return True
 
 
-def depth_picture(
-    depth: np.ndarray, opacity: np.ndarray, near: float, far: float, background: np.ndarray
-) -> np.ndarray:
+def depth_picture(depth: Tensor, near: float, far: float, opacity: Tensor, background: Tensor) -> np.ndarray:
     """Depth [H, W] between near and far through a colour map, over background [3] in [0, 1]: [H, W, 3] uint8."""
-    closeness = 1 - np.clip((depth - near) / max(far - near, 1e-9), 0, 1)
-    coloured = colormaps[DEPTH_MAP](closeness)[..., :3]  # [H, W, 3]
-    shown = coloured * opacity[..., None] + background * (1 - opacity[..., None])
-    return np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
+    closeness = 1 - ((depth - near) / max(far - near, 1e-9)).clamp(0, 1)
+    coloured = torch.from_numpy(colormaps[DEPTH_MAP](closeness.numpy())[..., :3])  # [H, W, 3]
+    return to_8bit(coloured * opacity[..., None] + background * (1 - opacity[..., None]))
 
 
 def error_picture(picture: np.ndarray, truth: np.ndarray, scale: float) -> np.ndarray:

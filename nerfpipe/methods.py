@@ -22,6 +22,7 @@ from nerfpipe.sampling.hierarchical import Hierarchical
 from nerfpipe.sampling.occupancy import Occupancy
 from nerfpipe.sampling.samples import Samples
 from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.space import Space
 from nerfpipe.volume import Rendering
 
 FULL = 0.9  # share of an occupancy grid above which it has not done its work
@@ -85,23 +86,24 @@ class Model(nn.Module):
                 each.sampler.update(each.field, seed, step)
 
 
-def build_model(params: MethodParams, seed: int, bounds: Tensor) -> Model:
-    """A method's model of a scene within bounds [2, 3], on the CPU. Its initial weights depend on the seed alone."""
+def build_model(params: MethodParams, seed: int, space: Space) -> Model:
+    """A method's model of what lies in a space, on the CPU. Its initial weights depend on the seed alone."""
+    bounds, unbounded = space.box, space.unbounded
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match params:
             case TinyParams():
-                return Model([Pass(Stratified(params.sampling.samples), TinyField(params.field))])
+                return Model([Pass(Stratified(params.sampling.samples, unbounded), TinyField(params.field))])
             case NerfParams():
                 coarse, fine = params.sampling.coarse, params.sampling.fine
                 return Model(
                     [
-                        Pass(Stratified(coarse), NerfField(params.field)),
-                        Pass(Hierarchical(coarse, fine), NerfField(params.field)),
+                        Pass(Stratified(coarse, unbounded), NerfField(params.field)),
+                        Pass(Hierarchical(coarse, fine, unbounded), NerfField(params.field)),
                     ]
                 )
             case NgpParams():
-                return Model([Pass(Occupancy(params.sampling, bounds), NgpField(params.field, bounds))])
+                return Model([Pass(Occupancy(params.sampling, bounds, unbounded), NgpField(params.field, bounds))])
     raise TypeError(f"no method has {type(params).__name__}")
 
 

@@ -19,7 +19,12 @@ from nerfpipe.config import parse_method
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import atomic_file
 from nerfpipe.methods import Model, build_model
-from nerfpipe.scenes.scene import BACKGROUNDS, Bounds
+from nerfpipe.scenes.scene import BACKGROUNDS
+from nerfpipe.similarity import Similarity
+from nerfpipe.space import Space
+
+Row = tuple[float, float, float, float]
+Pose = tuple[Row, Row, Row]
 
 HEADER = "nerfpipe"  # the one key of the file's metadata; more would be written in no fixed order
 
@@ -33,12 +38,12 @@ class ModelAbout:
     method: str
     settings: dict[str, Any]
     seed: int
-    bounds: Bounds
+    space: Space
+    similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]
-    min_near: float
     camera: Camera
     centre: tuple[float, float, float]  # what the cameras look at
-    camera_distance: float  # their mean distance from it, scene units
+    poses: list[Pose]  # [train views, 3, 4], in the scene
 
     @property
     def bf16(self) -> bool:
@@ -72,7 +77,7 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
     except (SafetensorError, OSError) as error:
         raise NerfpipeError(f"{path}: not a whole .safetensors file ({error}); train again") from None
     about = _parse_header(path, header)
-    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed, torch.tensor(about.bounds))
+    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed, about.space)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

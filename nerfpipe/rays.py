@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
-
 PARALLEL = 1e-12  # a direction component smaller than this is taken as parallel to the slab's faces
 
 
@@ -68,13 +66,6 @@ def rays_to_world(poses: Tensor, in_camera: Tensor) -> tuple[Tensor, Tensor]:
     """Origins and unit directions [R, 3] in the world: camera-space directions [R, 3], each by its pose [R, 3, 4]."""
     directions = (poses[:, :, :3] * in_camera[:, None, :]).sum(dim=-1)  # [R, 3]
     return poses[:, :, 3], directions / directions.norm(dim=-1, keepdim=True)
-
-
-def camera_rays(camera: Camera, pose: Tensor, bounds: Tensor, min_near: float) -> RayBatch:
-    """The H·W rays of a camera at a pose [3, 4], row by row, without targets."""
-    in_camera = camera.directions(camera.pixel_centres())  # [H·W, 3]
-    origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
-    return RayBatch(origins, directions, *near_far(origins, directions, bounds, min_near))
 
 
 def near_far(origins: Tensor, directions: Tensor, bounds: Tensor, min_near: float) -> tuple[Tensor, Tensor]:

@@ -127,7 +127,7 @@ class Trainer:
             remedy = f"try a lower {method}.train.lr, another seed, or {method}.train.bf16: false"
         elif self._lifeless >= COLLAPSE_STEPS:
             fault = f"{COLLAPSE_STEPS} steps up to {step} saw the same density everywhere, or nothing"
-            softplus = "" if method == "ngp" else f", {method}.field.density: softplus"
+            softplus = "" if method.startswith("ngp") else f", {method}.field.density: softplus"
             remedy = (
                 f"see with `nerfpipe doctor` whether the scene's bounds hold the object; else try a lower "
                 f"{method}.train.lr{softplus}, or another seed"
@@ -203,17 +203,17 @@ def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     try:
         centre = nearest_point(positions, -poses[:, :, 2])
     except NerfpipeError:  # they look in parallel
-        centre = bank.bounds.mean(dim=0).numpy()
+        centre = bank.space.box.mean(dim=0).numpy()
     return ModelAbout(
         version=__version__,
         scene=bank.about.scene,
         method=params.method,
         settings=params.recipe.model_dump(),
         seed=params.seed,
-        bounds=bank.about.bounds,
+        space=bank.space,
+        similarity=bank.about.similarity,
         background=bank.about.background,
-        min_near=bank.about.min_near,
         camera=bank.cameras[0],
         centre=tuple(centre.tolist()),
-        camera_distance=float(np.linalg.norm(positions - centre, axis=1).mean()),
+        poses=tuple(tuple(tuple(row) for row in pose) for pose in poses.tolist()),
     )

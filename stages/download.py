@@ -26,7 +26,8 @@ def main() -> None:
         origin = make_raw(params.scene, entry, folder)
     size = sum(file.stat().st_size for file in RAW.rglob("*") if file.is_file())
     seconds = time.monotonic() - started
-    print(f"{params.scene} ({entry.format}): {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s", flush=True)
+    known = f" ({entry.format})" if entry.format else ""
+    print(f"{params.scene}{known}: {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

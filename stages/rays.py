@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nerfpipe.bank_writer import build
 from nerfpipe.config import load_params
 from nerfpipe.device import set_threads
 from nerfpipe.files import atomic_folder
-from nerfpipe.raybank import RayBank, build
+from nerfpipe.raybank import RayBank
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.stage import stage
 

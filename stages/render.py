@@ -11,11 +11,12 @@ from nerfpipe.config import load_params
 from nerfpipe.files import atomic_folder
 from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
 from nerfpipe.modelfile import load_model
-from nerfpipe.paths import orbit
+from nerfpipe.paths import camera_path
 from nerfpipe.progress import Progress
-from nerfpipe.rays import camera_rays
+from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
+from nerfpipe.space import camera_rays
 from nerfpipe.stage import stage
 
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
@@ -26,24 +27,25 @@ def main() -> None:
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
     renderer = Renderer(model, device, params.runtime, about.bf16)
-    bounds, background = torch.tensor(about.bounds), about.background_colour
-    camera = sized(about.camera, params.render.size)
-    radius = params.render.radius * about.camera_distance
-    poses = orbit(torch.tensor(about.centre), radius, params.render.elevation, params.render.frames)
-    near, far = radius - half_diagonal(bounds), radius + half_diagonal(bounds)
+    space, background, settings = about.space, about.background_colour, params.render
+    camera = sized(about.camera.pinhole(), settings.size)
+    centre, taken, forward = torch.tensor(about.centre), torch.tensor(about.poses), space.kind == "forward"
+    poses = camera_path(settings.path, taken, centre, forward, settings.radius, settings.elevation, settings.frames)
+    extent = Extent()
+    for pose in poses:
+        extent.include(camera_rays(camera, pose, space))
     colours, depths = [], []
     with atomic_folder(RENDERS) as folder:
         with Progress("render", len(poses), "frames") as progress:
             for pose in poses:
-                rays = camera_rays(camera, pose, bounds, about.min_near)
+                rays = camera_rays(camera, pose, space)
                 picture = renderer.view(rays, background, camera.height, camera.width)
                 colours.append(to_8bit(picture.colour))
-                depth, opacity = picture.depth.numpy(), picture.opacity.numpy()
-                depths.append(depth_picture(depth, opacity, near, far, background.numpy()))
+                depths.append(depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background))
                 progress.advance()
-        write_gif(folder / "orbit.gif", colours, params.render.fps)
-        write_gif(folder / "orbit_depth.gif", depths, params.render.fps)
-        if not write_mp4(folder / "orbit.mp4", colours, params.render.fps):
+        write_gif(folder / "orbit.gif", colours, settings.fps)
+        write_gif(folder / "orbit_depth.gif", depths, settings.fps)
+        if not write_mp4(folder / "orbit.mp4", colours, settings.fps):
             print("no orbit.mp4: for it, pip install imageio-ffmpeg (the extra `video`)", flush=True)
     print(f"{len(poses)} frames of {camera.width}x{camera.height} in {RENDERS}", flush=True)
 
@@ -54,11 +56,6 @@ def sized(camera: Camera, longer_side: int) -> Camera:
         return camera
     scale = longer_side / max(camera.width, camera.height)
     return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
-
-
-def half_diagonal(bounds: torch.Tensor) -> float:
-    """From the centre of the bounds [2, 3] to a corner, in scene units."""
-    return float((bounds[1] - bounds[0]).norm()) / 2
 
 
 if __name__ == "__main__":

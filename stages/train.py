@@ -31,7 +31,7 @@ def main() -> None:
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
-    model = build_model(params.recipe, params.seed, bank.bounds)
+    model = build_model(params.recipe, params.seed, bank.space)
     if runs_in_kernels(model, device):
         compile_all()  # or load: seconds that are none of training, and code that the fingerprint must see
     run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)

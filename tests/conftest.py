@@ -11,10 +11,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from nerfpipe.bank_writer import build
 from nerfpipe.cameras import Camera
 from nerfpipe.config import Params
 from nerfpipe.paths import orbit
-from nerfpipe.raybank import RayBank, build
+from nerfpipe.raybank import RayBank
 from nerfpipe.rays import rays_to_world
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.yamlfile import read_yaml

@@ -14,9 +14,10 @@ import torch
 
 from benchmarks.__main__ import SETTINGS, goals_table, methods_table, seconds_to
 from benchmarks.kernels import floor
-from benchmarks.scenes import EVERY, blender
+from benchmarks.scenes import LEGO, _scene
 from benchmarks.train import params_with
 from nerfpipe.paths import orbit
+from nerfpipe.scenes.scene import SPLITS
 from nerfpipe.yamlfile import read_yaml
 
 
@@ -75,12 +76,12 @@ def test_the_floor_counts_products_lookups_and_traffic() -> None:
     assert found == {"products": 6 * 256 * 10, "lookups": 2 * 16 * 10, "traffic": 8 * 16 * 3}
 
 
-def test_the_blender_layout_is_read(tmp_path: Path) -> None:
+def test_some_views_of_a_blender_scene_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     angle = 0.6911112
     turn = orbit(torch.zeros(3), 4.0, 30.0, 24).numpy()
-    file = tmp_path / "scene.zip"
+    file = tmp_path / "lego_400.zip"
     with zipfile.ZipFile(file, "w") as archive:
-        for n, split in enumerate(EVERY):
+        for n, split in enumerate(SPLITS):
             frames = []
             for view in range(8):
                 matrix = np.eye(4)
@@ -91,10 +92,12 @@ def test_the_blender_layout_is_read(tmp_path: Path) -> None:
                 iio.imwrite(encoded, picture, extension=".png")
                 archive.writestr(f"{split}/r_{view}.png", encoded.getvalue())
             archive.writestr(f"transforms_{split}.json", json.dumps({"camera_angle_x": angle, "frames": frames}))
-    scene = blender("box", file)
+    monkeypatch.setenv("NERFPIPE_DATA", str(tmp_path))
+    scene = _scene(LEGO, tmp_path / "raw")
     assert {name: len(views) for name, views in scene.splits.items()} == {"train": 8, "val": 1, "test": 1}
     assert scene.cameras[0].fx == pytest.approx(4 / np.tan(angle / 2))
     assert scene.has_alpha
     np.testing.assert_allclose(scene.poses[1], turn[3], atol=1e-6)
     assert (scene.read_image(3) == 3).all()
     np.testing.assert_allclose(scene.bounds.mean(axis=0), 0, atol=1e-4)
+    assert scene.background == "white"

@@ -70,8 +70,16 @@ desk:
         ("{format: tiny_nerf, path: a.npz, url: http://host/a.npz}", "exactly one of path and url"),
         ("{format: procedural, path: a}", "takes no path"),
         ("{format: tiny_nerf, url: []}", "url"),
-        ("{format: blender, path: a}", "format"),
-        ("{path: a}", "format: missing"),
+        ("{format: kitti, path: a}", "format: must be 'procedural', 'tiny_nerf', 'blender'"),
+        ("{}", "exactly one of path and url"),
+        ("{path: a, size: 20}", "size"),
+        ("{path: a, folder: ../b}", "folder: must be a folder within the data"),
+        ("{path: a, images: /b}", "images: must be a folder within the data"),
+        ("{path: a, factor: 0}", "factor: must be greater than or equal to 1"),
+        ("{path: a, missing: maybe}", "missing: must be 'error' or 'skip'"),
+        ("{path: a, test_every: 1}", "test_every"),
+        ("{format: procedural, space: unbounded}", "space means nothing to the format procedural"),
+        ("{format: blender, path: a, train_views: 3}", "train_views means nothing to the format blender"),
         ("{format: tiny_nerf, path: a, checksum: 'sha256:abc'}", "checksum"),
         ("a.npz", "desk"),
     ],
@@ -80,6 +88,12 @@ def test_faulty_entries(catalogue: Path, entry: str, words: str) -> None:
     catalogue.write_text(f"desk: {entry}")
     [line] = faults_of(catalogue, "desk")
     assert words in line
+
+
+def test_the_format_may_be_left_to_the_data(catalogue: Path) -> None:
+    catalogue.write_text("desk: {path: data/captures/desk}\ncup: {format: colmap, path: cup.zip, space: unbounded}")
+    assert load_entry("desk", catalogue).format is None
+    assert load_entry("cup", catalogue).space == "unbounded"
 
 
 def test_faults_of_other_scenes_do_not_stand_in_the_way(catalogue: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_recipe_is_the_section_of_the_method(with_params: Callable[..., Para
         ("nerf.train.steps", 0, "nerf.train.steps: must be greater than 0 (got 0)"),
         ("nerf.sampling.coarse", 1, "nerf.sampling.coarse: must be greater than or equal to 2 (got 1)"),
         ("tiny.field.density", "exp", "tiny.field.density: must be 'relu' or 'softplus' (got 'exp')"),
-        ("method", "ngpp", "method: must be 'ngp', 'tiny' or 'nerf' (got 'ngpp')"),
+        ("method", "ngpp", "method: must be 'ngp', 'ngp_photos', 'tiny' or 'nerf' (got 'ngpp')"),
         ("ngp.field.width", 30, "ngp.field.width: must be a multiple of 4 (got 30)"),
         ("ngp.field.finest", 8, "ngp.field.finest: must not lie below coarsest, 16 (got 8)"),
         ("ngp.field.log2_rows", 25, "ngp.field.log2_rows: must be less than or equal to 24 (got 25)"),
@@ -231,7 +231,9 @@ def test_any_text_is_told_and_never_raises_anything_else(file: Path, text: str) 
 def test_settings_in_a_model_file_are_checked_too(with_params: Callable[..., Params]) -> None:
     settings_of_tiny = with_params().tiny.model_dump()
     assert parse_method("tiny", settings_of_tiny, "model") == with_params().tiny
-    with pytest.raises(NerfpipeError, match="model: unknown method 'mip'; this version knows ngp, tiny, nerf"):
+    with pytest.raises(
+        NerfpipeError, match="model: unknown method 'mip'; this version knows ngp, ngp_photos, tiny, nerf"
+    ):
         parse_method("mip", settings_of_tiny, "model")
     with pytest.raises(NerfpipeError, match=r"model: nerf\.field\.position_frequencies: missing"):
         parse_method("nerf", settings_of_tiny, "model")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import file_server
@@ -97,14 +99,10 @@ def test_fetched_scene_describes_itself(server, capsys) -> None:
     run()
     assert raw().keys() == {"my_desk.npz", "entry.json"}
     assert (RAW / "my_desk.npz").read_bytes() == DATA
-    assert entry_file() == {
-        "name": "desk",
-        "format": "tiny_nerf",
-        "background": "white",
-        "bounds": bounds,
-        "train_views": 9,
-        "file": "my_desk.npz",
-    }
+    told = entry_file()
+    expected = {"name": "desk", "format": "tiny_nerf", "background": "white", "bounds": bounds, "train_views": 9}
+    assert told.items() >= (expected | {"file": "my_desk.npz", "missing": "error"}).items()
+    assert not told.keys() & {"path", "url", "bytes", "checksum", "folder", "size", "views"}
     assert re.search(r"^desk \(tiny_nerf\): fetched, 0\.2 MB in data/raw, \d+\.\d s$", capsys.readouterr().out, re.M)
 
 
@@ -209,6 +207,7 @@ def test_local_folder_with_links_inside() -> None:
     (folder / "first.png").symlink_to("photos/1.png")
     (folder / "again").symlink_to("photos")
     (folder / "entry.json").write_text("{}")
+    (folder / "_entry.json").write_text("[]")
     run()
     copied = raw()
     entry = json.loads(copied.pop("entry.json"))
@@ -219,6 +218,8 @@ def test_local_folder_with_links_inside() -> None:
         "photos/x.npz": b"x",
         "again/1.png": b"one",
         "again/x.npz": b"x",
+        "_entry.json": b"[]",
+        "__entry.json": b"{}",
     }
     assert not any(path.is_symlink() for path in RAW.rglob("*"))
     assert entry["file"] == "desk.npz"
@@ -280,6 +281,137 @@ def test_checksum_of_a_folder_is_refused(capsys) -> None:
     make_folder()
     catalogue(format="tiny_nerf", path="capture", checksum=SHA256)
     assert "desk.checksum: is for single files" in failed(capsys)[0]
+
+
+def test_part_of_a_local_folder() -> None:
+    make_folder()
+    catalogue(path="capture", folder="photos", format="blender")
+    run()
+    assert raw().keys() == {"1.png", "x.npz", "entry.json"}
+    assert entry_file()["file"] is None
+    Path("all").mkdir()
+    Path("capture").rename("all/capture")
+    for inside in ("capture/photos", "photos", "photos/."):  # the second lies below another folder
+        catalogue(path="all", folder=inside, format="blender")
+        run()
+        assert raw().keys() == {"1.png", "x.npz", "entry.json"}
+
+
+def test_part_of_a_local_folder_that_is_not_there(capsys) -> None:
+    make_folder()
+    catalogue(path="capture", folder="fotos")
+    [line] = failed(capsys)
+    assert line == "error: data/scenes.yaml: desk.folder: capture has no folder fotos; it has photos"
+
+
+@pytest.mark.parametrize("format", [None, "tiny_nerf", "blender"])
+def test_single_files(format: str | None, capsys) -> None:
+    Path("desk.npz").write_bytes(DATA)
+    entry = {"path": "desk.npz"} | ({"format": format} if format else {})
+    catalogue(**entry)
+    if format == "blender":
+        [line] = failed(capsys)
+        assert line.startswith("error: data/scenes.yaml: desk.path: desk.npz is a single file; ")
+        return
+    run()
+    assert entry_file()["file"] == "desk.npz"
+    if format is None:
+        catalogue(**entry, folder="lego")
+        [line] = failed(capsys)
+        assert line.startswith("error: data/scenes.yaml: desk.folder: desk.npz is a single file and no archive; ")
+
+
+@pytest.mark.parametrize(("others", "file"), [({}, "desk.npz"), ({"1.png": b"1"}, None)])
+def test_format_unknown_yet(others: dict[str, bytes], file: str | None) -> None:
+    """One .npz and nothing else is the data; the format of anything else is found in the folder."""
+    Path("capture").mkdir()
+    for name, data in ({"desk.npz": DATA} | others).items():
+        (Path("capture") / name).write_bytes(data)
+    catalogue(path="capture")
+    run()
+    assert entry_file()["file"] == file
+    assert entry_file()["format"] is None
+
+
+# --- archives ---
+
+PICTURES = {"lego/a.json": b"l", "lego/images/1.png": b"1", "ship/a.json": b"s", "__MACOSX/x": b"x"}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+def test_local_archive() -> None:
+    data = zipped({"desk/a.json": b"a", "desk/entry.json": b"theirs", "desk/images/1.png": b"1"})
+    Path("desk.zip").write_bytes(data)
+    checksum = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    catalogue(format="blender", path="desk.zip", bytes=len(data), checksum=checksum, background="white")
+    run()
+    unpacked = raw()
+    told = json.loads(unpacked.pop("entry.json"))
+    assert unpacked == {"a.json": b"a", "_entry.json": b"theirs", "images/1.png": b"1"}
+    assert told.items() >= {"name": "desk", "format": "blender", "background": "white", "file": None}.items()
+
+
+def test_local_archive_that_is_another(capsys) -> None:
+    Path("desk.zip").write_bytes(zipped(PICTURES))
+    catalogue(path="desk.zip", checksum=SHA256)
+    [line] = failed(capsys)
+    assert line.startswith("error: data/scenes.yaml: desk.path: desk.zip has checksum sha256:")
+
+
+def test_archive_of_one_data_file(capsys) -> None:
+    Path("desk.zip").write_bytes(zipped({"a/desk.npz": DATA}))
+    catalogue(path="desk.zip")
+    run()
+    assert entry_file()["file"] == "desk.npz"
+    catalogue(path="desk.zip", format="tiny_nerf")
+    run()
+    assert entry_file()["file"] == "desk.npz"
+    Path("desk.zip").write_bytes(zipped(PICTURES))
+    assert "desk.path: desk.zip holds 0 .npz files; name the one to use" in failed(capsys)[0]
+
+
+def test_scenes_of_one_archive_are_fetched_once(server, capsys) -> None:
+    url = server.put("/scenes.zip", file_server.file(zipped({f"all/{name}": data for name, data in PICTURES.items()})))
+    for scene, files in {"lego": {"a.json", "images/1.png"}, "ship": {"a.json"}, "all/ship": {"a.json"}}.items():
+        catalogue(url=url, folder=scene)
+        run()
+        assert raw().keys() == files | {"entry.json"}
+    assert len(server.ranges("/scenes.zip")) == 1
+    printed = capsys.readouterr().out
+    assert "scenes.zip: not verified; to have it verified, record `checksum: sha256:" in printed
+    assert "scenes.zip: kept from an earlier run" in printed
+
+
+def test_folder_that_the_archive_has_not(server, capsys) -> None:
+    catalogue(url=server.put("/scenes.zip", file_server.file(zipped(PICTURES))), folder="leg")
+    [line] = failed(capsys)
+    assert line == "error: data/scenes.yaml: desk.folder: scenes.zip has no folder leg; it has lego, ship"
+
+
+def test_faulty_archive_leaves_the_earlier_scene(server, capsys) -> None:
+    data = zipped(PICTURES)
+    catalogue(url=server.put("/scenes.zip", file_server.file(data)), folder="lego")
+    run()
+    broken = bytearray(data)
+    broken[data.index(b"l", data.index(b"lego/a.json") + len("lego/a.json"))] ^= 1
+    for faulty, words in {
+        bytes(broken): "damaged or cut short (Bad CRC-32 for file 'lego/a.json'); delete it and get it again",
+        data[:-30]: "damaged or cut short (File is not a zip file); delete it and get it again",
+        zipped({"lego/../../x": b"x", "lego/1": b""}): "'lego/../../x' leads out of the folder",
+    }.items():
+        catalogue(url=server.put(f"/{len(faulty)}.zip", file_server.file(faulty)), folder="lego")
+        [line] = failed(capsys)
+        assert words in line
+        kept = re.fullmatch(r"error: \d+\.zip \((\S+)\): .*", line)[1]
+        assert Path(kept).read_bytes() == faulty
+    assert raw().keys() == {"a.json", "images/1.png", "entry.json"}
 
 
 # --- the disk ---

@@ -15,6 +15,7 @@ from nerfpipe.config import Params
 from nerfpipe.methods import build_model, runs_in_kernels
 from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
+from nerfpipe.space import Space
 from stages import train
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ def test_the_switch_in_params_reaches_the_kernels(with_params: Callable[..., Par
 
 def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[..., Params]) -> None:
     for method, expected in (("ngp", True), ("tiny", False), ("nerf", False)):
-        model = build_model(with_params(method=method).recipe, 0, BOUNDS)
+        model = build_model(with_params(method=method).recipe, 0, Space.boxed(BOUNDS))
         assert runs_in_kernels(model, CPU) == expected
         assert not runs_in_kernels(model, torch.device("cuda"))
 

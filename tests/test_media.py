@@ -97,8 +97,8 @@ def test_without_a_codec_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_in_a_depth_picture_near_is_red_far_is_blue_and_nothing_is_background() -> None:
-    depth, opacity = np.array([[1.0, 3.0, 0.0, 0.5, 9.0]]), np.array([[1.0, 1.0, 0.0, 1.0, 1.0]])
-    picture = depth_picture(depth, opacity, near=1.0, far=3.0, background=np.array([1.0, 0.0, 1.0]))
+    depth, opacity = torch.tensor([[1.0, 3.0, 0.0, 0.5, 9.0]]), torch.tensor([[1.0, 1.0, 0.0, 1.0, 1.0]])
+    picture = depth_picture(depth, 1.0, 3.0, opacity, background=torch.tensor([1.0, 0.0, 1.0]))
     assert (picture.shape, picture.dtype) == ((1, 5, 3), np.uint8)
     near, far, nothing, nearer, farther = picture[0].astype(int)
     assert near.argmax() == 0
@@ -109,7 +109,7 @@ def test_in_a_depth_picture_near_is_red_far_is_blue_and_nothing_is_background() 
 
 
 def test_a_depth_picture_of_no_extent_is_finite() -> None:
-    picture = depth_picture(np.ones((2, 2)), np.ones((2, 2)), 1.0, 1.0, np.zeros(3))
+    picture = depth_picture(torch.ones(2, 2), 1.0, 1.0, torch.ones(2, 2), torch.zeros(3))
     assert (picture == picture[0, 0]).all()
 
 

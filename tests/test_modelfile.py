@@ -19,6 +19,7 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import Model, build_model
 from nerfpipe.modelfile import HEADER, ModelAbout, load_model, save_model
 from nerfpipe.raybank import RayBank
+from nerfpipe.space import Space
 from nerfpipe.training import describe_model
 
 BOUNDS = torch.tensor([[-0.8, -0.8, -0.8], [0.8, 0.8, 0.8]])
@@ -32,7 +33,7 @@ def params(with_params: Callable[..., Params]) -> Params:
 
 @pytest.fixture
 def model(params: Params) -> Model:
-    return build_model(params.recipe, seed=1, bounds=BOUNDS)
+    return build_model(params.recipe, seed=1, space=Space.boxed(BOUNDS))
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_model_comes_back_with_its_weights_and_header(
     method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(**{**SMALL, "method": method})
-    model, about = build_model(params.recipe, seed=1, bounds=BOUNDS), describe_model(params, bank)
+    model, about = build_model(params.recipe, seed=1, space=Space.boxed(BOUNDS)), describe_model(params, bank)
     save_model(tmp_path / "new" / "field.safetensors", model, about)
     again, about_again = load_model(tmp_path / "new" / "field.safetensors")
     assert about_again == about
@@ -80,10 +81,9 @@ def test_the_header_tells_method_and_scene(about: ModelAbout, params: Params, ba
     assert (about.version, about.scene, about.method, about.seed) == (__version__, "ball", "tiny", params.seed)
     assert about.settings == params.tiny.model_dump()
     assert about.background_colour.tolist() == [1, 1, 1]
-    np.testing.assert_allclose(about.bounds, [[-0.8] * 3, [0.8] * 3], rtol=1e-6)
+    assert about.space == bank.space
     assert about.camera == bank.cameras[0]
-    assert about.camera_distance == pytest.approx(3.0)  # the ball's cameras circle at 3
-    assert about.min_near == 0.05
+    np.testing.assert_allclose(np.linalg.norm(np.array(about.poses)[:, :, 3], axis=1), 3.0, rtol=1e-5)
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: Model, about: ModelAbout) -> None:
@@ -93,7 +93,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: 
 
 def test_weights_are_a_function_of_the_seed_alone(params: Params) -> None:
     def weights(seed: int) -> torch.Tensor:
-        return torch.cat([p.flatten() for p in build_model(params.recipe, seed, BOUNDS).parameters()])
+        return torch.cat([p.flatten() for p in build_model(params.recipe, seed, Space.boxed(BOUNDS)).parameters()])
 
     torch.manual_seed(0)
     first, state = weights(5), torch.get_rng_state()
@@ -129,11 +129,11 @@ def test_a_file_without_our_header_is_refused(file: Path) -> None:
     "change",
     [
         lambda header: {**header, "levels": 16},  # a later version says more
-        lambda header: {key: value for key, value in header.items() if key != "min_near"},  # an earlier one less
+        lambda header: {key: value for key, value in header.items() if key != "space"},  # an earlier one less
         lambda header: {**header, "camera": {"width": 4}},
         lambda header: {**header, "camera": None},
         lambda header: {**header, "background": "green"},
-        lambda header: {**header, "bounds": "wide"},
+        lambda header: {**header, "space": {**header["space"], "bounds": "wide"}},
         lambda header: {**header, "method": ["tiny"]},
         lambda header: {**header, "seed": "lucky"},
         lambda header: [header],
@@ -147,7 +147,7 @@ def test_a_header_of_another_version_is_refused(file: Path, about: ModelAbout, c
 
 def test_a_method_that_is_unknown_is_named(file: Path, about: ModelAbout) -> None:
     rewrite(file, {**asdict(about), "method": "mip"})
-    assert fault(file) == "unknown method 'mip'; this version knows ngp, tiny, nerf"
+    assert fault(file) == "unknown method 'mip'; this version knows ngp, ngp_photos, tiny, nerf"
 
 
 def test_settings_that_are_wrong_are_named(file: Path, about: ModelAbout) -> None:

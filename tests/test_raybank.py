@@ -70,7 +70,7 @@ def test_a_bank_opened_again_is_the_same(bank: RayBank, scene: Scene) -> None:
     assert {name: views.tolist() for name, views in again.splits.items()} == {
         name: views.tolist() for name, views in scene.splits.items()
     }
-    assert torch.equal(again.bounds, torch.tensor(scene.bounds))
+    assert torch.equal(again.space.box, torch.tensor(scene.bounds))
     assert again.has_alpha
     assert again.background.tolist() == [1, 1, 1]
 
@@ -103,7 +103,7 @@ def test_a_ray_costs_at_most_12_bytes(depth: bool, make_scene: MakeScene, build_
 def test_the_margin_grows_the_bounds_by_a_fraction_of_their_size(scene: Scene, build_bank: BuildBank) -> None:
     scene = replace(scene, bounds=np.array([[-1.0, 0, 0], [1, 2, 0.5]], dtype=np.float32))
     bank = build_bank(scene, margin=0.5)
-    assert_close(bank.bounds, torch.tensor([[-1.5, -0.5, -0.125], [1.5, 2.5, 0.625]]))
+    assert_close(bank.space.box, torch.tensor([[-1.5, -0.5, -0.125], [1.5, 2.5, 0.625]]))
     assert bank.train_rays > build_bank(scene).train_rays
 
 

@@ -12,10 +12,11 @@ from torch.testing import assert_close
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.config import Params
 from nerfpipe.methods import Model, Pass
-from nerfpipe.rays import RayBatch, camera_rays
+from nerfpipe.rays import RayBatch
 from nerfpipe.renderer import Picture, Renderer, render_rays
 from nerfpipe.sampling.hierarchical import Hierarchical
 from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.space import Space, camera_rays
 
 CPU = torch.device("cpu")
 RADIUS, SIGMA, COLOUR = 0.7, 3.0, (0.8, 0.4, 0.1)
@@ -46,7 +47,7 @@ class Compass(nn.Module):
 
 
 def rays_of_view() -> RayBatch:
-    return camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+    return camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
 
 
 def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
@@ -101,7 +102,7 @@ def test_rays_that_miss_the_bounds_see_exactly_the_background(with_params: Calla
 
 
 def test_a_view_that_misses_the_bounds_altogether_is_background(with_params: Callable[..., Params]) -> None:
-    rays = camera_rays(CAMERA, POSE, BOUNDS + 100, 0.05)
+    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS + 100, 0.05))
     renderer = Renderer(Model([Pass(Stratified(4), Compass())]), CPU, with_params().runtime, bf16=False)
     assert (renderer.view(rays, BACKGROUND, 14, 20).colour == BACKGROUND).all()
 
@@ -157,14 +158,14 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
 
     sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
     params = with_params(method="ngp", **sizes)
-    model = build_model(params.recipe, 0, BOUNDS)
+    model = build_model(params.recipe, 0, Space.boxed(BOUNDS))
     sampler, field = model.passes[0].sampler, model.passes[0].field
     with torch.no_grad():
         field.grid.table.uniform_(-1, 1)
         field.density_layers[1].weight.mul_(4)  # from empty to opaque
     torch.manual_seed(0)
     sampler.mark(torch.rand(sampler.distance.shape) < 0.5)
-    rays = camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
     fused = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     sub = rays[rays.hits]
     with torch.no_grad():
@@ -181,9 +182,9 @@ def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) 
     from nerfpipe.methods import build_model
 
     params = with_params(method="ngp")
-    model = build_model(params.recipe, 0, BOUNDS)
+    model = build_model(params.recipe, 0, Space.boxed(BOUNDS))
     model.passes[0].sampler.mark(torch.zeros_like(model.passes[0].sampler.distance, dtype=torch.bool))
-    rays = camera_rays(CAMERA, POSE, BOUNDS, 0.05)
+    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
     picture = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert_close(picture.colour, BACKGROUND.expand(14, 20, 3))
     assert not picture.opacity.any()

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from nerfpipe.rays import RayBatch
 from nerfpipe.sampling.hierarchical import EVERYWHERE, Hierarchical, inverse_transform
 from nerfpipe.sampling.samples import Samples, pack, segment_edges
-from nerfpipe.sampling.stratified import Stratified, stratified_t
+from nerfpipe.sampling.stratified import Stratified, stratified
 from nerfpipe.volume import Rendering, composite
 
 
@@ -66,7 +66,7 @@ def test_stratified_puts_one_sample_into_each_bin() -> None:
 
 def test_stratified_without_jitter_takes_the_middles() -> None:
     near, far = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 10.0])
-    assert_close(stratified_t(near, far, 4, None), torch.tensor([[1.25, 1.75, 2.25, 2.75], [3.0, 5.0, 7.0, 9.0]]))
+    assert_close(stratified(near, far, 4, None), torch.tensor([[1.25, 1.75, 2.25, 2.75], [3.0, 5.0, 7.0, 9.0]]))
 
 
 def test_segments_meet_halfway_and_end_at_near_and_far() -> None:

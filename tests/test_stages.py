@@ -12,6 +12,7 @@ import pytest
 from tiny_pipeline import ROOT, edit, hashes, shrink
 from typer.testing import CliRunner
 
+from nerfpipe.catalogue import Entry
 from nerfpipe.checkpoint import Checkpoint
 from nerfpipe.cli import app
 from nerfpipe.stage import read_timings, stage
@@ -79,8 +80,8 @@ def npz(workspace: Path, **changes: object) -> None:
     (workspace / "data/raw").mkdir()
     arrays = {name: value for name, value in {**arrays, **changes}.items() if value is not None}
     np.savez(workspace / "data/raw/scene.npz", **arrays)
-    entry = {"name": "desk", "format": "tiny_nerf", "background": "black", "bounds": None, "train_views": 3}
-    (workspace / "data/raw/entry.json").write_text(json.dumps({**entry, "file": "scene.npz"}))
+    entry = Entry(format="tiny_nerf", path="scene.npz", train_views=3).model_dump(mode="json")
+    (workspace / "data/raw/entry.json").write_text(json.dumps({**entry, "name": "desk", "file": "scene.npz"}))
 
 
 @pytest.mark.parametrize(

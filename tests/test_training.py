@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,7 +54,7 @@ def make_trainer(tmp_path: Path, with_params: Callable[..., Params]) -> Callable
     def make(bank: RayBank, run: str = "run", **changes: object) -> Trainer:
         params = with_params(**{**QUICK, **changes})
         checkpoint = Checkpoint(tmp_path / run, tmp_path / "workspace")
-        return Trainer(build_model(params.recipe, params.seed, bank.bounds), bank, params, CPU, checkpoint)
+        return Trainer(build_model(params.recipe, params.seed, bank.space), bank, params, CPU, checkpoint)
 
     return make
 
@@ -230,7 +231,8 @@ def test_the_header_says_method_settings_and_scene(bank: RayBank, with_params) -
     about = describe_model(params, bank)
     assert (about.method, about.scene) == ("nerf", "ball")
     assert about.settings == params.nerf.model_dump()
-    assert about.camera_distance == pytest.approx(3.0, abs=0.01)
+    np.testing.assert_array_equal(about.poses, bank.arrays["poses"][bank.splits["train"]])
+    np.testing.assert_allclose(about.centre, 0, atol=0.01)
 
 
 NGP = {"method": "ngp", "runtime.checkpoint_seconds": 1e6}

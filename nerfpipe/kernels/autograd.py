@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerfpipe.contraction import LINEAR
 from nerfpipe.kernels import composite as composite_kernels
 from nerfpipe.kernels import field as field_kernels
 from nerfpipe.kernels import march as march_kernels
 from nerfpipe.kernels import render as render_kernels
 from nerfpipe.kernels.hash_grid import add_table_gradient
 from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.samples import Samples
+from nerfpipe.sampling.samples import Samples, limits
 
 if TYPE_CHECKING:
     from nerfpipe.fields.ngp import NgpField
@@ -44,17 +45,20 @@ def march(grid: Occupancy, rays: RayBatch, shift: Tensor, step: float) -> Sample
     """The samples of R rays in the occupied cells of the grid, each ray's steps shifted by shift [R] of one."""
     R = len(rays)
     origins, directions = numbers(rays.origins), numbers(rays.directions)
-    limits = (numbers(rays.near), numbers(rays.far), numbers(shift))
-    length, cells = np.float32(step), (numbers(grid.low), np.float32(1 / grid.cell), numbers(grid.distance))
+    ends = (*(numbers(end) for end in limits(rays, grid.unbounded)), numbers(shift))
+    steps, cells = (
+        (np.float32(step), linear(grid)),
+        (numbers(grid.low), np.float32(1 / grid.cell), numbers(grid.distance)),
+    )
     rows, counts = np.empty((R, grid.longest(step)), np.float32), np.empty(R, np.int64)
-    march_kernels.march_rays(origins, directions, *limits, length, *cells, rows, counts)
+    march_kernels.march_rays(origins, directions, *ends, *steps, *cells, rows, counts)
     first = np.concatenate([[0], counts.cumsum()])  # [R + 1]
     M = int(first[-1])
     positions, along, t, delta = (np.empty(shape, np.float32) for shape in ((M, 3), (M, 3), M, M))
     ray = np.empty(M, np.int64)
-    march_kernels.pack(rows, origins, directions, length, first, positions, along, t, delta, ray)
-    longest = int(counts.max()) if R else 0
-    return Samples(*(torch.from_numpy(x) for x in (positions, along, t, delta, ray, first)), longest, grid.params.stop)
+    march_kernels.pack(rows, origins, directions, *steps, first, positions, along, t, delta, ray)
+    longest, packed = int(counts.max()) if R else 0, (positions, along, t, delta, ray, first)
+    return Samples(*(torch.from_numpy(x) for x in packed), longest, grid.params.stop, grid.unbounded)
 
 
 def note(grid: Occupancy, positions: Tensor, density: Tensor) -> None:
@@ -66,8 +70,15 @@ def note(grid: Occupancy, positions: Tensor, density: Tensor) -> None:
 def render(grid: Occupancy, field: NgpField, rays: RayBatch, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Colour [R, 3], opacity [R] and depth [R] of R rays over background [3], without gradient."""
     R = len(rays)
-    bundle = [numbers(x) for x in (rays.origins, rays.directions, rays.near, rays.far, background)]
-    cells = (np.float32(grid.render_step), numbers(grid.low), np.float32(1 / grid.cell), numbers(grid.distance))
+    ends = limits(rays, grid.unbounded)
+    bundle = [numbers(x) for x in (rays.origins, rays.directions, *ends, background)]
+    cells = (
+        np.float32(grid.render_step),
+        linear(grid),
+        numbers(grid.low),
+        np.float32(1 / grid.cell),
+        numbers(grid.distance),
+    )
     seen, opacity, depth = (np.empty(shape, np.float32) for shape in ((R, 3), R, R))
     stop = np.float32(grid.params.stop)
     render_kernels.render(*bundle, *cells, *geometry(field), *weights_of(field), stop, seen, opacity, depth)
@@ -132,6 +143,11 @@ class _NgpField(torch.autograd.Function):
 def numbers(tensor: Tensor) -> np.ndarray:
     """The tensor's values as a NumPy array that shares its memory."""
     return tensor.detach().contiguous().numpy()
+
+
+def linear(grid: Occupancy) -> np.float32:
+    """The distance from which steps grow; infinite where they never do."""
+    return np.float32(LINEAR if grid.unbounded else np.inf)
 
 
 def geometry(field: NgpField) -> tuple[np.ndarray, np.float32, np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from nerfpipe.kernels.field import (
     write_directions,
 )
 from nerfpipe.kernels.hash_grid import encode_block
-from nerfpipe.kernels.march import march_ray
+from nerfpipe.kernels.march import march_ray, place
 
 AHEAD = 4  # samples of a ray that are computed at once
 SLOTS = BLOCK // AHEAD
@@ -43,7 +43,7 @@ def finish(r, sums, background, seen, opacity, depth):
 
 @parallel_kernel
 def render(
-    origins, directions, near, far, background, step, grid_low, inverse_cell, distance,
+    origins, directions, near, far, background, step, linear, grid_low, inverse_cell, distance,
     low, inverse_side, table, levels, weights, scale, stop, seen, opacity, depth,
 ):  # fmt: skip
     """Pixels of R rays: seen [R, 3] over background [3], opacity [R], depth [R]."""
@@ -54,7 +54,7 @@ def render(
         block, rows = new_block(encoded, hidden), np.empty((BLOCK, encoded), np.float32)
         x, h, joined, first, second, raw = parts(block, encoded, hidden)
         positions, along = np.empty((BLOCK, 3), np.float32), np.empty((BLOCK, 3), np.float32)
-        ray, place, found = np.full(SLOTS, -1), np.zeros(SLOTS, np.int64), np.zeros(SLOTS, np.int64)
+        ray, coming_step, found = np.full(SLOTS, -1), np.zeros(SLOTS, np.int64), np.zeros(SLOTS, np.int64)
         t, T, sums = np.empty((SLOTS, AHEAD), np.float32), np.empty(SLOTS, np.float32), np.empty((SLOTS, 5), np.float32)
         while True:
             count = 0
@@ -62,21 +62,22 @@ def render(
                 found[slot] = 0
                 while ray[slot] >= 0 or coming < end:
                     if ray[slot] < 0:
-                        ray[slot], place[slot], T[slot] = coming, 0, ONE
+                        ray[slot], coming_step[slot], T[slot] = coming, 0, ONE
                         sums[slot] = ZERO
                         coming += 1
                     r = ray[slot]
-                    found[slot], place[slot] = march_ray(
-                        origins[r], directions[r], near[r], far[r], HALF, step, grid_low, inverse_cell, distance,
-                        place[slot], t[slot],
+                    found[slot], coming_step[slot] = march_ray(
+                        origins[r], directions[r], near[r], far[r], HALF, step, linear,
+                        grid_low, inverse_cell, distance, coming_step[slot], t[slot],
                     )  # fmt: skip
                     if found[slot] > 0:
                         break
                     finish(r, sums[slot], background, seen, opacity, depth)
                     ray[slot] = -1
                 for n in range(found[slot]):
+                    at = place(origins[ray[slot]], directions[ray[slot]], t[slot, n], linear)
+                    t[slot, n], positions[count, 0], positions[count, 1], positions[count, 2] = at
                     for a in range(3):
-                        positions[count, a] = origins[ray[slot], a] + t[slot, n] * directions[ray[slot], a]
                         along[count, a] = directions[ray[slot], a]
                     count += 1
             if count == 0:

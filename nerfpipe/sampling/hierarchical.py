@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.samples import Samples, pack, segment_edges
+from nerfpipe.sampling.samples import Samples, limits, pack, segment_edges
 from nerfpipe.volume import Rendering
 
 EVERYWHERE = 1e-5  # weight added to every segment, so that empty rays are sampled evenly
@@ -15,21 +15,23 @@ EVERYWHERE = 1e-5  # weight added to every segment, so that empty rays are sampl
 class Hierarchical:
     """The samples of the pass before, and `fine` more drawn from its weights by inverse-transform sampling."""
 
-    def __init__(self, coarse: int, fine: int) -> None:
+    def __init__(self, coarse: int, fine: int, unbounded: bool = False) -> None:
         self.draws = fine
         self.samples_per_ray = coarse + fine
+        self.unbounded = unbounded
 
     def __call__(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
         """Samples of R rays, with no gradient to the pass before. jitter [R, fine] uniform in [0, 1), or None."""
         if previous is None:
             raise ValueError("hierarchical sampling needs a pass before it")
-        coarse_t = previous.samples.to_rows(previous.samples.t)  # [R, C]
+        near, far = limits(rays, self.unbounded)
+        coarse = previous.samples.to_rows(previous.samples.s)  # [R, C]
         weights = previous.samples.to_rows(previous.weights.detach())  # [R, C]
-        edges = segment_edges(coarse_t, rays.near, rays.far)  # [R, C + 1]
-        fine_t = inverse_transform(edges, weights, self.draws, jitter)  # [R, F]
-        t = torch.cat([coarse_t, fine_t], dim=1).sort(dim=1).values  # [R, C + F]
-        edges = segment_edges(t, rays.near, rays.far)
-        return pack(rays, t, edges[:, 1:] - edges[:, :-1])
+        edges = segment_edges(coarse, near, far)  # [R, C + 1]
+        fine = inverse_transform(edges, weights, self.draws, jitter)  # [R, F]
+        s = torch.cat([coarse, fine], dim=1).sort(dim=1).values  # [R, C + F]
+        edges = segment_edges(s, near, far)
+        return pack(rays, s, edges[:, 1:] - edges[:, :-1], self.unbounded)
 
 
 def inverse_transform(edges: Tensor, weights: Tensor, samples: int, jitter: Tensor | None) -> Tensor:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from nerfpipe import kernels
 from nerfpipe.batches import random_stream
 from nerfpipe.config import NgpSamplingParams
+from nerfpipe.contraction import LINEAR
 from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.samples import Samples
+from nerfpipe.sampling.samples import Samples, limits, place
 from nerfpipe.volume import Rendering
 
 MEAN_SHARE = 0.99  # of the mean density, the highest threshold: even a grid of equal cells has some above it
@@ -31,14 +32,14 @@ class Occupancy(nn.Module):
 
     draws = 1  # one shift per ray
 
-    def __init__(self, params: NgpSamplingParams, bounds: Tensor) -> None:
+    def __init__(self, params: NgpSamplingParams, bounds: Tensor, unbounded: bool = False) -> None:
         super().__init__()
-        self.params = params
+        self.params, self.unbounded = params, unbounded
         extent = bounds[1] - bounds[0]
         side = float(extent.max())
         self.cell = side / params.grid  # scene units, as are the two lengths of a step
         self.train_step, self.render_step = side / params.steps, side / params.render_steps
-        self.diagonal = float(extent.norm())
+        self.reach = 2 * LINEAR if unbounded else float(extent.norm())  # of s, or t: no ray is longer
         shape = [max(1, math.ceil(float(length) / self.cell - 1e-3)) for length in extent]
         self.register_buffer("low", bounds[0].clone().float(), persistent=False)  # [3]
         self.register_buffer("density", torch.zeros(shape))  # [X, Y, Z], decayed maximum per cell
@@ -47,7 +48,7 @@ class Occupancy(nn.Module):
 
     def longest(self, step: float) -> int:
         """Samples of one ray at most, at this length of a step."""
-        return math.ceil(self.diagonal / step) + 1
+        return math.ceil(self.reach / step) + 1
 
     @property
     def samples_per_ray(self) -> int:
@@ -69,11 +70,12 @@ class Occupancy(nn.Module):
 
     def march(self, rays: RayBatch, shift: Tensor, step: float) -> Samples:
         """The same in plain torch: all steps of all rays, shifted by shift [R] of one; the occupied are kept."""
-        span = (rays.far - rays.near).max().clamp_min(0)
+        near, far = limits(rays, self.unbounded)
+        span = (far - near).max().clamp_min(0)
         steps = torch.arange(int(span / step) + 2, device=shift.device)  # [S]
-        t = rays.near[:, None] + (steps + shift[:, None]) * np.float32(step)  # [R, S]
-        positions = rays.origins[:, None] + t[..., None] * rays.directions[:, None]  # [R, S, 3]
-        kept = (t < rays.far[:, None]) & self.occupied_at(positions)  # [R, S]
+        s = near[:, None] + (steps + shift[:, None]) * np.float32(step)  # [R, S]
+        t, positions = place(rays, s, self.unbounded)  # [R, S], [R, S, 3]
+        kept = (s < far[:, None]) & self.occupied_at(positions)  # [R, S]
         counts = kept.sum(dim=1)  # [R]
         ray = torch.arange(len(rays), device=t.device).repeat_interleave(counts)  # [M]
         return Samples(
@@ -85,6 +87,7 @@ class Occupancy(nn.Module):
             first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             longest=int(counts.max()) if len(counts) else 0,
             stop=self.params.stop,
+            unbounded=self.unbounded,
         )
 
     def occupied_at(self, positions: Tensor) -> Tensor:

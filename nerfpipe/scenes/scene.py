@@ -5,17 +5,19 @@ Cameras look along -z with x to the right and y up (OpenGL, Blender); poses are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.ndc import Frustum
+from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.space import Kind, Space
 
 ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
 SPLITS = ("train", "val", "test")
-Bounds = tuple[tuple[float, float, float], tuple[float, float, float]]  # lower and upper corner, scene units
 BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass
 
@@ -25,11 +27,15 @@ class Scene:
     """Pictures with known cameras. Pictures are read one at a time, so a scene may exceed memory.
 
     poses [N, 3, 4] float32; camera_index [N] int, into `cameras`; splits: name -> view numbers;
-    bounds [2, 3] float32, the box that holds everything worth learning, in scene units;
+    kind: of the space that is learned (see nerfpipe.space); bounds [2, 3] float32, the box that holds everything worth
+    learning, in the coordinates of that space (scene units where it is bounded);
     background: "black" or "white", behind everything; with `has_alpha` the pictures carry their own coverage
     and the background is only what they are shown over.
     read_image(i) -> [H, W, 4] uint8, straight alpha. read_depth(i) -> [H, W] float32, distance along the unit
-    ray through the pixel centre, inf where it meets nothing. read_labels(i) -> [H, W] uint8, into label_names.
+    ray through the pixel centre, inf where it meets nothing, NaN where it is unknown. read_mask(i) -> [H, W] bool, the
+    pixels that count. read_labels(i) -> [H, W] uint8, into label_names.
+    near: in scene units, nothing worth learning is nearer to a camera. points [P, 3] float32: some places on surfaces.
+    similarity: how the scene was moved from the coordinates that its data came in. notes: what to tell the user.
     """
 
     name: str
@@ -44,6 +50,13 @@ class Scene:
     read_depth: Callable[[int], np.ndarray] | None = None
     read_labels: Callable[[int], np.ndarray] | None = None
     label_names: tuple[str, ...] = field(default=())
+    read_mask: Callable[[int], np.ndarray] | None = None
+    kind: Kind = "bounded"
+    frustum: Frustum | None = None
+    near: float = 0.0
+    points: np.ndarray | None = None
+    similarity: Similarity = IDENTITY
+    notes: tuple[str, ...] = ()
 
     @property
     def views(self) -> int:
@@ -51,6 +64,12 @@ class Scene:
 
     def camera(self, view: int) -> Camera:
         return self.cameras[int(self.camera_index[view])]
+
+    def space(self, margin: float, min_near: float) -> Space:
+        """The space of this scene, a bounded one's box grown by the fraction `margin`."""
+        bounds = grown(self.bounds, margin) if self.kind == "bounded" else self.bounds
+        lower, upper = (tuple(corner) for corner in bounds.tolist())
+        return Space(self.kind, (lower, upper), max(self.near, min_near), self.frustum)
 
     def validate(self, where: str) -> Scene:
         """This scene, or NerfpipeError with every fault, each naming the file `where` it came from."""
@@ -83,9 +102,13 @@ def grown(bounds: np.ndarray, margin: float) -> np.ndarray:
     return np.stack([bounds[0] - grow, bounds[1] + grow])
 
 
-def pose_faults(poses: np.ndarray) -> list[str]:
-    """One line for the first pose [3, 4] that is not a rotation and a finite position, with its remedy."""
-    for view, pose in enumerate(np.asarray(poses, dtype=np.float64)):
+def pose_faults(poses: np.ndarray, names: Sequence[str] | None = None) -> list[str]:
+    """One line for the first pose [3, 4] that is not a rotation and a finite position, with its remedy.
+
+    names: of the views, where they have any.
+    """
+    for number, pose in enumerate(np.asarray(poses, dtype=np.float64)):
+        view = f"{number} ({names[number]})" if names else number
         rotation = pose[:, :3]
         if not np.isfinite(pose).all():
             return [f"pose {view} holds NaN or infinity"]

@@ -1,4 +1,4 @@
-"""Fills data/raw with one scene: made here, copied from this machine, or fetched.
+"""Fills data/raw with one scene: made here, copied from this machine, or fetched; archives are unpacked.
 
 With the data goes entry.json, what the catalogue says about it, so that later stages need no catalogue.
 """
@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry
@@ -17,11 +18,25 @@ from nerfpipe.files import local_path, write_json
 from nerfpipe.procedural.generate import generate
 from nerfpipe.progress import Progress
 from nerfpipe.scenes.scene import ENTRY_FILE
+from nerfpipe.sources.archive import unpack
 from nerfpipe.sources.content import Expected, check_room
 from nerfpipe.sources.downloads import fetch_kept
 from nerfpipe.sources.fetch import file_name
+from nerfpipe.sources.readers import archive_kind
+from nerfpipe.sources.subfolder import NoSuchFolderError, locate
 
 DATA_SUFFIX = {"tiny_nerf": ".npz"}  # formats whose data is one file
+NOT_FOR_READING = {"path", "url", "bytes", "checksum", "folder", "size", "views"}  # the data, once here, needs no more
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file that the entry's `key` leads to: where it lies, what it is called, and what errors call it."""
+
+    key: str
+    path: Path
+    name: str
+    shown: str
 
 
 def make_raw(name: str, entry: Entry, folder: Path) -> str:
@@ -34,46 +49,89 @@ def make_raw(name: str, entry: Entry, folder: Path) -> str:
         file, origin = None, "made here"
     elif entry.url:
         fetched = fetch_kept(entry.url, entry.bytes, entry.checksum)
-        file, origin = _free_name(file_name(entry.url[0])), "fetched"
-        _copy(name, folder, {fetched: file})
+        called = file_name(entry.url[0])
+        source = _Source("url", fetched, called, f"{called} ({fetched})")
+        file, origin = _take_file(name, entry, source, folder), "fetched"
     else:
-        source = local_path(str(entry.path))
-        file, origin = _copy_local(name, entry, source, folder), f"copied from {source}"
+        local = local_path(str(entry.path))
+        file, origin = _take_local(name, entry, local, folder), f"copied from {local}"
     _write_entry(name, entry, folder, file)
     return origin
 
 
 def _write_entry(name: str, entry: Entry, folder: Path, file: str | None) -> None:
-    """`file`: the data file's name in the folder; None where the format reads the folder."""
-    told = entry.model_dump(include={"format", "background", "bounds", "train_views"})
+    """`file`: the data file's path in the folder; None where the format reads the folder."""
+    moved = _move_aside(folder / ENTRY_FILE)
+    if moved and file and file.lower() == ENTRY_FILE:
+        file = moved
+    told = entry.model_dump(mode="json", exclude=NOT_FOR_READING)
     write_json(folder / ENTRY_FILE, {"name": name, **told, "file": file})
 
 
-def _copy_local(name: str, entry: Entry, source: Path, folder: Path) -> str | None:
-    """Copy the file, or what the folder holds; return the name of the data file, None for a folder of them."""
-    if not source.exists():
-        raise _entry_error(name, "path", f"there is no {source}; correct it or put the data there")
-    if source.is_dir():
-        return _copy_local_folder(name, entry, source, folder)
-    if not source.is_file():
-        raise _entry_error(name, "path", f"{source} is neither a file nor a folder; name one")
-    if (fault := Expected(entry.bytes, entry.checksum).fault(source)) is not None:
-        raise _entry_error(name, "path", f"{source} {fault}; get the file again or correct the entry")
-    file = _free_name(source.name)
-    _copy(name, folder, {source: file})
-    return file
+def _move_aside(place: Path) -> str | None:
+    """Rename what lies at the place, if anything does; return its new name."""
+    free = place
+    while free.exists():
+        free = free.with_name(f"_{free.name}")
+    if free == place:
+        return None
+    os.replace(place, free)
+    return free.name
 
 
-def _copy_local_folder(name: str, entry: Entry, source: Path, folder: Path) -> str | None:
+def _take_local(name: str, entry: Entry, path: Path, folder: Path) -> str | None:
+    """Copy or unpack the file, or copy what the folder holds; return the data file, None for a folder of them."""
+    if not path.exists():
+        raise _entry_error(name, "path", f"there is no {path}; correct it or put the data there")
+    if path.is_dir():
+        return _copy_local_folder(name, entry, path, folder)
+    if not path.is_file():
+        raise _entry_error(name, "path", f"{path} is neither a file nor a folder; name one")
+    if (fault := Expected(entry.bytes, entry.checksum).fault(path)) is not None:
+        raise _entry_error(name, "path", f"{path} {fault}; get the file again or correct the entry")
+    return _take_file(name, entry, _Source("path", path, path.name, str(path)), folder)
+
+
+def _take_file(name: str, entry: Entry, source: _Source, folder: Path) -> str | None:
+    """Unpack an archive, copy any other file; return the data file, None for a folder of them."""
+    kind = archive_kind(source.path, source.name)
+    if kind is not None:
+        try:
+            files = unpack(source.path, kind, folder, name, entry.folder, source.shown)
+        except NoSuchFolderError as error:
+            raise _entry_error(name, "folder", f"{source.name} {error}") from None
+        return _data_file(name, entry, source.key, source.name, files)
+    if entry.folder is not None:
+        raise _entry_error(name, "folder", f"{source.name} is a single file and no archive; remove the key")
+    if entry.format is not None and entry.format not in DATA_SUFFIX:
+        fault = f"{source.name} is a single file; the format {entry.format} reads a folder or an archive of one"
+        raise _entry_error(name, source.key, fault)
+    _copy(name, folder, {source.path: source.name})
+    return source.name
+
+
+def _copy_local_folder(name: str, entry: Entry, path: Path, folder: Path) -> str | None:
     for key in ("bytes", "checksum"):
         if getattr(entry, key) is not None:
-            raise _entry_error(name, key, f"is for single files, and {source} is a folder; remove it")
+            raise _entry_error(name, key, f"is for single files, and {path} is a folder; remove it")
+    source = path if entry.folder is None else _subfolder(name, entry.folder, path)
     if folder.resolve().is_relative_to(source.resolve()):
         raise _entry_error(name, "path", f"{source} holds the folder to copy to; move the data to one of its own")
-    files = _files_in(source)
-    data_file = _data_file(name, entry, source, files)
-    _copy(name, folder, {file: str(file.relative_to(source)) for file in files})
+    places = {file: file.relative_to(source).as_posix() for file in _files_in(source)}
+    data_file = _data_file(name, entry, "path", str(source), list(places.values()))
+    _copy(name, folder, places)
     return data_file
+
+
+def _subfolder(name: str, inside: str, path: Path) -> Path:
+    """The folder `inside` the folder `path`, found as in archives."""
+    if (path / inside).is_dir():
+        return path / inside
+    below = {Path(found).relative_to(path).parts for found, _, _ in os.walk(path)} - {()}
+    try:
+        return path.joinpath(*locate(inside, below))
+    except NoSuchFolderError as error:
+        raise _entry_error(name, "folder", f"{path} {error}") from None
 
 
 def _files_in(source: Path) -> list[Path]:
@@ -109,14 +167,20 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | N
             yield path, "neither a file nor a folder; remove it"
 
 
-def _data_file(name: str, entry: Entry, source: Path, files: list[Path]) -> str | None:
-    """For a format whose data is one file, the only one of its kind at the top of the folder."""
+def _data_file(name: str, entry: Entry, key: str, source: str, files: list[str]) -> str | None:
+    """Among the files taken, the one that is all the data; None where the format reads the folder.
+
+    A format whose data is one file takes the only one of its kind at the top, whatever lies beside it.
+    """
+    if entry.format is None:
+        alone = len(files) == 1 and "/" not in files[0] and files[0].endswith(tuple(DATA_SUFFIX.values()))
+        return files[0] if alone else None
     suffix = DATA_SUFFIX.get(entry.format)
     if suffix is None:
         return None
-    candidates = [file.name for file in files if file.parent == source and file.suffix == suffix]
+    candidates = [file for file in files if "/" not in file and file.endswith(suffix)]
     if len(candidates) != 1:
-        raise _entry_error(name, "path", f"{source} holds {len(candidates)} {suffix} files; name the one to use")
+        raise _entry_error(name, key, f"{source} holds {len(candidates)} {suffix} files; name the one to use")
     return candidates[0]
 
 
@@ -135,11 +199,6 @@ def _copy(name: str, folder: Path, places: dict[Path, str]) -> None:
                     error.filename = str(target)  # copyfile blames the source
                 raise
             progress.advance(sizes[source])
-
-
-def _free_name(name: str) -> str:
-    """The name, or another one where it is that of the entry's own file."""
-    return f"_{name}" if name == ENTRY_FILE else name
 
 
 def _entry_error(name: str, key: str, fault: str) -> NerfpipeError:

@@ -1,0 +1,113 @@
+"""Writes the ray bank of a scene (see raybank), one view at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nerfpipe.cameras import Camera
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import create_array, save_array, write_json
+from nerfpipe.progress import Progress
+from nerfpipe.raybank import BankAbout, RayBank, view_starts
+from nerfpipe.rays import rays_to_world
+from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.space import Space
+
+
+def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank:
+    """Write the bank of a scene into an empty folder, one view at a time.
+
+    `margin` grows the bounds by that fraction of their size. Raises NerfpipeError when no train ray meets the bounds.
+    """
+    about = BankAbout(
+        scene=scene.name,
+        cameras=scene.cameras,
+        camera_index=scene.camera_index.tolist(),
+        splits={name: scene.splits[name].tolist() for name in SPLITS},
+        space=scene.space(margin, min_near),
+        similarity=scene.similarity,
+        background=scene.background,
+        has_alpha=scene.has_alpha,
+    )
+    write_json(folder / "bank.json", asdict(about))
+    save_array(folder / "poses.npy", scene.poses.astype(np.float32))
+    tables = direction_tables(scene.cameras)
+    save_array(folder / "directions.npy", np.concatenate(tables))
+    _write_train(scene, about.space, tables, folder / "train.npy")
+    _write_colour(scene, folder / "colour.npy")
+    if scene.read_mask is not None:
+        _write_mask(scene, scene.read_mask, folder / "mask.npy")
+    if scene.read_depth is not None:
+        _write_depth(scene, scene.read_depth, folder / "depth.npy")
+    return RayBank(folder)
+
+
+def direction_tables(cameras: tuple[Camera, ...]) -> list[np.ndarray]:
+    """For every lens, [H·W, 3] float32: the camera-space directions of all pixel centres."""
+    return [camera.directions(camera.pixel_centres()).numpy() for camera in cameras]
+
+
+def _write_train(scene: Scene, space: Space, tables: list[np.ndarray], file: Path) -> None:
+    """The numbers of the train rays that meet the bounds and are in the mask; counted, then written, so that memory
+    holds one view.
+    """
+    starts = view_starts(scene.cameras, scene.camera_index)
+
+    def hits(view: int) -> np.ndarray:
+        in_camera = torch.from_numpy(tables[scene.camera_index[view]])  # [H·W, 3]
+        pose = torch.from_numpy(np.array(scene.poses[view])).expand(len(in_camera), 3, 4)
+        counted = space.rays(*rays_to_world(pose, in_camera)).hits.numpy()
+        if scene.read_mask is not None:
+            counted &= scene.read_mask(view).ravel()  # [H·W]
+        return starts[view] + np.flatnonzero(counted)
+
+    counts = [len(hits(view)) for view in scene.splits["train"]]
+    if sum(counts) == 0:
+        raise NerfpipeError(
+            f"scene {scene.name}: no train ray meets the bounds {space.box.tolist()}; "
+            "check the poses' scale and axes and the masks, or set `bounds:` in the scene's entry"
+        )
+    small = starts[-1] <= np.iinfo(np.uint32).max
+    numbers, first = create_array(file, np.uint32 if small else np.uint64, (sum(counts),)), 0
+    for view, count in zip(scene.splits["train"], counts, strict=True):
+        numbers[first : first + count] = hits(view)
+        first += count
+    numbers.flush()
+
+
+def _write_colour(scene: Scene, file: Path) -> None:
+    starts = view_starts(scene.cameras, scene.camera_index)
+    colour = create_array(file, np.uint8, (int(starts[-1]), 4))
+    with Progress("rays", scene.views, "views") as progress:
+        for view in range(scene.views):
+            image, camera = scene.read_image(view), scene.camera(view)
+            if image.shape != (camera.height, camera.width, 4):
+                raise NerfpipeError(
+                    f"scene {scene.name}: view {view} is {list(image.shape)}, its camera has "
+                    f"{[camera.height, camera.width, 4]}; pictures and cameras must have the same size"
+                )
+            colour[starts[view] : starts[view + 1]] = image.reshape(-1, 4)  # [H·W, 4]
+            progress.advance()
+    colour.flush()
+
+
+def _write_mask(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> None:
+    starts = view_starts(scene.cameras, scene.camera_index)
+    mask = create_array(file, np.uint8, (int(starts[-1]),))
+    for view in range(scene.views):
+        mask[starts[view] : starts[view + 1]] = read(view).ravel()  # [H·W]
+    mask.flush()
+
+
+def _write_depth(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> None:
+    sizes = [scene.camera(view).width * scene.camera(view).height for view in scene.splits["test"]]
+    depth, start = create_array(file, np.float32, (sum(sizes),)), 0
+    for view, size in zip(scene.splits["test"], sizes, strict=True):
+        depth[start : start + size] = read(view).ravel()  # [H·W]
+        start += size
+    depth.flush()

@@ -1,0 +1,55 @@
+"""Normalised device coordinates: the space before forward-facing cameras as a box (NeRF 2020, appendix C).
+
+All cameras look roughly along -z. The frustum of one at the origin, from the near plane z = -1 to infinity, becomes
+the cube [-1, 1]^3, so that a ray to infinity ends, and what is far gets little room:
+
+    x' = -a_x · x / z        a_x = fx / (width / 2)
+    y' = -a_y · y / z        a_y = fy / (height / 2)
+    z' = 1 + 2 / z
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Frustum = tuple[float, float]  # a_x, a_y
+SMALLEST = 1e-6  # of a direction's -z: rays that look sideways or back never meet the near plane
+
+
+def to_ndc(points: Tensor, frustum: Frustum) -> Tensor:
+    """Points [P, 3] with z < 0 in normalised device coordinates."""
+    x, y, z = points.unbind(dim=1)
+    return torch.stack([-frustum[0] * x / z, -frustum[1] * y / z, 1 + 2 / z], dim=1)
+
+
+def from_ndc(points: Tensor, frustum: Frustum) -> Tensor:
+    """The points [P, 3] that `to_ndc` moves to these, which have z' < 1."""
+    x, y, z = points.unbind(dim=1)
+    depth = 2 / (1 - z)  # -z of the point
+    return torch.stack([x * depth / frustum[0], y * depth / frustum[1], -depth], dim=1)
+
+
+def rays_to_ndc(origins: Tensor, directions: Tensor, frustum: Frustum) -> tuple[Tensor, Tensor]:
+    """Rays [R, 3] from where they meet the near plane on, as rays in the cube: origins and unit directions [R, 3].
+
+    A straight line stays one (eq. 20 to 26). Rays that do not look forward get the direction of +z from a place
+    outside the cube, and so meet nothing.
+    """
+    forward = directions[:, 2] < -SMALLEST
+    d = torch.where(forward[:, None], directions, torch.tensor([0.0, 0.0, -1.0]).to(directions))
+    on_plane = origins - ((1 + origins[:, 2]) / d[:, 2])[:, None] * d  # [R, 3], z = -1
+    ax, ay = frustum
+    start = to_ndc(on_plane, frustum)  # [R, 3]
+    x = -ax * (d[:, 0] / d[:, 2] - on_plane[:, 0] / on_plane[:, 2])
+    y = -ay * (d[:, 1] / d[:, 2] - on_plane[:, 1] / on_plane[:, 2])
+    towards = torch.stack([x, y, -2 / on_plane[:, 2]], dim=1)  # [R, 3], the whole way to infinity
+    start = torch.where(forward[:, None], start, torch.tensor([0.0, 0.0, 2.0]).to(start))
+    return start, towards / towards.norm(dim=1, keepdim=True)
+
+
+def distance_from_ndc(origins: Tensor, directions: Tensor, t: Tensor, frustum: Frustum) -> Tensor:
+    """Distance [R] along world rays [R, 3] from their origins, of what lies at t [R] on their rays in the cube."""
+    start, towards = rays_to_ndc(origins, directions, frustum)
+    points = from_ndc(start + t[:, None] * towards, frustum)
+    return ((points - origins) * directions).sum(dim=1)

@@ -1,0 +1,125 @@
+"""A capture: upright pictures, points, transforms.json as nerfstudio and instant-ngp read it; its catalogue entry."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from nerfpipe.cameras import Camera
+from nerfpipe.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import atomic_file, atomic_folder, write_json
+from nerfpipe.photos.preparing import IMAGES, MASKS, View
+from nerfpipe.photos.reconstruct import Model
+from nerfpipe.scenes.normalise import around_origin
+from nerfpipe.similarity import Similarity
+from nerfpipe.yamlfile import read_yaml, validate
+
+CAPTURES = Path("data/captures")
+TRANSFORMS, POINTS = "transforms.json", "points.ply"
+
+
+def capture_folder(name: str, replace: bool) -> Path:
+    """Where the capture of this name goes. Raises NerfpipeError where the name is not to be had, before any work."""
+    if not PLAIN_NAME.fullmatch(name):
+        raise NerfpipeError(f"--name: takes letters, digits, - and _ only (got {name!r})")
+    folder = CAPTURES / name
+    entry = read_yaml(CATALOGUE_FILE).get(name)
+    if entry is not None and not names_folder(entry, folder):
+        raise NerfpipeError(f"{CATALOGUE_FILE}: {name} is another scene already; choose another --name")
+    if folder.exists() and not replace:
+        raise NerfpipeError(f"{folder}: exists already; choose another --name, or give --replace to make it anew")
+    return folder
+
+
+def names_folder(entry: Any, folder: Path) -> bool:
+    """Whether a catalogue entry takes its data from this folder."""
+    return isinstance(entry, dict) and isinstance(path := entry.get("path"), str) and Path(path) == folder
+
+
+def write_capture(folder: Path, workshop: Path, views: list[View], model: Model) -> None:
+    """Fill the folder, whole or not at all, with the views that the model has; they are moved out of the workshop."""
+    placed = [view for view in views if view.searched in model.poses]
+    poses = np.stack([model.poses[view.searched] for view in placed])  # [N, 3, 4]
+    placement = around_origin(poses)
+    with atomic_folder(folder) as temporary:
+        for kind in (IMAGES, MASKS):
+            (temporary / kind).mkdir()
+        for view in placed:
+            for file in filter(None, (view.image, view.mask)):
+                shutil.move(workshop / file, temporary / file)
+        if not any((temporary / MASKS).iterdir()):
+            (temporary / MASKS).rmdir()
+        write_points(temporary / POINTS, placement.points(model.points), model.colours)
+        write_json(temporary / TRANSFORMS, transforms(placed, poses, model, placement))
+
+
+def transforms(views: list[View], poses: np.ndarray, model: Model, placement: Similarity) -> dict[str, Any]:
+    """The content of transforms.json: lens, frames, and how the world was placed. poses [N, 3, 4] as found."""
+    lenses = [intrinsics(model.cameras[view.searched].resized(*view.size)) for view in views]
+    shared = all(lens == lenses[0] for lens in lenses)
+    frames = []
+    for view, pose, lens in zip(views, four_rows(placement.poses(poses)), lenses, strict=True):
+        frame: dict[str, Any] = {"file_path": view.image}
+        if view.mask is not None:
+            frame["mask_path"] = view.mask
+        frame |= {"transform_matrix": pose.tolist(), "original": view.name}
+        frames.append(frame if shared else frame | lens)
+    rotation, centre = np.array(placement.rotation), np.array(placement.centre)
+    return {
+        "camera_model": "OPENCV",
+        **(lenses[0] if shared else {}),
+        "ply_file_path": POINTS,
+        "applied_transform": np.column_stack([rotation, -rotation @ centre]).tolist(),  # of COLMAP's, before the scale
+        "applied_scale": placement.scale,
+        "frames": frames,
+    }
+
+
+def intrinsics(camera: Camera) -> dict[str, float]:
+    """A camera in the words of transforms.json."""
+    k1, k2, p1, p2 = camera.distortion
+    lens = {"w": camera.width, "h": camera.height, "fl_x": camera.fx, "fl_y": camera.fy}
+    return {**lens, "cx": camera.cx, "cy": camera.cy, "k1": k1, "k2": k2, "p1": p1, "p2": p2}
+
+
+def four_rows(poses: np.ndarray) -> np.ndarray:
+    """Poses [N, 3, 4] as 4x4 matrices [N, 4, 4]."""
+    return np.concatenate([poses, np.tile([[[0.0, 0.0, 0.0, 1.0]]], (len(poses), 1, 1))], axis=1)
+
+
+def write_points(file: Path, points: np.ndarray, colours: np.ndarray) -> None:
+    """Points [P, 3] and their colours [P, 3] uint8 as PLY."""
+    import trimesh
+
+    with atomic_file(file) as temporary:
+        trimesh.PointCloud(points, colors=colours).export(temporary, file_type="ply")
+
+
+def add_entry(name: str, folder: Path) -> bool:
+    """Append the scene to the catalogue, whose text stays as it is; whether that was needed.
+
+    Raises NerfpipeError where the file cannot be appended to.
+    """
+    before = read_yaml(CATALOGUE_FILE)
+    if name in before:
+        return False
+    addition = {name: {"path": folder.as_posix()}}
+    text = CATALOGUE_FILE.read_bytes()
+    with atomic_file(CATALOGUE_FILE) as temporary:
+        temporary.write_bytes(text.rstrip() + f"\n\n{yaml.safe_dump(addition)}".encode())
+        _, faults = validate(Entry, addition[name], prefix=name)
+        if faults or readable(temporary) != before | addition:
+            raise NerfpipeError(f"{CATALOGUE_FILE}: cannot be appended to; add `{name}:` with `path: {folder}` by hand")
+    return True
+
+
+def readable(file: Path) -> dict[str, Any] | None:
+    try:
+        return read_yaml(file)
+    except NerfpipeError:
+        return None

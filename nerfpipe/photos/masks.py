@@ -1,0 +1,52 @@
+"""Masks: one per picture, white where it counts. For what moves, and for what stands still around a turntable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.photos.pictures import LOSSLESS, READ_ERRORS, one_line, some, to_8bit
+
+HALF = 128  # of 255: lighter is kept
+
+
+def find_masks(folder: Path, pictures: list[Path]) -> dict[str, Path]:
+    """The mask's file for every picture's name: IMG_1.png or IMG_1.jpg.png for IMG_1.jpg.
+
+    Raises NerfpipeError naming the pictures without one.
+    """
+    if not folder.is_dir():
+        raise NerfpipeError(f"{folder}: --masks must name a folder, with one mask for each picture under its name")
+    by_stem = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in LOSSLESS}
+    masks = {picture.name: by_stem.get(picture.stem) or by_stem.get(picture.name) for picture in pictures}
+    missing = [name for name, file in masks.items() if file is None]
+    if missing:
+        example = f"{Path(missing[0]).stem}.png"
+        raise NerfpipeError(f"{folder}: no mask for {some(missing)}; a mask has its picture's name, as {example}")
+    return {name: file for name, file in masks.items() if file is not None}
+
+
+def read_mask(file: Path, size: tuple[int, int]) -> Image.Image:
+    """A mask as grey values of 8 bits for an upright picture of this size (W, H).
+
+    Raises NerfpipeError naming the mask where it has another size or keeps nothing.
+    """
+    try:
+        with Image.open(file) as image:
+            mask = to_8bit(ImageOps.exif_transpose(image)).convert("L")
+    except READ_ERRORS as error:
+        raise NerfpipeError(f"{file}: cannot be read ({one_line(error)}); get it again") from None
+    if mask.size != size:
+        have, want = ("x".join(map(str, pair)) for pair in (mask.size, size))
+        raise NerfpipeError(f"{file}: the mask is {have} pixels but its picture, upright, {want}; make them the same")
+    brightest = mask.getextrema()[1]
+    if brightest < HALF:
+        raise NerfpipeError(f"{file}: the mask is black throughout (at most {brightest} of 255); white is what is kept")
+    return mask
+
+
+def black_and_white(mask: Image.Image) -> Image.Image:
+    """0 and 255 alone."""
+    return mask.point(lambda value: 255 * (value >= HALF))

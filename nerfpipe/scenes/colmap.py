@@ -1,0 +1,42 @@
+"""A folder with a COLMAP model (in sparse/0, sparse or beside) and its pictures (in images)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nerfpipe.scenes.colmapfile import find_model, read_model
+from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
+from nerfpipe.scenes.scene import Scene
+
+IMAGES = "images"
+
+
+def is_here(folder: Path) -> bool:
+    return find_model(folder) is not None
+
+
+def load(folder: Path, reading: Reading) -> Scene:
+    """Raises NerfpipeError naming the file at fault."""
+    place = find_model(folder) or folder / "sparse" / "0"
+    model = read_model(place)
+    pictures = folder / (reading.images or IMAGES)
+    frames = [
+        Frame(pictures / image.name, model.cameras[image.camera], image.pose, mask_of(folder, reading, image.name))
+        for image in model.images
+    ]
+    frames, _, notes = present(frames, reading, place)
+    splits = every_nth(len(frames), reading.test_every)
+    points = model.points[np.isfinite(model.points).all(axis=1)]
+    return scene_of(
+        frames, splits, reading, place, default="unbounded", points=points if len(points) else None, notes=notes
+    )
+
+
+def mask_of(folder: Path, reading: Reading, picture: str) -> Path | None:
+    """The mask of a picture: its name with .png added, as COLMAP wants it, or in place of its suffix."""
+    if reading.masks is None:
+        return None
+    added = folder / reading.masks / f"{picture}.png"
+    return added if added.is_file() else (folder / reading.masks / picture).with_suffix(".png")

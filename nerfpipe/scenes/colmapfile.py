@@ -1,0 +1,208 @@
+"""COLMAP models, binary or text: cameras, images and points3D (colmap.github.io/format.html).
+
+Poses are turned into camera-to-world with OpenGL's axes; the world's axes stay COLMAP's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfpipe.cameras import TO_OPENCV, Camera
+from nerfpipe.errors import NerfpipeError
+
+# Camera models by number: name, how many parameters.
+MODELS = (
+    ("SIMPLE_PINHOLE", 3), ("PINHOLE", 4), ("SIMPLE_RADIAL", 4), ("RADIAL", 5), ("OPENCV", 8), ("OPENCV_FISHEYE", 8),
+    ("FULL_OPENCV", 12), ("FOV", 5), ("SIMPLE_RADIAL_FISHEYE", 4), ("RADIAL_FISHEYE", 5), ("THIN_PRISM_FISHEYE", 12),
+)  # fmt: skip
+ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"}
+UNKNOWN = {"FOV", "THIN_PRISM_FISHEYE"}
+FILES = ("cameras", "images", "points3D")
+LONGEST_NAME = 4096  # bytes of a picture's name
+REMEDY = "export the model again (colmap model_converter), or leave the folder out"
+
+
+@dataclass(frozen=True)
+class Image:
+    """A registered picture."""
+
+    name: str
+    camera: int
+    pose: np.ndarray  # [3, 4], camera-to-world, OpenGL's axes
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model's files hold."""
+
+    cameras: dict[int, Camera]
+    images: list[Image]  # by name
+    points: np.ndarray  # [P, 3]
+
+
+def find_model(folder: Path) -> Path | None:
+    """The folder of the first complete model (cameras and images, of one kind) in the usual places."""
+    places = [folder, folder / "sparse", *sorted((folder / "sparse").glob("*/")), folder / "colmap" / "sparse" / "0"]
+    return next((place for place in places if kind_of(place)), None)
+
+
+def kind_of(folder: Path) -> str | None:
+    """ ".bin" or ".txt" where cameras and images are both there; else None."""
+    for suffix in (".bin", ".txt"):
+        if all((folder / f"{name}{suffix}").is_file() for name in FILES[:2]):
+            return suffix
+    return None
+
+
+def read_model(folder: Path) -> Model:
+    """The model in a folder. Raises NerfpipeError naming the file at fault."""
+    suffix = kind_of(folder)
+    if suffix is None:
+        raise NerfpipeError(f"{folder}: an incomplete COLMAP model: {_what_is_missing(folder)}; {REMEDY}")
+    readers = BINARY if suffix == ".bin" else TEXT
+    cameras = dict(_guarded(folder / f"cameras{suffix}", readers["cameras"]))
+    images = sorted(_guarded(folder / f"images{suffix}", readers["images"]), key=lambda image: image.name)
+    points_file = folder / f"points3D{suffix}"
+    points = _guarded(points_file, readers["points3D"]) if points_file.is_file() else []
+    if not images:
+        raise NerfpipeError(f"{folder / f'images{suffix}'}: no picture is registered; {REMEDY}")
+    for image in images:
+        if image.camera not in cameras:
+            raise NerfpipeError(
+                f"{folder / f'images{suffix}'}: {image.name} has camera {image.camera}, which is not there"
+            )
+    return Model(cameras, images, np.array(points, dtype=np.float64).reshape(-1, 3))
+
+
+def _what_is_missing(folder: Path) -> str:
+    there = sorted(file.name for file in folder.iterdir() if file.stem in FILES) if folder.is_dir() else []
+    wanted = "images.bin" if "cameras.bin" in there else "cameras.bin and images.bin"
+    return f"it has {', '.join(there) or 'nothing'}, and no {wanted} (or .txt)"
+
+
+def _guarded(file: Path, read: Callable[[Path], Iterator]) -> list:
+    try:
+        return list(read(file))
+    except (struct.error, ValueError, IndexError, UnicodeDecodeError, OverflowError) as error:
+        raise NerfpipeError(f"{file}: damaged or cut short ({error}); {REMEDY}") from None
+
+
+def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Camera:
+    """A lens by the name of its model and its parameters in COLMAP's order."""
+    if model in UNKNOWN:
+        raise NerfpipeError(
+            f"camera model {model} is not known here; undistort the pictures (colmap image_undistorter)"
+        )
+    if not np.isfinite(numbers).all() or min(width, height) < 1 or numbers[0] <= 0:
+        raise ValueError(f"a camera of {width}x{height} with {numbers}")
+    one = model in ONE_FOCAL
+    (fx, fy), (cx, cy, *k) = (numbers[:1] * 2, numbers[1:]) if one else (numbers[:2], numbers[2:])
+    lens = "fisheye" if model.endswith("FISHEYE") else "perspective"
+    return Camera(width, height, fx, fy, cx, cy, lens, tuple(k) if any(k) else ())
+
+
+def pose_of(quaternion: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """[3, 4] from the world-to-camera rotation (w, x, y, z) and translation of OpenCV's axes."""
+    length = np.linalg.norm(quaternion)
+    if not np.isfinite(length) or length < 1e-6 or not np.isfinite(translation).all():
+        raise ValueError("a pose that is no rotation and position")
+    w, x, y, z = quaternion / length
+    to_camera = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    position = -to_camera.T @ translation
+    return np.concatenate([to_camera.T * np.array(TO_OPENCV), position[:, None]], axis=1)
+
+
+class _Bytes:
+    """A binary file, read number by number."""
+
+    def __init__(self, file: Path) -> None:
+        self.content, self.at = file.read_bytes(), 0
+
+    def take(self, form: str) -> tuple:
+        values = struct.unpack_from("<" + form, self.content, self.at)
+        self.skip(struct.calcsize("<" + form))
+        return values
+
+    def skip(self, count: int) -> None:
+        self.at += count
+        if self.at > len(self.content):
+            raise ValueError("ends too early")
+
+    def name(self) -> str:
+        end = self.content.index(b"\0", self.at, self.at + LONGEST_NAME)
+        name = self.content[self.at : end].decode("utf-8")
+        self.at = end + 1
+        return name
+
+
+def _binary_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
+    data = _Bytes(file)
+    for _ in range(data.take("Q")[0]):
+        number, model, width, height = data.take("iiQQ")
+        if not 0 <= model < len(MODELS):
+            raise ValueError(f"camera model {model}")
+        name, count = MODELS[model]
+        yield number, camera_of(name, width, height, list(data.take(f"{count}d")))
+
+
+def _binary_images(file: Path) -> Iterator[Image]:
+    data = _Bytes(file)
+    for _ in range(data.take("Q")[0]):
+        _, *pose, camera = data.take("i7di")
+        name = data.name()
+        data.skip(24 * data.take("Q")[0])  # x, y and the point's number of every feature
+        yield Image(name, camera, pose_of(np.array(pose[:4]), np.array(pose[4:])))
+
+
+def _binary_points(file: Path) -> Iterator[tuple[float, float, float]]:
+    data = _Bytes(file)
+    for _ in range(data.take("Q")[0]):
+        _, x, y, z, _, _, _, _ = data.take("Q3d3Bd")
+        data.skip(8 * data.take("Q")[0])  # picture and feature of every sighting
+        yield x, y, z
+
+
+def _lines(file: Path) -> list[list[str]]:
+    """The words of each line, without remarks; empty lines count, since a picture may have no features."""
+    text = file.read_text(encoding="utf-8")
+    return [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
+
+
+def _text_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
+    counts = dict(MODELS)
+    for words in filter(None, _lines(file)):
+        numbers = [float(word) for word in words[4:]]
+        if words[1] not in counts or len(numbers) != counts[words[1]]:
+            raise ValueError(f"camera model {words[1]} with {len(numbers)} parameters")
+        yield int(words[0]), camera_of(words[1], int(words[2]), int(words[3]), numbers)
+
+
+def _text_images(file: Path) -> Iterator[Image]:
+    lines = _lines(file)
+    while lines and not lines[0]:
+        lines.pop(0)
+    for words in lines[::2]:
+        if not words:
+            continue
+        numbers = np.array([float(word) for word in words[1:8]])
+        yield Image(" ".join(words[9:]), int(words[8]), pose_of(numbers[:4], numbers[4:]))
+
+
+def _text_points(file: Path) -> Iterator[tuple[float, float, float]]:
+    for words in filter(None, _lines(file)):
+        yield float(words[1]), float(words[2]), float(words[3])
+
+
+BINARY: dict[str, Callable] = {"cameras": _binary_cameras, "images": _binary_images, "points3D": _binary_points}
+TEXT: dict[str, Callable] = {"cameras": _text_cameras, "images": _text_images, "points3D": _text_points}

@@ -1,0 +1,101 @@
+"""The LLFF format: poses_bounds.npy and the pictures in images, or smaller in images_4, images_8, … .
+
+A row for each picture, in the order of their names: a 3 x 5 matrix - rotation with axes down, right and back, position,
+(height, width, focal length) - and the nearest and farthest depth. The first picture and every 8th after it are held
+out, as is the custom.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nerfpipe.cameras import Camera
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.scenes import normalise
+from nerfpipe.scenes.frames import Frame, Reading, every_nth, scene_of
+from nerfpipe.scenes.pictures import look_at_header, picture_files
+from nerfpipe.scenes.scene import Scene
+
+FILE = "poses_bounds.npy"
+NUMBERS = 17  # in a row
+
+
+def is_here(folder: Path) -> bool:
+    return (folder / FILE).is_file()
+
+
+def load(folder: Path, reading: Reading) -> Scene:
+    """Raises NerfpipeError naming the file at fault."""
+    rows = read_rows(folder / FILE)
+    if reading.images is None and (folder / f"images_{reading.factor}").is_dir():
+        reading = replace(reading, images=f"images_{reading.factor}", factor=1)  # made smaller already
+    pictures = picture_files(folder / (reading.images or images_folder(folder)))
+    if len(pictures) != len(rows):
+        raise NerfpipeError(
+            f"{folder / FILE}: has {len(rows)} rows and {pictures[0].parent} {len(pictures)} pictures; "
+            "there must be a row for each picture, in the order of their names"
+        )
+    width, height, _ = look_at_header(pictures[0])
+    frames = [
+        Frame(
+            picture,
+            camera_of(row).resized(width, height),  # rows tell of the largest pictures
+            pose_of(row),
+            mask_of(folder, reading, picture),
+            near=float(row[15]),
+        )
+        for picture, row in zip(pictures, rows, strict=True)
+    ]
+    poses = np.stack([frame.pose for frame in frames])
+    default = "forward" if normalise.faces_forward(poses) else "unbounded"
+    splits = every_nth(len(frames), reading.test_every)
+    return scene_of(frames, splits, reading, folder / FILE, default=default)
+
+
+def read_rows(file: Path) -> np.ndarray:
+    """[N, 17] float64."""
+    try:
+        rows = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({error}); get the file again") from None
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != NUMBERS or rows.dtype.kind not in "fiu":
+        shape = list(rows.shape) if isinstance(rows, np.ndarray) else "an archive"
+        raise NerfpipeError(f"{file}: must be [N, {NUMBERS}] numbers, a row for each picture (got {shape})")
+    rows = rows.astype(np.float64)
+    for number, row in enumerate(rows):
+        if not np.isfinite(row).all():
+            raise NerfpipeError(f"{file}: row {number} holds NaN or infinity")
+        if min(row[4], row[9], row[14]) <= 0 or not 0 < row[15] < row[16]:
+            raise NerfpipeError(
+                f"{file}: row {number}: height, width and focal length must be above 0, and 0 < near < far depth "
+                f"(got {row[4]:g}, {row[9]:g}, {row[14]:g}, {row[15]:g}, {row[16]:g})"
+            )
+    return rows
+
+
+def camera_of(row: np.ndarray) -> Camera:
+    height, width, focal = row[4], row[9], row[14]
+    return Camera.centred(round(width), round(height), float(focal))
+
+
+def pose_of(row: np.ndarray) -> np.ndarray:
+    """[3, 4] with OpenGL's axes: right, up, back."""
+    matrix = row[:15].reshape(3, 5)
+    down, right, back, position = matrix[:, 0], matrix[:, 1], matrix[:, 2], matrix[:, 3]
+    return np.stack([right, -down, back, position], axis=1)
+
+
+def images_folder(folder: Path) -> str:
+    """`images`, or the largest of images_2, images_4, … where that is not there."""
+    if (folder / "images").is_dir():
+        return "images"
+    names = [each.name for each in folder.glob("images_*") if re.fullmatch(r"images_\d+", each.name)]
+    return min(names, key=lambda name: int(name.removeprefix("images_")), default="images")
+
+
+def mask_of(folder: Path, reading: Reading, picture: Path) -> Path | None:
+    return None if reading.masks is None else folder / reading.masks / f"{picture.stem}.png"

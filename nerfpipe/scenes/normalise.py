@@ -1,0 +1,126 @@
+"""Where a captured scene is, which way is up and how large it is: found from cameras and points, and recorded.
+
+Structure from motion gives coordinates of no particular origin, direction or scale. What is learned needs all three:
+contraction works around the origin, and distances count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from nerfpipe.cameras import Camera
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.ndc import Frustum, rays_to_ndc
+from nerfpipe.scenes.bounds import nearest_point
+from nerfpipe.similarity import Similarity
+
+LEVEL = (
+    0.02  # mean squared lean of the cameras' x axes, below which one direction is said to have none: about 8 degrees
+)
+AGREES = 0.7  # cosine between two guesses at where up is
+FORWARD = 0.5  # cosine: cameras that all look within 60 degrees of their mean face forward
+NEAR_SHARE = 0.01  # of the points each camera sees, how many may be nearer than near ...
+NEAR_ROOM = 0.7  # ... and how far in front of them it is put
+PLANE = 0.75  # where the near plane of a forward-facing scene stands, of the nearest depth (as in nerf-pytorch)
+FEW = 20  # points in view below which a camera says nothing of what is near
+
+
+def up_direction(poses: np.ndarray) -> np.ndarray:
+    """Unit vector [3] that points up, by cameras [N, 3, 4] that people hold level.
+
+    The direction across all cameras' x axes, where there is just one such direction and it goes roughly the way of the
+    pictures' y axes; else the mean of these.
+    """
+    right, mean = poses[:, :, 0], poses[:, :, 1].mean(axis=0)
+    if np.linalg.norm(mean) < 1e-6:
+        return np.array([0.0, 0.0, 1.0])
+    mean = mean / np.linalg.norm(mean)
+    values, vectors = np.linalg.eigh(right.T @ right / len(right))
+    across = vectors[:, 0] * np.sign(vectors[:, 0] @ mean)
+    level = values[0] < LEVEL < values[1]
+    return across if level and across @ mean > AGREES else mean
+
+
+def turned_up(up: np.ndarray) -> np.ndarray:
+    """The rotation [3, 3] that takes the unit vector `up` to +z, by the shortest way."""
+    z = np.array([0.0, 0.0, 1.0])
+    axis, cosine = np.cross(up, z), float(up @ z)
+    if cosine < -1 + 1e-9:
+        return np.diag([1.0, -1.0, -1.0])
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + cosine)
+
+
+def around_origin(poses: np.ndarray) -> Similarity:
+    """Up is +z, the middle of what the cameras [N, 3, 4] look at is the origin, the farthest camera is 1 away."""
+    positions, axes = poses[:, :, 3], -poses[:, :, 2]
+    try:
+        centre = nearest_point(positions, axes)
+        if np.mean(((centre - positions) * axes).sum(axis=1) > 0) < 0.5:
+            centre = positions.mean(axis=0)  # they look outwards
+    except NerfpipeError:  # they look in parallel
+        centre = positions.mean(axis=0)
+    distance = np.linalg.norm(positions - centre, axis=1).max()
+    if not distance > 0:
+        raise NerfpipeError("all cameras stand in one place: nothing can be learned of depth; move while photographing")
+    return Similarity.of(centre, turned_up(up_direction(poses)), 1 / distance)
+
+
+def before_cameras(poses: np.ndarray, near: float) -> Similarity:
+    """The mean camera is the origin and looks along -z; the near plane, in front of depth `near`, is at z = -1."""
+    back = poses[:, :, 2].mean(axis=0)
+    back = back / np.linalg.norm(back)
+    right = np.cross(poses[:, :, 1].mean(axis=0), back)
+    right = right / np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(back, right), back])
+    return Similarity.of(poses[:, :, 3].mean(axis=0), rotation, 1 / (PLANE * near))
+
+
+def faces_forward(poses: np.ndarray) -> bool:
+    """Whether all cameras [N, 3, 4] look roughly the same way."""
+    axes = -poses[:, :, 2]
+    mean = axes.mean(axis=0)
+    return bool(np.linalg.norm(mean) > 0 and (axes @ (mean / np.linalg.norm(mean))).min() > FORWARD)
+
+
+def frustum_of(cameras: list[Camera]) -> Frustum:
+    """The widest of the cameras' frusta, for normalised device coordinates."""
+    return (
+        min(2 * camera.fx / camera.width for camera in cameras),
+        min(2 * camera.fy / camera.height for camera in cameras),
+    )
+
+
+def forward_bounds(cameras: list[Camera], poses: np.ndarray, frustum: Frustum) -> np.ndarray:
+    """The box [2, 3] in normalised device coordinates that all pictures' rays run through."""
+    reach = 1.0
+    for camera, pose in zip(cameras, poses, strict=True):
+        corners = torch.tensor([[x, y] for x in (0.0, camera.width) for y in (0.0, camera.height)])
+        directions = camera.directions(corners).numpy() @ pose[:, :3].T  # [4, 3]
+        origins = np.broadcast_to(pose[:, 3], directions.shape).copy()
+        rays = (torch.from_numpy(each).double() for each in (origins, directions))
+        start, towards = rays_to_ndc(*rays, frustum)
+        end = start + towards * ((1 - start[:, 2]) / towards[:, 2])[:, None]  # at infinity
+        inside = start[:, 2] < 0  # z' = -1: rays that look forward
+        if inside.any():
+            reach = max(reach, float(torch.cat([start, end])[inside.repeat(2), :2].abs().max()))
+    return np.array([[-reach, -reach, -1.0], [reach, reach, 1.0]], dtype=np.float32)
+
+
+def near_from_points(points: np.ndarray, cameras: list[Camera], poses: np.ndarray) -> float | None:
+    """A distance in front of almost all points [P, 3] that cameras see; None where they see too few."""
+    nearest = []
+    for camera, pose in zip(cameras, poses, strict=True):
+        seen = distances_seen(points, camera, pose)
+        if len(seen) >= FEW:
+            nearest.append(np.quantile(seen, NEAR_SHARE))
+    return NEAR_ROOM * float(min(nearest)) if nearest else None
+
+
+def distances_seen(points: np.ndarray, camera: Camera, pose: np.ndarray) -> np.ndarray:
+    """Distances of the points [P, 3] that lie within a camera's picture."""
+    local = torch.from_numpy((points - pose[:, 3]) @ pose[:, :3])
+    pixels, t = camera.project(local)
+    inside = ((pixels >= 0) & (pixels <= torch.tensor([camera.width, camera.height]))).all(dim=1) & (local[:, 2] < 0)
+    return t[inside].numpy()

@@ -1,0 +1,115 @@
+"""Distortion: against the formulas written out, and there and back."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from nerfpipe import lenses
+from nerfpipe.cameras import Camera
+from nerfpipe.lenses import NotInvertibleError
+
+small = st.floats(-0.05, 0.05)
+tiny = st.floats(-0.005, 0.005)
+
+
+@st.composite
+def gentle(draw: st.DrawFn) -> tuple[float, ...]:
+    """Perspective coefficients of a lens that does not fold within a radius of 1."""
+    return (draw(small), draw(small), draw(tiny), draw(tiny), *(draw(tiny) for _ in range(4)))
+
+
+def image_points() -> torch.Tensor:
+    steps = torch.linspace(-0.7, 0.7, 9, dtype=torch.float64)
+    return torch.cartesian_prod(steps, steps)
+
+
+def slow_distort(x: float, y: float, k: tuple[float, ...]) -> tuple[float, float]:
+    """OpenCV's documentation, calib3d, written out."""
+    k1, k2, p1, p2, k3, k4, k5, k6 = k
+    r = math.sqrt(x**2 + y**2)
+    factor = (1 + k1 * r**2 + k2 * r**4 + k3 * r**6) / (1 + k4 * r**2 + k5 * r**4 + k6 * r**6)
+    return (
+        x * factor + 2 * p1 * x * y + p2 * (r**2 + 2 * x**2),
+        y * factor + p1 * (r**2 + 2 * y**2) + 2 * p2 * x * y,
+    )
+
+
+@given(gentle())
+def test_perspective_distortion_is_opencvs(k: tuple[float, ...]) -> None:
+    expected = [slow_distort(x, y, k) for x, y in image_points().tolist()]
+    assert_close(lenses.distort(image_points(), k), torch.tensor(expected, dtype=torch.float64))
+
+
+@given(gentle())
+def test_perspective_distortion_there_and_back(k: tuple[float, ...]) -> None:
+    assert_close(lenses.undistort(lenses.distort(image_points(), k), k), image_points(), atol=1e-9, rtol=0)
+
+
+@given(st.tuples(*(st.floats(-most, most) for most in (0.03, 2e-3, 5e-4, 1e-4))))  # no fold before 1.8 radians
+def test_fisheye_there_and_back_to_the_side_and_beyond(k: tuple[float, ...]) -> None:
+    angles = torch.tensor([0.0, 0.3, 1.0, math.pi / 2, 1.8], dtype=torch.float64)
+    turns = torch.tensor([0.0, 2.0, -1.0, 0.5, 3.0], dtype=torch.float64)
+    directions = torch.stack(
+        [torch.sin(angles) * torch.cos(turns), torch.sin(angles) * torch.sin(turns), torch.cos(angles)], dim=1
+    )
+    image = lenses.project("fisheye", k, directions)
+    radius = angles * (1 + k[0] * angles**2 + k[1] * angles**4 + k[2] * angles**6 + k[3] * angles**8)
+    assert_close(image.norm(dim=1), radius)
+    assert_close(lenses.directions("fisheye", k, image), directions, atol=1e-8, rtol=0)
+
+
+def test_a_lens_without_distortion_is_a_pinhole() -> None:
+    plain, zero = Camera(8, 6, 7.0, 7.5, 4.2, 3.1), Camera(8, 6, 7.0, 7.5, 4.2, 3.1, "perspective", (0.0, 0.0, 1e-300))
+    pixels = plain.pixel_centres()
+    assert_close(zero.directions(pixels), plain.directions(pixels))
+
+
+@pytest.mark.parametrize("lens", ["perspective", "fisheye"])
+def test_a_camera_projects_its_rays_to_their_pixels(lens: str) -> None:
+    camera = Camera(40, 30, 28.0, 29.0, 19.0, 16.0, lens, (0.06, -0.02, 0.001, -0.002))
+    pixels = camera.pixel_centres()
+    directions = camera.directions(pixels)
+    assert directions.dtype == torch.float32
+    assert_close(directions.norm(dim=1), torch.ones(len(pixels)))
+    again, t = camera.project(directions * 3.0)
+    assert_close(again, pixels, atol=2e-3, rtol=0)
+    assert_close(t, torch.full((len(pixels),), 3.0))
+
+
+def test_distortion_moves_pixels_the_way_it_should() -> None:
+    """Barrel distortion, k1 < 0, draws the picture in: the ray of a corner pixel leans further out."""
+    plain = Camera.centred(20, 20, 20.0)
+    barrel = Camera(20, 20, 20.0, 20.0, 10.0, 10.0, "perspective", (-0.1,))
+    corner = torch.tensor([[0.5, 0.5]])
+    ideal, bent = plain.directions(corner)[0], barrel.directions(corner)[0]
+    assert bent[0] < ideal[0] < 0 < ideal[1] < bent[1]
+    assert_close(bent[0] / bent[1], ideal[0] / ideal[1])
+
+
+@pytest.mark.parametrize("k", [(-0.6,), (0.0, -0.5), (float("nan"),)])
+def test_a_lens_that_folds_is_refused_where_it_does(k: tuple[float, ...]) -> None:
+    image = torch.tensor([[0.1, 0.0], [0.9, 0.9]], dtype=torch.float64)
+    with pytest.raises(NotInvertibleError) as caught:
+        lenses.directions("perspective", k, image)
+    assert caught.value.point == (0 if math.isnan(k[0]) else 1)
+
+
+def test_a_fisheye_that_folds_is_refused() -> None:
+    with pytest.raises(NotInvertibleError):
+        lenses.directions("fisheye", (-0.5,), torch.tensor([[1.2, 0.0]]))
+
+
+def test_reduced_and_resized_cameras_see_the_same() -> None:
+    camera = Camera(41, 30, 28.0, 29.0, 19.0, 16.0, "perspective", (0.06, -0.02))
+    half = camera.reduced(2)
+    assert (half.width, half.height) == (21, 15)
+    assert_close(half.directions(torch.tensor([[4.0, 5.0]])), camera.directions(torch.tensor([[8.0, 10.0]])))
+    assert half.distortion == camera.resized(82, 60).distortion == camera.distortion
+    assert camera.pinhole().is_pinhole
+    assert Camera.from_dict(camera.to_dict()) == camera
