@@ -19,6 +19,7 @@ from nerfpipe.runtime import set_up
 from nerfpipe.space import camera_rays
 from nerfpipe.stage import stage
 
+LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
 
 
@@ -51,10 +52,11 @@ def main() -> None:
 
 
 def sized(camera: Camera, longer_side: int) -> Camera:
-    """The camera with its longer side of so many pixels; 0 leaves it as it is."""
-    if not longer_side:
+    """The camera with its longer side of so many pixels; 0 leaves it as it is, unless it is larger than LARGEST."""
+    longer = max(camera.width, camera.height)
+    scale = (longer_side or min(longer, LARGEST)) / longer
+    if scale == 1:
         return camera
-    scale = longer_side / max(camera.width, camera.height)
     return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
 
 

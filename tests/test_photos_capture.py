@@ -154,6 +154,8 @@ def test_points_are_seen_in_a_capture_where_they_were_found(workshop: Path, lens
     np.testing.assert_array_equal(np.asarray(cloud.colors)[:, :3], model.colours)
     assert content["camera_model"] == "OPENCV"
     assert ("fl_x" in content) == (len(lenses) == 1)
+    assert content["test_filenames"] == ["images/0002.png"]  # neither the first nor the last
+    assert content["train_filenames"] == ["images/0001.png", "images/0003.png"]
     for frame, (name, pose) in zip(content["frames"], model.poses.items(), strict=True):
         found = seen(model.cameras[name], pose, model.points)
         placed = seen(lens_of(content | frame), np.array(frame["transform_matrix"]), np.asarray(cloud.vertices, float))

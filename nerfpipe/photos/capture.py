@@ -20,6 +20,7 @@ from nerfpipe.similarity import Similarity
 from nerfpipe.yamlfile import read_yaml, validate
 
 CAPTURES = Path("data/captures")
+HELD_OUT = 8  # one picture in so many; not the first and the last, which see what no other does
 TRANSFORMS, POINTS = "transforms.json", "points.ply"
 
 
@@ -70,12 +71,16 @@ def transforms(views: list[View], poses: np.ndarray, model: Model, placement: Si
         frame |= {"transform_matrix": pose.tolist(), "original": view.name}
         frames.append(frame if shared else frame | lens)
     rotation, centre = np.array(placement.rotation), np.array(placement.centre)
+    held_out = set(range(HELD_OUT // 2, len(frames), HELD_OUT)) or {len(frames) // 2}
+    names = [frame["file_path"] for frame in frames]
     return {
         "camera_model": "OPENCV",
         **(lenses[0] if shared else {}),
         "ply_file_path": POINTS,
         "applied_transform": np.column_stack([rotation, -rotation @ centre]).tolist(),  # of COLMAP's, before the scale
         "applied_scale": placement.scale,
+        "train_filenames": [name for number, name in enumerate(names) if number not in held_out],
+        "test_filenames": [name for number, name in enumerate(names) if number in held_out],
         "frames": frames,
     }
 
