@@ -36,9 +36,8 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     )
     write_json(folder / "bank.json", asdict(about))
     save_array(folder / "poses.npy", scene.poses.astype(np.float32))
-    tables = direction_tables(scene.cameras)
-    save_array(folder / "directions.npy", np.concatenate(tables))
-    _write_train(scene, about.space, tables, folder / "train.npy")
+    directions = _write_directions(scene.cameras, folder / "directions.npy")
+    _write_train(scene, about.space, directions, folder / "train.npy")
     _write_colour(scene, folder / "colour.npy")
     if scene.read_mask is not None:
         _write_mask(scene, scene.read_mask, folder / "mask.npy")
@@ -47,19 +46,26 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     return RayBank(folder)
 
 
-def direction_tables(cameras: tuple[Camera, ...]) -> list[np.ndarray]:
-    """For every lens, [H·W, 3] float32: the camera-space directions of all pixel centres."""
-    return [camera.directions(camera.pixel_centres()).numpy() for camera in cameras]
+def _write_directions(cameras: tuple[Camera, ...], file: Path) -> np.ndarray:
+    """Lens after lens, the camera-space directions of all pixel centres: [D, 3] float32, mapped."""
+    starts = view_starts(cameras, np.arange(len(cameras)))
+    directions = create_array(file, np.float32, (int(starts[-1]), 3))
+    for number, camera in enumerate(cameras):
+        directions[starts[number] : starts[number + 1]] = camera.directions(camera.pixel_centres()).numpy()
+    directions.flush()
+    return directions
 
 
-def _write_train(scene: Scene, space: Space, tables: list[np.ndarray], file: Path) -> None:
+def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path) -> None:
     """The numbers of the train rays that meet the bounds and are in the mask; counted, then written, so that memory
     holds one view.
     """
     starts = view_starts(scene.cameras, scene.camera_index)
+    lenses = view_starts(scene.cameras, np.arange(len(scene.cameras)))
 
     def hits(view: int) -> np.ndarray:
-        in_camera = torch.from_numpy(tables[scene.camera_index[view]])  # [H·W, 3]
+        lens = scene.camera_index[view]
+        in_camera = torch.from_numpy(directions[lenses[lens] : lenses[lens + 1]])  # [H·W, 3]
         pose = torch.from_numpy(np.array(scene.poses[view])).expand(len(in_camera), 3, 4)
         counted = space.rays(*rays_to_world(pose, in_camera)).hits.numpy()
         if scene.read_mask is not None:

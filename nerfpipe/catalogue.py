@@ -22,9 +22,8 @@ BY_NUMBER = {"test_every"}  # for formats that may leave the splits open
 IDLE_KEYS = {
     "procedural": {"bytes", "checksum", "folder", "bounds", "train_views", "space", *PICTURE_FILES, *BY_NUMBER},
     "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER},
-    "blender": {"train_views", *MADE_HERE, *BY_NUMBER},
     None: MADE_HERE,
-} | {name: {"train_views", *MADE_HERE} for name in ("llff", "transforms", "colmap")}
+} | {name: {"train_views", *MADE_HERE} for name in ("blender", "llff", "transforms", "colmap")}
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
 Count = Annotated[int, Field(gt=0)]
@@ -72,8 +71,12 @@ class Entry(Section):
     @field_validator("path")
     @classmethod
     def _path_is_no_out(cls, value: str | None) -> str | None:
+        try:
+            place = None if value is None else Path(value).expanduser().resolve()
+        except (RuntimeError, OSError) as error:
+            raise ValueError(f"is no path on this machine ({error})") from None
         for out in OUTS:
-            if value is not None and Path(value).expanduser().resolve().is_relative_to(Path(out).resolve()):
+            if place is not None and place.is_relative_to(Path(out).resolve()):
                 raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
         return value
 
@@ -96,6 +99,12 @@ class Entry(Section):
         idle = self.model_fields_set & IDLE_KEYS[self.format]
         if idle:
             raise ValueError(f"{', '.join(sorted(idle))} means nothing to the format {self.format}; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_are_of_a_box(self) -> Entry:
+        if self.bounds is not None and self.space not in (None, "bounded"):
+            raise ValueError(f"bounds mean nothing to the space {self.space}; remove one of them")
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,9 @@ def mse_to_psnr(mse: float) -> float:
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
-    """PSNR in dB of two 8-bit pictures of the same shape."""
+    """PSNR in dB of two 8-bit pictures of the same shape; NaN where they have no pixels."""
+    if picture.size == 0:
+        return math.nan
     difference = (picture.astype(np.float64) - truth.astype(np.float64)) / 255
     return mse_to_psnr(float(np.mean(difference**2)))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nerfpipe.cameras import look_at
+from nerfpipe.errors import NerfpipeError
 
 UP = (0.0, 0.0, 1.0)  # scenes stand on their xy plane
 ROUND = 100.0  # degrees: cameras that leave no wider gap stand all round
@@ -43,9 +44,13 @@ def camera_path(
     """Poses [F, 3, 4] of a path by train cameras [N, 3, 4] that look at `centre` [3]; the last joins the first.
 
     kind: orbit, swing, spiral or auto. forward: whether the scene is one of forward-facing cameras. radius: in mean
-    distances of the cameras; elevation in degrees, None for the cameras' mean.
+    distances of the cameras; elevation in degrees, None for the cameras' mean. Raises NerfpipeError where the path does
+    not fit the scene.
     """
-    if kind == "spiral" or (kind == "auto" and forward):
+    if kind != "auto" and forward != (kind == "spiral"):
+        fit = "a spiral" if forward else "an orbit or a swing"
+        raise NerfpipeError(f"render.path: {kind} does not fit this scene, {fit} does; set render.path: auto")
+    if forward:
         return spiral(poses, radius, frames)
     offsets = poses[:, :, 3] - centre
     distance = float(offsets.norm(dim=1).mean())

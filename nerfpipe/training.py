@@ -160,10 +160,14 @@ class Trainer:
         return row
 
     def _render(self, view: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture and truth of a view, [H, W, 3] uint8."""
+        """Picture and truth of a view, [H, W, 3] uint8, alike where its mask leaves something out."""
         camera, rays = self.bank.camera(view), self.bank.view(view)
         truth = over(rays.target, self.bank.background).reshape(camera.height, camera.width, 3)
         picture = self.renderer.view(rays, self.bank.background, camera.height, camera.width)
+        mask = self.bank.mask(view)
+        if mask is not None:
+            left_out = ~mask.reshape(camera.height, camera.width)
+            picture.colour[left_out] = truth[left_out]
         return to_8bit(picture.colour), to_8bit(truth)
 
     def _notes(self, result: StepResult) -> str:

@@ -78,6 +78,8 @@ desk:
         ("{path: a, factor: 0}", "factor: must be greater than or equal to 1"),
         ("{path: a, missing: maybe}", "missing: must be 'error' or 'skip'"),
         ("{path: a, test_every: 1}", "test_every"),
+        ("{path: ~nosuchuser/a}", "path: is no path on this machine"),
+        ("{path: a, space: forward, bounds: [[0, 0, 0], [1, 1, 1]]}", "bounds mean nothing to the space forward"),
         ("{format: procedural, space: unbounded}", "space means nothing to the format procedural"),
         ("{format: blender, path: a, train_views: 3}", "train_views means nothing to the format blender"),
         ("{format: tiny_nerf, path: a, checksum: 'sha256:abc'}", "checksum"),

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.cameras import look_at
+from nerfpipe.cameras import Camera, look_at
+from nerfpipe.errors import NerfpipeError
 from nerfpipe.paths import arc, camera_path, orbit, spiral
+from stages.render import sized
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])
 
@@ -86,7 +88,25 @@ def test_a_spiral_stays_among_forward_facing_cameras_and_looks_ahead() -> None:
     poses[:, :2, 3] = torch.cartesian_prod(torch.tensor([-0.2, 0.0, 0.2]), torch.tensor([-0.1, 0.0, 0.1]))
     path = spiral(poses, 1.0, 24)
     assert torch.equal(camera_path("auto", poses, CENTRE, True, 1.0, None, 24), path)
+    assert torch.equal(camera_path("spiral", poses, CENTRE, True, 1.0, None, 24), path)
     assert path[:, 0, 3].abs().max() <= 0.2 + 1e-6
     assert path[:, 1, 3].abs().max() <= 0.1 + 1e-6
     assert path[:, :2, 3].abs().amax(dim=0).min() > 0.05
     assert (-path[:, 2, 2] < -0.99).all()  # along -z
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "got"), [((1000, 500), 0, (480, 240)), ((100, 60), 0, (100, 60)), ((100, 60), 200, (200, 120))]
+)
+def test_frames_are_as_large_as_asked_and_never_huge_by_chance(
+    size: tuple[int, int], asked: int, got: tuple[int, int]
+) -> None:
+    camera = sized(Camera.centred(*size, focal=900.0), asked)
+    assert (camera.width, camera.height) == got
+    assert camera.fx == pytest.approx(900 * got[0] / size[0])
+
+
+@pytest.mark.parametrize(("kind", "forward"), [("orbit", True), ("swing", True), ("spiral", False)])
+def test_a_path_that_does_not_fit_is_refused(kind: str, forward: bool) -> None:
+    with pytest.raises(NerfpipeError, match=f"render.path: {kind} does not fit this scene"):
+        camera_path(kind, cameras_at([0, 90]), CENTRE, forward, 1.0, None, 4)

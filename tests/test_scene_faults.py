@@ -69,13 +69,19 @@ def set_pose(number: int, row: int, column: int, value: float | None) -> Callabl
     [
         (lambda c: c.pop("frames"), r"transforms.json: frames: must be a list"),
         (lambda c: c.update(frames=[]), r"transforms.json: frames: must be a list"),
+        (lambda c: c.update(frames=["a"]), r"transforms.json: frames: must be a list with an object"),
+        (lambda c: c.update(k1=10**400), r"k1: must be a finite number"),
+        (set_pose(1, 0, 0, 10**400), r"frames\[1\]: transform_matrix: must be 4 rows"),
+        (lambda c: c.update(train_filenames=5), r"train_filenames: must be a list of file names"),
+        (lambda c: c.update(train_filenames=[{}], test_filenames=["b"]), r"train_filenames: must be a list of file"),
+        (lambda c: c.update(w=0), r"w and h must be at least 1 pixel"),
         (lambda c: c["frames"][2].pop("file_path"), r"frames\[2\]: file_path: must name a file \(got None\)"),
         (lambda c: c["frames"][2].pop("transform_matrix"), r"frames\[2\]: transform_matrix: must be 4 rows"),
         (lambda c: c["frames"][2].update(transform_matrix=[1, 2]), r"frames\[2\]: transform_matrix: must be 4 rows"),
         (set_pose(1, 0, 3, float("nan")), r"pose 1 \(001.png\) holds NaN"),
         (set_pose(1, 0, 0, 5.0), r"pose 1 \(001.png\) is not a rotation.*orthonormal"),
         (lambda c: c.pop("fl_x") and c.pop("fl_y"), r"fl_x: missing, and camera_angle_x too"),
-        (lambda c: c.update(fl_x=-3), r"focal length must be above 0"),
+        (lambda c: c.update(fl_x=-3), r"focal length above 0"),
         (lambda c: c.update(fl_x="wide"), r"fl_x: must be a finite number \(got 'wide'\)"),
         (lambda c: c.update(k1=True), r"k1: must be a finite number \(got True\)"),
         (lambda c: c.update(camera_model="SPHERICAL"), r"camera_model: 'SPHERICAL' is not known here"),
@@ -153,7 +159,7 @@ def test_heic(scene: Scene, data: Path, fault: Fault) -> None:
         (lambda rows: rows[:, :-1], r"must be \[N, 17\] numbers.*\(got \[10, 16\]\)"),
         (lambda rows: np.where(np.arange(17) == 3, np.nan, rows), r"row 0 holds NaN"),
         (lambda rows: np.where(np.arange(17) == 15, -1.0, rows), r"row 0: .*0 < near < far depth"),
-        (lambda rows: np.where(np.arange(17) == 14, 0.0, rows), r"focal length must be above 0"),
+        (lambda rows: np.where(np.arange(17) == 14, 0.0, rows), r"focal length above 0"),
         (lambda rows: rows.astype(object), r"not a whole .npy array"),
     ],
 )
@@ -195,6 +201,39 @@ def test_colmap_text_with_nonsense(scene: Scene, data: Path, fault: Fault) -> No
 def test_colmap_lens_that_is_not_known(scene: Scene, data: Path, fault: Fault) -> None:
     scene_files.write_colmap(scene, data, "FOV", [20, 20, 8, 6, 0.1], np.zeros((3, 3)))
     assert re.search(r"camera model FOV is not known here; undistort", fault())
+
+
+@pytest.mark.parametrize("name", ["/etc/outside.png", "../../outside.png", "C:/outside.png"])
+def test_colmap_pictures_from_elsewhere(name: str, scene: Scene, data: Path, fault: Fault) -> None:
+    file = colmap(scene, data, binary=False) / "images.txt"
+    file.write_text(file.read_text().replace("003.png", name))
+    assert re.search(r"outside.png' leads out of the scene's folder", fault())
+
+
+def test_colmap_text_without_the_lines_of_features(scene: Scene, data: Path, fault: Fault) -> None:
+    file = colmap(scene, data, binary=False) / "images.txt"
+    file.write_text("".join(line + "\n" for line in file.read_text().splitlines() if line.endswith(".png")))
+    assert re.search(r"images.txt: damaged or cut short", fault())
+
+
+def test_colmap_with_a_focal_length_of_nothing(scene: Scene, data: Path, fault: Fault) -> None:
+    scene_files.write_colmap(scene, data, "PINHOLE", [20, 0, 8, 6], np.zeros((3, 3)))
+    assert re.search(r"cameras.bin: damaged or cut short \(a camera of 16x12", fault())
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 no zip", b"\x93NUMPY\x01\x00\x10\x00{'descr': [", b""])
+def test_llff_with_a_damaged_header(content: bytes, scene: Scene, data: Path, fault: Fault) -> None:
+    scene_files.write_llff(scene, data, 1.0, 5.0)
+    (data / "poses_bounds.npy").write_bytes(content)
+    assert re.search(r"poses_bounds.npy: not a whole .npy array", fault())
+
+
+def test_llff_pictures_of_other_proportions(scene: Scene, data: Path, fault: Fault) -> None:
+    """Turned by their EXIF, say, after the rows were made."""
+    scene_files.write_llff(scene, data, 1.0, 5.0)
+    for view in range(scene.views):
+        iio.imwrite(data / "images" / f"{view:03d}.png", np.zeros((16, 12, 3), np.uint8))
+    assert re.search(r"000.png: has 12x16 pixels, its camera 16x12", fault())
 
 
 def test_masks_of_another_size(scene: Scene, data: Path, fault: Fault) -> None:
@@ -241,4 +280,4 @@ def test_forward_without_any_depth(scene: Scene, data: Path, fault: Fault) -> No
 def test_blender_angle(scene: Scene, data: Path, fault: Fault) -> None:
     scene_files.write_blender(scene, data)
     edit(data / "transforms_train.json", lambda c: c.update(camera_angle_x=40))
-    assert re.search(r"transforms_train.json: camera_angle_x: must be an angle in radians", fault())
+    assert re.search(r"transforms_train.json: the focal length must be above 0 pixels, an angle of view", fault())

@@ -23,6 +23,7 @@ from nerfpipe.raybank import RayBank
 from nerfpipe.rays import rays_to_world
 from nerfpipe.scenes import procedural
 from nerfpipe.scenes.loading import load_scene
+from nerfpipe.scenes.pictures import read_depth_map, read_picture
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.sources.raw import make_raw
 
@@ -260,10 +261,52 @@ def test_depth_maps_become_distances_along_the_rays(arm: Scene, tmp_path: Path, 
     np.testing.assert_allclose(depth.ravel()[1:], (2 / cosine).ravel()[1:], rtol=1e-5)
 
 
+def test_split_names_may_be_spelled_otherwise(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:
+    scene_files.write_transforms(arm, tmp_path / "data", [arm.cameras[0]] * arm.views)
+    file = tmp_path / "data" / "transforms.json"
+    content = json.loads(file.read_text())
+    names = [frame["file_path"] for frame in content["frames"]]
+    content |= {"train_filenames": [f"./{name}" for name in names[2:]], "test_filenames": names[:2]}
+    file.write_text(json.dumps(content))
+    found = read()
+    assert found.splits["test"].tolist() == found.splits["val"].tolist() == [0, 1]
+    assert found.splits["train"].tolist() == list(range(2, arm.views))
+
+
+def test_blender_files_that_tell_more_of_the_lens(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:
+    scene_files.write_blender(arm, tmp_path / "data")
+    camera = replace(arm.cameras[0], fx=30.0, fy=31.0, cx=11.0, cy=12.5, distortion=K)
+    for split in ("train", "val", "test"):
+        file = tmp_path / "data" / f"transforms_{split}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | scene_files.lens(camera)))
+    found = read(test_every=3, masks=None)
+    places = [int(view) for split in ("train", "val", "test") for view in arm.splits[split]]
+    assert_same_rays(found, arm, dict(enumerate(places)), replace(camera, distortion=(*K, 0.0, 0.0, 0.0, 0.0)))
+
+
+def test_bounds_come_from_the_points_where_there_are_any(
+    arm: Scene, tmp_path: Path, read: Callable[..., Scene]
+) -> None:
+    points = np.random.default_rng(0).uniform([-1, -2, 0], [1, 2, 3], (5000, 3))
+    points[:10] = 1000  # strays
+    scene_files.write_colmap(arm, tmp_path / "data", "SIMPLE_PINHOLE", [30, 12, 12], points)
+    found = read(space="bounded")
+    np.testing.assert_allclose(found.bounds, [[-1.4, -2.4, -0.4], [1.4, 2.4, 3.4]], atol=0.1)
+
+
+@pytest.mark.parametrize(("size", "factor"), [((10, 10), 4), ((11, 9), 2), ((7, 5), 3), ((8, 8), 8)])
+def test_depth_maps_shrink_to_the_size_of_their_pictures(size: tuple[int, int], factor: int, tmp_path: Path) -> None:
+    width, height = size
+    depth = np.arange(1, width * height + 1, dtype=np.uint16).reshape(height, width)
+    iio.imwrite(tmp_path / "d.png", depth)
+    small = read_depth_map(tmp_path / "d.png", width, height, factor)
+    camera = Camera.centred(width, height, 10.0).reduced(factor)
+    assert small.shape == (camera.height, camera.width)
+    assert small[0, 0] == depth[factor // 2, factor // 2]
+
+
 @pytest.mark.parametrize("mode", ["I;16", "L", "LA", "P", "RGBA", "CMYK"])
 def test_pictures_of_every_kind_become_rgba(mode: str, tmp_path: Path) -> None:
-    from nerfpipe.scenes.pictures import read_picture
-
     grey = np.linspace(0, 255, SIZE * SIZE).round().astype(np.uint8).reshape(SIZE, SIZE)
     if mode == "I;16":
         image = Image.fromarray(grey.astype(np.uint16) * 257)

@@ -1,21 +1,19 @@
 """The Blender format: transforms_train.json, transforms_val.json, transforms_test.json, and pictures with alpha.
 
-One field of view for all pictures; poses as Blender writes them, camera-to-world, which is how they are used here.
-Where val is missing, test serves as both; where test is missing too, every n-th train view is held out.
+One field of view for all pictures, unless more is told of lenses (see transforms); poses as Blender writes them,
+camera-to-world, which is how they are used here. Where val is missing, test serves as both; where test is missing
+too, every n-th train view is held out.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
-from nerfpipe.cameras import Camera
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
-from nerfpipe.scenes.jsonfile import number, pose_of, read_object, text
-from nerfpipe.scenes.pictures import SUFFIXES, look_at_header
+from nerfpipe.scenes.jsonfile import pose_of, read_frame_list
+from nerfpipe.scenes.pictures import look_at_header
 from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.transforms import camera_of, mask_of, picture_of
 
 
 def is_here(folder: Path) -> bool:
@@ -32,7 +30,7 @@ def load(folder: Path, reading: Reading) -> Scene:
         if name != "train" and not file.is_file():
             splits[name] = []
             continue
-        found, _, remarks = present(read_frames(file), reading, file)
+        found, _, remarks = present(read_frames(file, reading), reading, file, may_be_empty=name != "train")
         splits[name] = list(range(len(frames), len(frames) + len(found)))
         frames += found
         notes += remarks
@@ -42,29 +40,15 @@ def load(folder: Path, reading: Reading) -> Scene:
     return scene_of(frames, splits, reading, folder, default="bounded", notes=notes)
 
 
-def read_frames(file: Path) -> list[Frame]:
+def read_frames(file: Path, reading: Reading) -> list[Frame]:
     """The frames of one split."""
-    content = read_object(file)
-    entries = content.get("frames")
-    if not isinstance(entries, list) or not entries:
-        raise NerfpipeError(f"{file}: frames: must be a list with an entry for each picture")
-    angle = number(content, "camera_angle_x", file)
-    if not 0 < angle < math.pi:
-        raise NerfpipeError(f"{file}: camera_angle_x: must be an angle in radians, between 0 and pi (got {angle:g})")
-    pictures = [picture_of(file, entry, place) for place, entry in enumerate(entries)]
-    there = next((picture for picture in pictures if picture.is_file()), None)
-    width, height, _ = look_at_header(there) if there else (2, 2, False)  # none: `present` will say so
-    camera = Camera.centred(width, height, 0.5 * width / math.tan(0.5 * angle))
-    return [
-        Frame(picture, camera, pose_of(entry, file, place))
-        for place, (picture, entry) in enumerate(zip(pictures, entries, strict=True))
-    ]
-
-
-def picture_of(file: Path, entry: Any, place: int) -> Path:
-    """The picture of frame number `place`; its name may leave out the suffix, .png most often."""
-    picture = file.parent / text(entry, "file_path", file, f"frames[{place}]")
-    if picture.is_file() or picture.suffix.lower() in SUFFIXES:
-        return picture
-    named = [picture.with_name(picture.name + suffix) for suffix in SUFFIXES]
-    return next((each for each in named if each.is_file()), named[0])
+    content, entries = read_frame_list(file)
+    pictures = [picture_of(file, entry, place, reading.images) for place, entry in enumerate(entries)]
+    there = next((picture for picture in pictures if picture.is_file()), pictures[0])  # none: `present` will say so
+    size = dict(zip(("w", "h"), look_at_header(there)[:2], strict=True)) if there.is_file() else {"w": 2, "h": 2}
+    frames = []
+    for place, (picture, entry) in enumerate(zip(pictures, entries, strict=True)):
+        camera = camera_of({**size, **content, **entry}, file, picture)
+        mask = mask_of({**content, **entry}, file, place, picture, reading)
+        frames.append(Frame(picture, camera, pose_of(entry, file, place), mask))
+    return frames

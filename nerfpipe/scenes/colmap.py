@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.colmapfile import find_model, read_model
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
 from nerfpipe.scenes.scene import Scene
@@ -22,16 +23,25 @@ def load(folder: Path, reading: Reading) -> Scene:
     place = find_model(folder) or folder / "sparse" / "0"
     model = read_model(place)
     pictures = folder / (reading.images or IMAGES)
-    frames = [
-        Frame(pictures / image.name, model.cameras[image.camera], image.pose, mask_of(folder, reading, image.name))
-        for image in model.images
-    ]
+    frames = []
+    for image in model.images:
+        name = within(image.name, place)
+        mask = mask_of(folder, reading, name)
+        frames.append(Frame(pictures / name, model.cameras[image.camera], image.pose, mask))
     frames, _, notes = present(frames, reading, place)
     splits = every_nth(len(frames), reading.test_every)
     points = model.points[np.isfinite(model.points).all(axis=1)]
     return scene_of(
         frames, splits, reading, place, default="unbounded", points=points if len(points) else None, notes=notes
     )
+
+
+def within(name: str, place: Path) -> str:
+    """The picture's name, if it leads nowhere but into the folder of pictures."""
+    name = name.replace("\\", "/")
+    if Path(name).is_absolute() or ".." in Path(name).parts or ":" in name:
+        raise NerfpipeError(f"{place}: the picture {name!r:.60} leads out of the scene's folder; rename it there")
+    return name
 
 
 def mask_of(folder: Path, reading: Reading, picture: str) -> Path | None:

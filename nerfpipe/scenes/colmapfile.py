@@ -46,9 +46,10 @@ class Model:
 
 
 def find_model(folder: Path) -> Path | None:
-    """The folder of the first complete model (cameras and images, of one kind) in the usual places."""
+    """The folder of the largest complete model (cameras and images, of one kind) in the usual places."""
     places = [folder, folder / "sparse", *sorted((folder / "sparse").glob("*/")), folder / "colmap" / "sparse" / "0"]
-    return next((place for place in places if kind_of(place)), None)
+    complete = [place for place in places if kind_of(place)]
+    return max(complete, key=lambda place: (place / f"images{kind_of(place)}").stat().st_size, default=None)
 
 
 def kind_of(folder: Path) -> str | None:
@@ -88,6 +89,8 @@ def _what_is_missing(folder: Path) -> str:
 def _guarded(file: Path, read: Callable[[Path], Iterator]) -> list:
     try:
         return list(read(file))
+    except NerfpipeError as error:
+        raise NerfpipeError(f"{file}: {error}") from None
     except (struct.error, ValueError, IndexError, UnicodeDecodeError, OverflowError) as error:
         raise NerfpipeError(f"{file}: damaged or cut short ({error}); {REMEDY}") from None
 
@@ -98,9 +101,9 @@ def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Came
         raise NerfpipeError(
             f"camera model {model} is not known here; undistort the pictures (colmap image_undistorter)"
         )
-    if not np.isfinite(numbers).all() or min(width, height) < 1 or numbers[0] <= 0:
-        raise ValueError(f"a camera of {width}x{height} with {numbers}")
     one = model in ONE_FOCAL
+    if not np.isfinite(numbers).all() or min(width, height) < 1 or min(numbers[: 1 if one else 2]) <= 0:
+        raise ValueError(f"a camera of {width}x{height} with {numbers}")
     (fx, fy), (cx, cy, *k) = (numbers[:1] * 2, numbers[1:]) if one else (numbers[:2], numbers[2:])
     lens = "fisheye" if model.endswith("FISHEYE") else "perspective"
     return Camera(width, height, fx, fy, cx, cy, lens, tuple(k) if any(k) else ())
@@ -192,6 +195,8 @@ def _text_images(file: Path) -> Iterator[Image]:
     lines = _lines(file)
     while lines and not lines[0]:
         lines.pop(0)
+    if any(len(words) % 3 for words in lines[1::2]):
+        raise ValueError("a line of features that is none")
     for words in lines[::2]:
         if not words:
             continue

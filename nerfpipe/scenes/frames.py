@@ -58,7 +58,9 @@ def every_nth(count: int, test_every: int) -> Splits:
     return {"train": [i for i in range(count) if i % test_every], "val": held_out, "test": held_out}
 
 
-def present(frames: list[Frame], reading: Reading, where: Path) -> tuple[list[Frame], list[int], list[str]]:
+def present(
+    frames: list[Frame], reading: Reading, where: Path, may_be_empty: bool = False
+) -> tuple[list[Frame], list[int], list[str]]:
     """The frames whose picture is there, their numbers, and notes. Raises NerfpipeError unless they may be missing."""
     kept = [i for i, frame in enumerate(frames) if frame.picture.is_file()]
     lost = [frames[i].picture for i in range(len(frames)) if i not in set(kept)]
@@ -68,7 +70,7 @@ def present(frames: list[Frame], reading: Reading, where: Path) -> tuple[list[Fr
     what = f"{len(lost)} of {len(frames)} pictures are not there ({named})"
     if reading.missing == "error":
         raise NerfpipeError(f"{where}: {what}; get them, or leave them out with `missing: skip` in the scene's entry")
-    if not kept:
+    if not kept and not may_be_empty:
         raise NerfpipeError(f"{where}: {what}; is the folder of pictures complete?")
     return [frames[i] for i in kept], kept, [f"{what}: left out"]
 
@@ -139,11 +141,11 @@ def place(
     where: Path,
 ) -> Placed:
     """Move, turn and scale the scene as its space wants it. A bounded one stays as it is."""
-    if kind == "bounded":
-        box = bounds_from_cameras(cameras, poses) if bounds is None else bounds
-        return Placed(kind, poses.astype(np.float32), box, IDENTITY, _float32(points))
     near = _nearest(frames, cameras, poses, points)
     try:
+        if kind == "bounded":
+            box = _box(cameras, poses, points) if bounds is None else bounds
+            return Placed(kind, poses.astype(np.float32), box, IDENTITY, _float32(points))
         if kind == "unbounded":
             similarity = normalise.around_origin(poses)
             moved, room = similarity.poses(poses), (near or 0.0) * similarity.scale
@@ -159,6 +161,13 @@ def place(
     moved, frustum = similarity.poses(poses), normalise.frustum_of(cameras)
     box = normalise.forward_bounds(cameras, moved, frustum)
     return Placed(kind, moved.astype(np.float32), box, similarity, _moved(points, similarity), 0.0, frustum)
+
+
+def _box(cameras: list[Camera], poses: np.ndarray, points: np.ndarray | None) -> np.ndarray:
+    """Bounds [2, 3] of almost all points, where there are any; else of what all cameras look at."""
+    if points is None or len(points) < normalise.FEW:
+        return bounds_from_cameras(cameras, poses)
+    return normalise.box_of(points)
 
 
 def _nearest(frames: list[Frame], cameras: list[Camera], poses: np.ndarray, points: np.ndarray | None) -> float | None:

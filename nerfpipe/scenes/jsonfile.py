@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nerfpipe.errors import NerfpipeError
+
+HUGE = 1e30  # no number of a camera is as large
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -25,12 +27,21 @@ def read_object(file: Path) -> dict[str, Any]:
     return content
 
 
+def read_frame_list(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the file holds, and its `frames`."""
+    content = read_object(file)
+    entries = content.get("frames")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise NerfpipeError(f"{file}: frames: must be a list with an object for each picture")
+    return content, entries
+
+
 def number(content: dict[str, Any], key: str, file: Path, default: float | None = None) -> float:
     """A finite number under `key`, or the default where there is none."""
     value = content.get(key, default)
     if value is None:
         raise NerfpipeError(f"{file}: {key}: missing")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -HUGE < value < HUGE:
         raise NerfpipeError(f"{file}: {key}: must be a finite number (got {value!r:.40})")
     return float(value)
 
@@ -41,7 +52,7 @@ def text(content: Any, key: str, file: Path, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise NerfpipeError(f"{file}: {where}: {key}: must name a file (got {value!r:.40})")
     value = value.replace("\\", "/")
-    if Path(value).is_absolute() or ".." in Path(value).parts:
+    if Path(value).is_absolute() or ".." in Path(value).parts or re.match("[A-Za-z]:", value):
         value = _within(value, file)
     return value
 
@@ -61,7 +72,7 @@ def pose_of(entry: Any, file: Path, place: int) -> np.ndarray:
     matrix = entry.get("transform_matrix") if isinstance(entry, dict) else None
     try:
         pose = np.array(matrix, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pose = np.empty(0)
     if pose.shape not in ((4, 4), (3, 4)):
         raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: must be 4 rows of 4 numbers")

@@ -16,7 +16,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes import normalise
-from nerfpipe.scenes.frames import Frame, Reading, every_nth, scene_of
+from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
 from nerfpipe.scenes.pictures import look_at_header, picture_files
 from nerfpipe.scenes.scene import Scene
 
@@ -43,7 +43,7 @@ def load(folder: Path, reading: Reading) -> Scene:
     frames = [
         Frame(
             picture,
-            camera_of(row).resized(width, height),  # rows tell of the largest pictures
+            made_smaller(camera_of(row), width, height),
             pose_of(row),
             mask_of(folder, reading, picture),
             near=float(row[15]),
@@ -60,8 +60,9 @@ def read_rows(file: Path) -> np.ndarray:
     """[N, 17] float64."""
     try:
         rows = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({error}); get the file again") from None
+    except Exception as error:  # a damaged header raises almost anything
+        reason = " ".join(str(error).split())[:80]
+        raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({reason}); get the file again") from None
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != NUMBERS or rows.dtype.kind not in "fiu":
         shape = list(rows.shape) if isinstance(rows, np.ndarray) else "an archive"
         raise NerfpipeError(f"{file}: must be [N, {NUMBERS}] numbers, a row for each picture (got {shape})")
@@ -69,9 +70,9 @@ def read_rows(file: Path) -> np.ndarray:
     for number, row in enumerate(rows):
         if not np.isfinite(row).all():
             raise NerfpipeError(f"{file}: row {number} holds NaN or infinity")
-        if min(row[4], row[9], row[14]) <= 0 or not 0 < row[15] < row[16]:
+        if min(row[4], row[9]) < 1 or row[14] <= 0 or not 0 < row[15] < row[16]:
             raise NerfpipeError(
-                f"{file}: row {number}: height, width and focal length must be above 0, and 0 < near < far depth "
+                f"{file}: row {number}: height and width must be pixels, focal length above 0, 0 < near < far depth "
                 f"(got {row[4]:g}, {row[9]:g}, {row[14]:g}, {row[15]:g}, {row[16]:g})"
             )
     return rows
@@ -87,6 +88,12 @@ def pose_of(row: np.ndarray) -> np.ndarray:
     matrix = row[:15].reshape(3, 5)
     down, right, back, position = matrix[:, 0], matrix[:, 1], matrix[:, 2], matrix[:, 3]
     return np.stack([right, -down, back, position], axis=1)
+
+
+def made_smaller(camera: Camera, width: int, height: int) -> Camera:
+    """Rows tell of the largest pictures; where proportions differ, whoever compares sizes will say so."""
+    alike = abs(width / camera.width * camera.height / height - 1) < ASPECT
+    return camera.resized(width, height) if alike else camera
 
 
 def images_folder(folder: Path) -> str:

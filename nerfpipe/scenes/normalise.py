@@ -18,11 +18,14 @@ from nerfpipe.similarity import Similarity
 LEVEL = (
     0.02  # mean squared lean of the cameras' x axes, below which one direction is said to have none: about 8 degrees
 )
+ANY = 0.1  # length of the mean of the cameras' y axes, below which they say nothing
 AGREES = 0.7  # cosine between two guesses at where up is
 FORWARD = 0.5  # cosine: cameras that all look within 60 degrees of their mean face forward
 NEAR_SHARE = 0.01  # of the points each camera sees, how many may be nearer than near ...
 NEAR_ROOM = 0.7  # ... and how far in front of them it is put
 PLANE = 0.75  # where the near plane of a forward-facing scene stands, of the nearest depth (as in nerf-pytorch)
+STRAYS = 0.01  # share of the points that a box leaves out at either side, along each axis
+ROOM = 0.1  # around that box, of its longest side
 FEW = 20  # points in view below which a camera says nothing of what is near
 
 
@@ -33,7 +36,7 @@ def up_direction(poses: np.ndarray) -> np.ndarray:
     pictures' y axes; else the mean of these.
     """
     right, mean = poses[:, :, 0], poses[:, :, 1].mean(axis=0)
-    if np.linalg.norm(mean) < 1e-6:
+    if np.linalg.norm(mean) < ANY:
         return np.array([0.0, 0.0, 1.0])
     mean = mean / np.linalg.norm(mean)
     values, vectors = np.linalg.eigh(right.T @ right / len(right))
@@ -96,7 +99,7 @@ def forward_bounds(cameras: list[Camera], poses: np.ndarray, frustum: Frustum) -
     """The box [2, 3] in normalised device coordinates that all pictures' rays run through."""
     reach = 1.0
     for camera, pose in zip(cameras, poses, strict=True):
-        corners = torch.tensor([[x, y] for x in (0.0, camera.width) for y in (0.0, camera.height)])
+        corners = torch.tensor([[x, y] for x in (0.5, camera.width - 0.5) for y in (0.5, camera.height - 0.5)])
         directions = camera.directions(corners).numpy() @ pose[:, :3].T  # [4, 3]
         origins = np.broadcast_to(pose[:, 3], directions.shape).copy()
         rays = (torch.from_numpy(each).double() for each in (origins, directions))
@@ -106,6 +109,13 @@ def forward_bounds(cameras: list[Camera], poses: np.ndarray, frustum: Frustum) -
         if inside.any():
             reach = max(reach, float(torch.cat([start, end])[inside.repeat(2), :2].abs().max()))
     return np.array([[-reach, -reach, -1.0], [reach, reach, 1.0]], dtype=np.float32)
+
+
+def box_of(points: np.ndarray) -> np.ndarray:
+    """The box [2, 3] of the points [P, 3] but for a few strays, with some room around it."""
+    lower, upper = np.quantile(points, [STRAYS, 1 - STRAYS], axis=0)
+    room = ROOM * float((upper - lower).max())
+    return np.stack([lower - room, upper + room]).astype(np.float32)
 
 
 def near_from_points(points: np.ndarray, cameras: list[Camera], poses: np.ndarray) -> float | None:

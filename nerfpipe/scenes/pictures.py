@@ -70,8 +70,10 @@ def read_depth_map(file: Path, width: int, height: int, factor: int = 1) -> np.n
     if file.suffix.lower() == ".npy":
         try:
             depth = np.load(file, allow_pickle=False).astype(np.float32).squeeze()
-        except (ValueError, EOFError, OSError, AttributeError) as error:
-            raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({error})") from None
+        except FileNotFoundError:
+            raise NerfpipeError(f"{file}: no such depth map") from None
+        except Exception as error:  # a damaged header raises almost anything
+            raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({_one_line(error)})") from None
     else:
         depth = np.array(_whole(file)).astype(np.float32)
     if depth.shape != (height, width):
@@ -79,7 +81,14 @@ def read_depth_map(file: Path, width: int, height: int, factor: int = 1) -> np.n
             f"{file}: the depth map is {list(depth.shape)} and its picture {[height, width]}; they must be of one size"
         )
     depth = np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
-    return depth[factor // 2 :: factor, factor // 2 :: factor] if factor > 1 else depth
+    if factor == 1:
+        return depth
+    rows, columns = (np.minimum(np.arange(0, side, factor) + factor // 2, side - 1) for side in depth.shape)
+    return depth[np.ix_(rows, columns)]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__
 
 
 def _opened(file: Path) -> Image.Image:

@@ -8,14 +8,14 @@ OpenCV's, k1 to k6, p1, p2, or with `camera_model: OPENCV_FISHEYE` k1 to k4. Spl
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.frames import Frame, Reading, Splits, every_nth, present, scene_of
-from nerfpipe.scenes.jsonfile import number, pose_of, read_object, text
-from nerfpipe.scenes.pictures import look_at_header
+from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list, text
+from nerfpipe.scenes.pictures import SUFFIXES, look_at_header
 from nerfpipe.scenes.plyfile import read_points
 from nerfpipe.scenes.scene import SPLITS, Scene
 
@@ -34,10 +34,7 @@ def is_here(folder: Path) -> bool:
 def load(folder: Path, reading: Reading) -> Scene:
     """Raises NerfpipeError naming the file and key at fault."""
     file = folder / FILE
-    content = read_object(file)
-    entries = content.get("frames")
-    if not isinstance(entries, list) or not entries:
-        raise NerfpipeError(f"{file}: frames: must be a list with an entry for each picture")
+    content, entries = read_frame_list(file)
     frames = [frame_of(content, entry, file, place, reading) for place, entry in enumerate(entries)]
     frames, numbers, notes = present(frames, reading, file)
     splits = splits_of(content, [entries[i] for i in numbers], reading, file)
@@ -46,22 +43,36 @@ def load(folder: Path, reading: Reading) -> Scene:
     return scene_of(frames, splits, reading, file, default="unbounded", points=points, notes=notes)
 
 
-def frame_of(content: dict[str, Any], entry: Any, file: Path, place: int, reading: Reading) -> Frame:
+def frame_of(content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, reading: Reading) -> Frame:
     """Frame number `place`; what it does not say itself holds for all."""
-    where = f"frames[{place}]"
-    picture = file.parent / text(entry, "file_path", file, where)
-    if not picture.suffix:
-        picture = picture.with_suffix(".png")
-    if reading.images is not None:
-        picture = file.parent / reading.images / picture.name
     merged = {**content, **entry}
-    mask = file.parent / text(merged, "mask_path", file, where) if merged.get("mask_path") else None
+    picture = picture_of(file, entry, place, reading.images)
+    mask = mask_of(merged, file, place, picture, reading)
+    named = merged.get("depth_file_path")
+    depth = file.parent / text(merged, "depth_file_path", file, f"frames[{place}]") if named else None
+    unit = number(merged, "depth_unit_scale_factor", file, MILLIMETRE)
+    return Frame(picture, camera_of(merged, file, picture), pose_of(entry, file, place), mask, depth, unit)
+
+
+def picture_of(file: Path, entry: dict[str, Any], place: int, images: str | None) -> Path:
+    """The picture of frame number `place`; its name may leave out the suffix, .png most often."""
+    picture = file.parent / text(entry, "file_path", file, f"frames[{place}]")
+    if images is not None:
+        picture = file.parent / images / picture.name
+    if picture.is_file() or picture.suffix.lower() in SUFFIXES:
+        return picture
+    named = [picture.with_name(picture.name + suffix) for suffix in SUFFIXES]
+    return next((each for each in named if each.is_file()), named[0])
+
+
+def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, reading: Reading) -> Path | None:
+    """The mask of a picture: by its name in the entry's folder of masks, else as the frame says."""
     if reading.masks is not None:
-        mask = file.parent / reading.masks / f"{picture.stem}.png"
-    depth = file.parent / text(merged, "depth_file_path", file, where) if merged.get("depth_file_path") else None
-    pose = pose_of(entry, file, place)
-    camera = camera_of(merged, file, picture)
-    return Frame(picture, camera, pose, mask, depth, number(merged, "depth_unit_scale_factor", file, MILLIMETRE))
+        folder = file.parent / reading.masks
+        added = folder / f"{picture.name}.png"  # as COLMAP wants it
+        return added if added.is_file() else folder / f"{picture.stem}.png"
+    named = content.get("mask_path")
+    return file.parent / text(content, "mask_path", file, f"frames[{place}]") if named else None
 
 
 def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:
@@ -107,12 +118,24 @@ def focal_lengths(content: dict[str, Any], file: Path, width: int, height: int) 
 
 def splits_of(content: dict[str, Any], entries: list[dict[str, Any]], reading: Reading, file: Path) -> Splits:
     """Which frames train and which are held out, by the file's own lists where it has them."""
-    lists = {name: content.get(f"{name}_filenames") for name in SPLITS}
+    lists = {name: _names(content, f"{name}_filenames", file) for name in SPLITS}
     if not lists["train"] or not (lists["test"] or lists["val"]):
         return every_nth(len(entries), reading.test_every)
-    place = {entry["file_path"]: number for number, entry in enumerate(entries)}
+    place = {_same(entry["file_path"]): number for number, entry in enumerate(entries)}
     listed = {name: lists[name] or lists["test" if name == "val" else "val"] for name in SPLITS}
     unknown = [each for names in listed.values() for each in names if each not in place]
     if unknown and reading.missing == "error":
         raise NerfpipeError(f"{file}: {unknown[0]!r:.60} is in a split and no frame has that file_path")
     return {name: [place[each] for each in names if each in place] for name, names in listed.items()}
+
+
+def _names(content: dict[str, Any], key: str, file: Path) -> list[str]:
+    names = content.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise NerfpipeError(f"{file}: {key}: must be a list of file names")
+    return [_same(name) for name in names]
+
+
+def _same(name: str) -> str:
+    """One spelling of a path, whatever its dots and slashes."""
+    return str(PurePosixPath(name.replace("\\", "/")))
