@@ -61,7 +61,7 @@ def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
         "splits  " + ", ".join(f"{len(scene.splits[name])} {name}" for name in SPLITS) + shared_views(scene),
         f"space   {space.describe()}{points}",
         *(f"scale   {line}" for line in scale_lines(scene.similarity)),
-        f"rays    near {extent.near:.3g}, far {extent.far:.3g}; {share:.0%} of the train rays pass through the bounds",
+        f"rays    {space.limits(extent)}; {share:.0%} of the train rays pass through",
         *(f"notice  {note}" for note in scene.notes),
         *(f"warning {warning}" for warning in usual_mistakes(scene, space)),
         f"picture {output}: cameras against the {'points' if points else 'bounds'}",

@@ -141,16 +141,13 @@ class RayBank:
                 + " views",
                 f"{self.space.describe()}, background {self.about.background}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
-                f"near {extent.near:.3g}, far {extent.far:.3g} scene units" + self._origin_of_limits(),
+                self.space.limits(extent),
                 *scale_lines(self.about.similarity),
                 f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds"
                 + (" and lie within the masks" if self._mask is not None else ""),
                 f"{self.bytes_per_ray():.2f} bytes per ray on disk",
             ]
         )
-
-    def _origin_of_limits(self) -> str:
-        return ", from where rays enter and leave the bounds" if self.space.kind == "bounded" else ""
 
     def bytes_per_ray(self) -> float:
         """Size on disk over the number of pixels."""

@@ -58,6 +58,15 @@ class Space:
         lower, upper = (", ".join(f"{x:.3g}" for x in corner) for corner in self.bounds)
         return f"bounds ({lower}) to ({upper})" + (" in normalised device coordinates" if self.frustum else "")
 
+    def limits(self, extent: Extent) -> str:
+        """Near and far in a few words; extent: over the rays in question."""
+        match self.kind:
+            case "unbounded":
+                return f"near {self.near:.3g} scene units, far infinity"
+            case "forward":
+                return "near plane 1 scene unit before the mean camera, far infinity"
+        return f"near {extent.near:.3g}, far {extent.far:.3g} scene units, from where rays enter and leave the bounds"
+
     def rays(self, origins: Tensor, directions: Tensor, target: Tensor | None = None) -> RayBatch:
         """World rays (origins and unit directions [R, 3]) as they pass through this space."""
         if self.kind == "unbounded":

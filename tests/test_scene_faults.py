@@ -81,7 +81,7 @@ def set_pose(number: int, row: int, column: int, value: float | None) -> Callabl
         (set_pose(1, 0, 3, float("nan")), r"pose 1 \(001.png\) holds NaN"),
         (set_pose(1, 0, 0, 5.0), r"pose 1 \(001.png\) is not a rotation.*orthonormal"),
         (lambda c: c.pop("fl_x") and c.pop("fl_y"), r"fl_x: missing, and camera_angle_x too"),
-        (lambda c: c.update(fl_x=-3), r"focal length above 0"),
+        (lambda c: c.update(fl_x=-3), r"focal length must be above 0"),
         (lambda c: c.update(fl_x="wide"), r"fl_x: must be a finite number \(got 'wide'\)"),
         (lambda c: c.update(k1=True), r"k1: must be a finite number \(got True\)"),
         (lambda c: c.update(camera_model="SPHERICAL"), r"camera_model: 'SPHERICAL' is not known here"),
@@ -226,6 +226,12 @@ def test_llff_with_a_damaged_header(content: bytes, scene: Scene, data: Path, fa
     scene_files.write_llff(scene, data, 1.0, 5.0)
     (data / "poses_bounds.npy").write_bytes(content)
     assert re.search(r"poses_bounds.npy: not a whole .npy array", fault())
+
+
+def test_llff_with_a_factor_that_its_pictures_do_not_have(scene: Scene, data: Path, fault: Fault) -> None:
+    scene_files.write_llff(scene, data, 1.0, 5.0)
+    (data / "images").rename(data / "images_8")
+    assert re.search(r"pictures made 8 times smaller are the largest here.*give a multiple of 8", fault(factor=4))
 
 
 def test_llff_pictures_of_other_proportions(scene: Scene, data: Path, fault: Fault) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,25 @@ def test_llff_round_an_object(arm: Scene, tmp_path: Path, read: Callable[..., Sc
     assert_same_rays(found, arm, in_order(arm))
     assert found.kind == "unbounded"
     assert found.near == pytest.approx(1.5 * found.similarity.scale)
+
+
+@pytest.mark.parametrize(("folders", "factor", "size"), [((1, 4), 4, 6), ((1,), 4, 6), ((4,), 1, 6), ((2, 4), 8, 3)])
+def test_llff_takes_pictures_that_are_smaller_already(
+    folders: tuple[int, ...], factor: int, size: int, arm: Scene, tmp_path: Path, read: Callable[..., Scene]
+) -> None:
+    data = tmp_path / "data"
+    scene_files.write_llff(arm, data, near=1.5, far=5.0)
+    names = {1: "images", 2: "images_2", 4: "images_4"}
+    for times in set(folders) - {1}:
+        (data / names[times]).mkdir()
+        for file in (data / "images").iterdir():
+            iio.imwrite(data / names[times] / file.name, iio.imread(file)[::times, ::times])
+    if 1 not in folders:
+        shutil.rmtree(data / "images")
+    found = read(factor=factor)
+    assert (found.cameras[0].width, found.cameras[0].height) == (size, size)
+    assert found.read_image(0).shape == (size, size, 4)
+    assert found.cameras[0].fx == pytest.approx(arm.cameras[0].fx * size / SIZE)
 
 
 def test_llff_facing_forward_is_seen_in_ndc(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:

@@ -31,9 +31,9 @@ def is_here(folder: Path) -> bool:
 def load(folder: Path, reading: Reading) -> Scene:
     """Raises NerfpipeError naming the file at fault."""
     rows = read_rows(folder / FILE)
-    if reading.images is None and (folder / f"images_{reading.factor}").is_dir():
-        reading = replace(reading, images=f"images_{reading.factor}", factor=1)  # made smaller already
-    pictures = picture_files(folder / (reading.images or images_folder(folder)))
+    if reading.images is None:
+        reading = with_images(reading, folder)
+    pictures = picture_files(folder / str(reading.images))
     if len(pictures) != len(rows):
         raise NerfpipeError(
             f"{folder / FILE}: has {len(rows)} rows and {pictures[0].parent} {len(pictures)} pictures; "
@@ -96,12 +96,22 @@ def made_smaller(camera: Camera, width: int, height: int) -> Camera:
     return camera.resized(width, height) if alike else camera
 
 
-def images_folder(folder: Path) -> str:
-    """`images`, or the largest of images_2, images_4, … where that is not there."""
-    if (folder / "images").is_dir():
-        return "images"
-    names = [each.name for each in folder.glob("images_*") if re.fullmatch(r"images_\d+", each.name)]
-    return min(names, key=lambda name: int(name.removeprefix("images_")), default="images")
+def with_images(reading: Reading, folder: Path) -> Reading:
+    """Which folder of pictures to read, and how much smaller its pictures are still to be made.
+
+    images_4, say, for `factor: 4`; else `images`; else the largest of images_2, images_4, ….
+    """
+    names = [each.name for each in folder.glob("images_*") if re.fullmatch(r"images_[1-9]\d*", each.name)]
+    smaller = sorted(int(name.removeprefix("images_")) for name in names)
+    largest = smaller[0] if smaller and not (folder / "images").is_dir() else 1
+    made = reading.factor if reading.factor in smaller else largest
+    if reading.factor > 1 and reading.factor % made:
+        raise NerfpipeError(
+            f"{folder}: pictures made {made} times smaller are the largest here; `factor: {reading.factor}` does not "
+            f"follow from them; give a multiple of {made}, or leave it out"
+        )
+    rest = max(1, reading.factor // made)
+    return replace(reading, images="images" if made == 1 else f"images_{made}", factor=rest)
 
 
 def mask_of(folder: Path, reading: Reading, picture: Path) -> Path | None:
