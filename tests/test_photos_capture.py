@@ -243,6 +243,8 @@ def test_what_is_printed(pictures: Path, with_model: Callable) -> None:
     ]
     assert load_entry("desk").path == "data/captures/desk"
     assert {file.parts[:3] for file in left_over()} == {DESK.parts}
+    again = photos(str(pictures), "--name", "desk", "--replace").stdout.splitlines()
+    assert again[-2:] == ["            dvc repro --force --single-item download", "            dvc repro"]
 
 
 def test_pictures_that_were_not_registered_are_named(pictures: Path, with_model: Callable) -> None:

@@ -82,6 +82,8 @@ def make_capture(source: Path, options: Options) -> Iterator[str]:
         yield f"catalogue   {CATALOGUE_FILE} has a new entry: {options.name}"
     yield f"next        dvc add {folder.as_posix()}"
     yield f"            set `scene: {options.name}` and `method: ngp_photos` in params.yaml"
+    if options.replace:  # DVC looks at the entry, which is the same as before, and not at the pictures
+        yield "            dvc repro --force --single-item download"
     yield "            dvc repro"
 
 
