@@ -19,6 +19,8 @@ def main() -> None:
     params = load_params()
     set_threads(params.runtime)
     scene = load_scene(RAW)
+    for note in scene.notes:
+        print(f"notice: {note}", flush=True)
     with atomic_folder(RAYS) as folder:
         build(scene, folder, params.rays.margin, params.rays.min_near)
     print(RayBank(RAYS).summary(), flush=True)

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scene_files
 from tiny_pipeline import ROOT, edit, hashes, shrink
 from typer.testing import CliRunner
 
 from nerfpipe.catalogue import Entry
 from nerfpipe.checkpoint import Checkpoint
 from nerfpipe.cli import app
+from nerfpipe.scenes.scene import Scene
+from nerfpipe.sources.raw import make_raw
 from nerfpipe.stage import read_timings, stage
 from stages import download, evaluate, rays, render, train
 
@@ -263,3 +266,17 @@ def test_summary_before_a_run_says_what_to_run(workspace: Path) -> None:
     (workspace / "metrics/test.json").unlink()
     result = CliRunner().invoke(app, ["summary"])
     assert (result.exit_code, result.stderr) == (1, "error: metrics/test.json: not found; run `dvc repro` first\n")
+
+
+def test_what_was_left_out_of_a_scene_is_told(
+    workspace: Path, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = workspace / "others"
+    scene_files.write_transforms(scene, data, [scene.cameras[0]] * scene.views)
+    (data / "images" / "002.png").unlink()
+    raw = workspace / "data/raw"
+    shutil.rmtree(raw)
+    raw.mkdir()
+    make_raw("desk", Entry(path=str(data), missing="skip", space="bounded"), raw)
+    rays.main()
+    assert "notice: 1 of 10 pictures are not there (002.png): left out" in capsys.readouterr().out.splitlines()
