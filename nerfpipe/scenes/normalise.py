@@ -18,8 +18,8 @@ from nerfpipe.similarity import Similarity
 LEVEL = (
     0.02  # mean squared lean of the cameras' x axes, below which one direction is said to have none: about 8 degrees
 )
-ANY = 0.1  # length of the mean of the cameras' y axes, below which they say nothing
-AGREES = 0.7  # cosine between two guesses at where up is
+ANY = 0.1  # length of a mean of unit vectors, below which it says nothing
+CLEARLY = 0.25  # times the lean of the x axes that y axes may have, where pictures are said to be stored sideways
 FORWARD = 0.5  # cosine: cameras that all look within 60 degrees of their mean face forward
 NEAR_SHARE = 0.01  # of the points each camera sees, how many may be nearer than near ...
 NEAR_ROOM = 0.7  # ... and how far in front of them it is put
@@ -33,16 +33,24 @@ def up_direction(poses: np.ndarray) -> np.ndarray:
     """Unit vector [3] that points up, by cameras [N, 3, 4] that people hold level.
 
     The direction across all cameras' x axes, where there is just one such direction and it goes roughly the way of the
-    pictures' y axes; else the mean of these.
+    pictures' y axes. In pictures stored sideways it is the one across all y axes; then people are taken to look down
+    rather than up. Else the mean of the y axes.
     """
-    right, mean = poses[:, :, 0], poses[:, :, 1].mean(axis=0)
-    if np.linalg.norm(mean) < ANY:
-        return np.array([0.0, 0.0, 1.0])
-    mean = mean / np.linalg.norm(mean)
-    values, vectors = np.linalg.eigh(right.T @ right / len(right))
-    across = vectors[:, 0] * np.sign(vectors[:, 0] @ mean)
-    level = values[0] < LEVEL < values[1]
-    return across if level and across @ mean > AGREES else mean
+    mean = poses[:, :, 1].mean(axis=0)
+    mean = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > ANY else np.array([0.0, 0.0, 1.0])
+    (upright, lean, level), (sideways, other_lean, other_level) = _across(poses[:, :, 0]), _across(poses[:, :, 1])
+    looks = float(sideways @ -poses[:, :, 2].mean(axis=0))
+    if other_level and other_lean < CLEARLY * lean and abs(looks) > ANY:
+        return sideways * -np.sign(looks)
+    if level and abs(upright @ mean) > ANY:
+        return upright * np.sign(upright @ mean)
+    return mean
+
+
+def _across(axes: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """The direction [3] most square to all axes [N, 3], their mean squared lean, and whether it is the only one."""
+    values, vectors = np.linalg.eigh(axes.T @ axes / len(axes))
+    return vectors[:, 0], float(values[0]), bool(values[0] < LEVEL < values[1])
 
 
 def turned_up(up: np.ndarray) -> np.ndarray:
