@@ -36,11 +36,6 @@ class Similarity:
         turned = np.array(self.rotation) @ original[:, :, :3]
         return np.concatenate([turned, self.points(original[:, :, 3])[:, :, None]], axis=2)  # [N, 3, 4]
 
-    def then(self, after: Similarity) -> Similarity:
-        """This one and `after` it, as one."""
-        rotation = np.array(after.rotation) @ np.array(self.rotation)
-        return Similarity.of(self.original(np.array([after.centre]))[0], rotation, self.scale * after.scale)
-
     @property
     def is_identity(self) -> bool:
         return self == IDENTITY

@@ -147,7 +147,7 @@ class Trainer:
             seconds=at.seconds,
             loss=sums["loss"] / sums["steps"],
             train_psnr=mse_to_psnr(sums["mse"] / sums["steps"]),
-            val_psnr=float(np.mean([psnr(*each) for each in pictures])),
+            val_psnr=float(np.mean([psnr(picture[counted], truth[counted]) for picture, truth, counted in pictures])),
             learning_rate=self.step.learning_rate(at.step - 1),
             rays_per_second=sums["rays"] / sums["seconds"],
             samples_per_second=sums["samples"] / sums["seconds"],
@@ -155,20 +155,18 @@ class Trainer:
         )
         self.history.append(row)
         at.since_row = {}
-        picture, truth = pictures[0]
+        picture, truth, _ = pictures[0]
         write_png(self.checkpoint.previews / f"step_{at.step:06d}.png", np.concatenate([truth, picture], axis=1))
         return row
 
-    def _render(self, view: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture and truth of a view, [H, W, 3] uint8, alike where its mask leaves something out."""
+    def _render(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Picture and truth of a view, [H, W, 3] uint8, and which pixels count, [H, W] bool."""
         camera, rays = self.bank.camera(view), self.bank.view(view)
         truth = over(rays.target, self.bank.background).reshape(camera.height, camera.width, 3)
         picture = self.renderer.view(rays, self.bank.background, camera.height, camera.width)
         mask = self.bank.mask(view)
-        if mask is not None:
-            left_out = ~mask.reshape(camera.height, camera.width)
-            picture.colour[left_out] = truth[left_out]
-        return to_8bit(picture.colour), to_8bit(truth)
+        counted = torch.ones(truth.shape[:2], dtype=torch.bool) if mask is None else mask.reshape(truth.shape[:2])
+        return to_8bit(picture.colour), to_8bit(truth), counted.numpy()
 
     def _notes(self, result: StepResult) -> str:
         rate = self.at.rays / max(self.at.seconds, 1e-9)

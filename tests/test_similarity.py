@@ -27,12 +27,6 @@ def test_points_there_and_back(similarity: Similarity, point: tuple[float, ...])
     np.testing.assert_allclose(similarity.original(similarity.points(x)), x, atol=1e-6)
 
 
-@given(similarities(), similarities(), vectors)
-def test_one_after_the_other(first: Similarity, second: Similarity, point: tuple[float, ...]) -> None:
-    x = np.array([point])
-    np.testing.assert_allclose(first.then(second).points(x), second.points(first.points(x)), rtol=1e-6, atol=1e-4)
-
-
 @given(similarities(), vectors)
 def test_poses_move_with_the_points_that_they_see(similarity: Similarity, point: tuple[float, ...]) -> None:
     pose = np.concatenate([Rotation.from_euler("xyz", [1, 2, 3]).as_matrix(), np.array([[4.0], [5], [6]])], axis=1)[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import build_model
 from nerfpipe.metrics import psnr
 from nerfpipe.raybank import RayBank
+from nerfpipe.scenes.scene import Scene
 from nerfpipe.training import Trainer, describe_model
 
 QUICK = {
@@ -169,7 +171,7 @@ def test_history_has_a_row_every_so_often_and_at_the_end(bank: RayBank, make_tra
     trainer.run(report=reported.append)
     assert [row.step for row in trainer.history] == [3, 6, 8]
     assert reported == trainer.history
-    pictures = [trainer._render(view) for view in bank.splits["val"]]
+    pictures = [trainer._render(view)[:2] for view in bank.splits["val"]]
     assert trainer.history[-1].val_psnr == pytest.approx(sum(psnr(*each) for each in pictures) / len(pictures))
     assert len(list(trainer.checkpoint.previews.glob("*.png"))) == 3
 
@@ -349,3 +351,25 @@ def test_a_scene_with_empty_space_is_not(bank: RayBank, make_trainer) -> None:
     trainer.run(report=lambda row: None)
     assert trainer.model.remarks() == []
     assert make_trainer(bank, "tiny").model.remarks() == []
+
+
+def test_val_psnr_is_that_of_the_pixels_within_the_masks(scene: Scene, build_bank, make_trainer) -> None:
+    """Half of every picture is left out: what it shows changes nothing."""
+
+    def left_half(view: int) -> np.ndarray:
+        camera = scene.camera(view)
+        return np.broadcast_to(np.arange(camera.width) < camera.width // 2, (camera.height, camera.width)).copy()
+
+    def spoiled(view: int) -> np.ndarray:
+        image = scene.read_image(view).copy()
+        image[~left_half(view)] = (255, 0, 255, 255)
+        return image
+
+    found = []
+    for name, read in (("clean", scene.read_image), ("spoiled", spoiled)):
+        trainer = make_trainer(build_bank(replace(scene, read_image=read, read_mask=left_half)), name)
+        trainer.run(report=lambda row: None)
+        found.append([row.val_psnr for row in trainer.history])
+    assert found[0] == found[1]
+    without = make_trainer(build_bank(scene), "without")
+    assert without._render(int(scene.splits["val"][0]))[2].all()
