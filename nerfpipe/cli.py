@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
-from nerfpipe.config import PARAMS_FILE, load_params, params_faults
+from nerfpipe.config import PARAMS_FILE, RenderParams, load_params, params_faults
+from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.files import local_path
 from nerfpipe.stage import read_timings
-from nerfpipe.yamlfile import read_yaml
+from nerfpipe.yamlfile import read_yaml, validate
 
 RAW = Path("data/raw")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
@@ -102,14 +103,55 @@ def photos(
 
 
 @app.command()
+def render(
+    model: Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")],
+    output: Annotated[Path, typer.Option(help="the folder for orbit.gif, orbit_depth.gif and orbit.mp4")] = Path(
+        "renders"
+    ),
+    frames: Annotated[int | None, typer.Option(help="how many")] = None,
+    fps: Annotated[float | None, typer.Option(help="frames per second")] = None,
+    path: Annotated[str | None, typer.Option(help="auto, orbit, swing or spiral")] = None,
+    elevation: Annotated[float | None, typer.Option(help="degrees above the horizon")] = None,
+    radius: Annotated[float | None, typer.Option(help="times the mean distance of the cameras")] = None,
+    size: Annotated[int | None, typer.Option(help="pixels of the longer side")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a folder that is there")] = False,
+) -> None:
+    """Render a turn around a model file alone. What is not given comes from params.yaml, if one is here."""
+    with one_line_errors():
+        if output.exists() and not force:
+            raise NerfpipeError(f"{output}: is there already; name another folder with --output, or say --force")
+        settings, runtime = render_params()
+        given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "radius": radius, "size": size}
+        settings = changed(settings, {name: value for name, value in given.items() if value is not None})
+        from nerfpipe.modelfile import load_model  # torch takes seconds to import
+        from nerfpipe.renderer import Renderer
+        from nerfpipe.runtime import set_up
+        from nerfpipe.turn import render_turn
+
+        device = set_up(runtime)
+        field, about = load_model(model)
+        for line in render_turn(Renderer(field, device, runtime, about.bf16), about, settings, output):
+            print(line)
+
+
+def changed(settings: RenderParams, given: dict[str, Any]) -> RenderParams:
+    """The settings with what was given on the command line in place of theirs."""
+    found, faults = validate(RenderParams, settings.model_dump() | given)
+    if found is None:
+        raise NerfpipeError("\n".join(f"--{fault}" for fault in faults))
+    return found
+
+
+@app.command()
 def summary() -> None:
     """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
     with one_line_errors():
         test = read_metrics("test", ("views", "background", "psnr"))
-        train = read_metrics("train", ("scene", "method", "steps", "device"))
+        train = read_metrics("train", ("scene", "method", "steps"))
+        device = read_metrics("speed", ("device",))["device"]
         depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
         print(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
-        print(f"method   {train['method']}, {train['steps']:,} steps on {train['device']}")
+        print(f"method   {train['method']}, {train['steps']:,} steps on {device}")
         print(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
         timings = read_timings()
         seconds = ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -47,6 +49,16 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
     mallopt(M_TRIM_THRESHOLD, KEPT_IN_ALL)
+
+
+def processor(device: torch.device) -> str:
+    """The device's name as its maker gives it, or what the system says."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    listed = Path("/proc/cpuinfo")  # Linux's; elsewhere platform knows
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -63,6 +63,11 @@ class Model(nn.Module):
         """Samples of one ray held in memory at once, at most."""
         return max(each.sampler.samples_per_ray for each in self.passes)
 
+    @property
+    def weights(self) -> int:
+        """How many numbers are learned."""
+        return sum(weight.numel() for weight in self.parameters())
+
     def note(self, passes: list[Rendering]) -> None:
         """Let samplers learn from what a training step has seen."""
         for each, seen in zip(self.passes, passes, strict=True):

@@ -31,22 +31,26 @@ COLLAPSE_STEPS = 50  # so many steps in a row in which nothing is seen, or the s
 
 @dataclass
 class Row:
-    """A line of metrics/history.csv: means over the steps since the line before, and val PSNR (dB) at its end."""
+    """How training went: means over the steps since the row before, and val PSNR (dB) at its end."""
 
     step: int
-    seconds: float  # spent in training steps alone
     loss: float
     train_psnr: float
     val_psnr: float
     learning_rate: float
+    terms: dict[str, float]  # the loss by name
+    seconds: float  # spent in training steps alone, from the first one on
     rays_per_second: float
     samples_per_second: float
-    terms: dict[str, float]  # the loss by name
 
-    def flat(self) -> dict[str, float]:
-        """The line's columns."""
-        columns = asdict(self)
-        return columns | {f"loss_{name}": value for name, value in columns.pop("terms").items()}
+    def learned(self) -> dict[str, float]:
+        """The columns of metrics/history.csv: the same in every run."""
+        columns = {name: getattr(self, name) for name in ("step", "loss", "train_psnr", "val_psnr", "learning_rate")}
+        return columns | {f"loss_{name}": value for name, value in self.terms.items()}
+
+    def speed(self) -> dict[str, float]:
+        """The columns of metrics/speed.csv: what the clock said, another thing in every run."""
+        return {name: getattr(self, name) for name in ("step", "seconds", "rays_per_second", "samples_per_second")}
 
 
 @dataclass

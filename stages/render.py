@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from nerfpipe.cameras import Camera
 from nerfpipe.config import load_params
-from nerfpipe.files import atomic_folder
-from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
 from nerfpipe.modelfile import load_model
-from nerfpipe.paths import camera_path
-from nerfpipe.progress import Progress
-from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
-from nerfpipe.space import camera_rays
 from nerfpipe.stage import stage
+from nerfpipe.turn import render_turn
 
-LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
 
 
@@ -28,36 +19,8 @@ def main() -> None:
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
     renderer = Renderer(model, device, params.runtime, about.bf16)
-    space, background, settings = about.space, about.background_colour, params.render
-    camera = sized(about.camera.pinhole(), settings.size)
-    centre, taken, forward = torch.tensor(about.centre), torch.tensor(about.poses), space.kind == "forward"
-    poses = camera_path(settings.path, taken, centre, forward, settings.radius, settings.elevation, settings.frames)
-    extent = Extent()
-    for pose in poses:
-        extent.include(camera_rays(camera, pose, space))
-    colours, depths = [], []
-    with atomic_folder(RENDERS) as folder:
-        with Progress("render", len(poses), "frames") as progress:
-            for pose in poses:
-                rays = camera_rays(camera, pose, space)
-                picture = renderer.view(rays, background, camera.height, camera.width)
-                colours.append(to_8bit(picture.colour))
-                depths.append(depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background))
-                progress.advance()
-        write_gif(folder / "orbit.gif", colours, settings.fps)
-        write_gif(folder / "orbit_depth.gif", depths, settings.fps)
-        if not write_mp4(folder / "orbit.mp4", colours, settings.fps):
-            print("no orbit.mp4: for it, pip install imageio-ffmpeg (the extra `video`)", flush=True)
-    print(f"{len(poses)} frames of {camera.width}x{camera.height} in {RENDERS}", flush=True)
-
-
-def sized(camera: Camera, longer_side: int) -> Camera:
-    """The camera with its longer side of so many pixels; 0 leaves it as it is, unless it is larger than LARGEST."""
-    longer = max(camera.width, camera.height)
-    scale = (longer_side or min(longer, LARGEST)) / longer
-    if scale == 1:
-        return camera
-    return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+    for line in render_turn(renderer, about, params.render, RENDERS):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

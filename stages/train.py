@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from nerfpipe import kernels
+from nerfpipe import __version__, kernels
 from nerfpipe.checkpoint import Checkpoint, fingerprint
 from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
-from nerfpipe.device import has_bf16
+from nerfpipe.device import has_bf16, processor
 from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
 from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
@@ -24,6 +25,7 @@ from nerfpipe.training import Row, Trainer, describe_model
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
 METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")
+SPEED, CLOCK = Path("metrics/speed.json"), Path("metrics/speed.csv")  # apart, so that the others hold no wall-clock
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
         print(
-            f"train {params.method} on {bank.about.scene}: {sum(p.numel() for p in model.parameters()):,} weights, "
+            f"train {params.method} on {bank.about.scene}: {model.weights:,} weights, "
             f"{how_it_runs(model, device, params.recipe.train.bf16)}; previews in {checkpoint.previews}",
             flush=True,
         )
@@ -62,19 +64,31 @@ def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:
 
 def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
     """Write history and metrics anew after each row, so that `dvc exp show` follows a run."""
-    with atomic_file(HISTORY) as temporary:
-        pd.DataFrame([row.flat() for row in trainer.history]).to_csv(temporary, index=False, float_format="%.6g")
-    metrics = {
+    rows = trainer.history
+    write_table(HISTORY, [row.learned() for row in rows])
+    write_table(CLOCK, [row.speed() for row in rows])
+    train = {
         "scene": trainer.bank.about.scene,
         "method": trainer.params.method,
         "psnr": round(row.val_psnr, 3),
         "steps": row.step,
+        "weights": trainer.model.weights,
+    }
+    speed = {
         "seconds": round(row.seconds, 1),
         "rays_per_second": round(trainer.at.rays / row.seconds),
         "device": str(device),
-        "torch": torch.__version__,
+        "processor": processor(device),
+        "threads": torch.get_num_threads() if not runs_in_kernels(trainer.model, device) else kernels.threads(),
+        "versions": {"nerfpipe": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
-    write_json(METRICS, {"train": metrics})
+    write_json(METRICS, {"train": train})
+    write_json(SPEED, {"speed": speed})
+
+
+def write_table(path: Path, rows: list[dict[str, float]]) -> None:
+    with atomic_file(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.paths import arc, camera_path, orbit, spiral
-from stages.render import sized
+from nerfpipe.turn import sized
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])
 

@@ -52,9 +52,14 @@ def test_the_metrics_have_the_promised_keys(project: Path) -> None:
     train = json.loads((project / "metrics/train.json").read_text())["train"]
     test = json.loads((project / "metrics/test.json").read_text())["test"]
     assert train["steps"] == 150
-    assert {"psnr", "seconds", "rays_per_second"} <= train.keys()
+    assert train.keys() == {"scene", "method", "psnr", "steps", "weights"}, "nothing that a clock or a machine decides"
+    speed = json.loads((project / "metrics/speed.json").read_text())["speed"]
+    assert {"seconds", "rays_per_second", "device", "processor", "threads", "versions"} == speed.keys()
     assert {"psnr", "ssim", "depth_error", "background"} <= test.keys()
     history = list(csv.DictReader((project / "metrics/history.csv").open()))
+    clock = list(csv.DictReader((project / "metrics/speed.csv").open()))
+    assert [row["step"] for row in clock] == [row["step"] for row in history]
+    assert sorted(float(row["seconds"]) for row in clock) == [float(row["seconds"]) for row in clock]
     assert [int(row["step"]) for row in history] == [50, 100, 150]
     assert float(history[-1]["val_psnr"]) == pytest.approx(train["psnr"], abs=1e-3)
     views = list(csv.DictReader((project / "metrics/views.csv").open()))

@@ -290,7 +290,7 @@ def test_a_batch_never_exceeds_its_rays(bank: RayBank, make_trainer) -> None:
 def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **NGP, **{"ngp.train.distortion": 0.01, "ngp.train.entropy": 0.001})
     trainer.run(report=lambda row: None)
-    row = trainer.history[-1].flat()
+    row = trainer.history[-1].learned()
     assert row["loss"] == pytest.approx(row["loss_colour"] + row["loss_distortion"] + row["loss_entropy"], rel=1e-5)
     assert row["loss_distortion"] > 0
 

@@ -1,0 +1,92 @@
+"""`nerfpipe render`: a model file, and nothing of the pipeline around it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+from conftest import PARAMS
+from typer.testing import CliRunner
+
+from nerfpipe.cli import app
+from nerfpipe.config import load_params
+from nerfpipe.defaults import RENDER, RUNTIME
+from nerfpipe.methods import build_model
+from nerfpipe.modelfile import save_model
+from nerfpipe.raybank import RayBank
+from nerfpipe.training import describe_model
+
+FEW = ("--frames", "3", "--size", "20")
+
+
+@pytest.fixture
+def model(bank: RayBank, with_params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An untrained model, alone in the current folder."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    params = with_params(**{"method": "tiny", "tiny.field.width": 8})
+    save_model(folder / "m.safetensors", build_model(params.recipe, 0, bank.space), describe_model(params, bank))
+    return folder / "m.safetensors"
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_the_defaults_are_those_of_the_projects_params() -> None:
+    params = load_params(PARAMS)
+    assert params.render == RENDER
+    assert params.runtime == RUNTIME
+
+
+def test_a_bare_model_is_rendered(model: Path) -> None:
+    code, printed = invoke("render", model, *FEW, "--output", "turn")
+    assert code == 0
+    assert "3 frames of 20x15 in turn" in printed
+    assert iio.imread("turn/orbit.gif").shape == (3, 15, 20, 3)
+    assert iio.imread("turn/orbit_depth.gif").shape == (3, 15, 20, 3)
+    assert {file.name for file in model.parent.iterdir()} == {"m.safetensors", "turn"}
+
+
+def test_params_of_the_folder_are_used_where_nothing_is_given(model: Path) -> None:
+    text = PARAMS.read_text().replace("frames: 60", "frames: 2").replace("size: 0 ", "size: 16 ")
+    Path("params.yaml").write_text(text)
+    code, printed = invoke("render", model)
+    assert (code, "2 frames of 16x12 in renders" in printed) == (0, True)
+    code, printed = invoke("render", model, "--frames", "4", "--force")
+    assert (code, "4 frames of 16x12 in renders" in printed) == (0, True)
+
+
+def test_a_folder_that_is_there_is_not_replaced_unasked(model: Path) -> None:
+    Path("renders").mkdir()
+    Path("renders/mine.txt").write_text("precious")
+    code, printed = invoke("render", model, *FEW)
+    assert code == 1
+    assert "renders: is there already; name another folder with --output, or say --force" in printed
+    assert Path("renders/mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--frames", "0"), "--frames: must be greater than 0 (got 0)"),
+        (("--path", "zigzag"), "--path: must be 'auto', 'orbit', 'swing' or 'spiral' (got 'zigzag')"),
+    ],
+)
+def test_faulty_options_are_told_in_one_line(model: Path, given: tuple[str, ...], told: str) -> None:
+    code, printed = invoke("render", model, *given)
+    assert (code, printed) == (1, f"error: {told}\n")
+
+
+def test_a_model_that_is_not_there_or_damaged_is_told(model: Path) -> None:
+    assert invoke("render", "nothing.safetensors", *FEW)[0] == 1
+    shutil.copy(model, "cut.safetensors")
+    Path("cut.safetensors").write_bytes(model.read_bytes()[:-100])
+    code, printed = invoke("render", "cut.safetensors", *FEW)
+    assert code == 1
+    assert "cut.safetensors: not a whole .safetensors file" in printed
+    assert not Path("renders").exists()
