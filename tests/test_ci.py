@@ -1,0 +1,66 @@
+"""What CI asks of a branch: is dvc.lock true, and what has changed against the base - in a clone without any data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_pipeline import ROOT, clone, dvc, edit, run, shrink
+
+IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+
+
+@pytest.fixture(scope="module")
+def without_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git clone of a project whose pipeline has run: dvc.lock and metrics, and no outs."""
+    origin = clone(tmp_path_factory.mktemp("origin"))
+    shrink(origin)
+    edit(origin / "params.yaml", {"tiny.train.steps": 4, "tiny.train.validate_every": 2})
+    dvc(origin, "repro")
+    run(origin, "git", "add", "-A")
+    run(origin, "git", *IDENTITY, "commit", "-qm", "results")
+    folder = tmp_path_factory.mktemp("clone")
+    run(folder, "git", "clone", "-q", str(origin), ".")
+    assert not (folder / "data/rays").exists()
+    return folder
+
+
+@pytest.fixture
+def branch(without_data: Path) -> Path:
+    run(without_data, "git", "reset", "-q", "--hard")
+    return without_data
+
+
+def test_the_gate_passes_where_the_lock_is_true(branch: Path) -> None:
+    assert run(branch, ".ci/gate").stdout == "dvc.lock is true\n"
+
+
+@pytest.mark.parametrize("change", ["params", "code"])
+def test_the_gate_stops_what_was_changed_and_not_run(branch: Path, change: str) -> None:
+    if change == "params":
+        edit(branch / "params.yaml", {"tiny.train.lr": 1e-3})
+    else:
+        (branch / "nerfpipe/losses.py").open("a").write("\n# another thought\n")
+    refused = run(branch, ".ci/gate", check=False)
+    assert refused.returncode == 1
+    assert "dvc.lock is behind the code or params.yaml: run `dvc repro`" in refused.stderr
+
+
+def test_the_comment_tells_what_changed(branch: Path) -> None:
+    assert run(branch, ".ci/comment", "HEAD").stdout.count("No change.") == 2
+    edit(branch / "params.yaml", {"tiny.train.lr": 1e-3})
+    text = (branch / "metrics/test.json").read_text()
+    (branch / "metrics/test.json").write_text(text.replace('"views": 2', '"views": 3'))
+    lines = run(branch, ".ci/comment", "HEAD").stdout.splitlines()
+    assert any("tiny.train.lr" in line and "0.001" in line for line in lines)
+    assert any("test.views" in line and line.count("|") > 4 for line in lines)
+    assert not any("speed." in line for line in lines)
+
+
+def test_the_workflow_is_yaml_and_names_scripts_that_are_there() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    scripts = {word for command in commands for word in command.split() if word.startswith(".ci/")}
+    assert scripts == {".ci/run", ".ci/gate", ".ci/comment"}
+    assert all((ROOT / script).is_file() for script in scripts)
