@@ -16,8 +16,9 @@ SMALL = {
         "steps": 8, "render_steps": 8, "grid": 2, "update_every": 1, "decay": 0.5, "threshold": 0.01, "stop": 0.01
     },
     "train": {
-        "steps": 1, "batch_samples": 1, "batch_rays": 1, "lr": 0.1, "lr_final": 0.1, "warmup": 0, "loss": "mse",
-        "huber_delta": 0.1, "distortion": 0, "entropy": 0, "bf16": False, "validate_every": 1, "validate_views": 1
+        "steps": 1, "batch_samples": 1, "open_levels": 0, "batch_rays": 1, "lr": 0.1, "lr_final": 0.1, "warmup": 0,
+        "loss": "mse", "huber_delta": 0.1, "distortion": 0, "entropy": 0, "bf16": False,
+        "validate_every": 1, "validate_views": 1
     },
 }  # fmt: skip
 

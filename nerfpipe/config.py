@@ -119,6 +119,7 @@ class NgpSamplingParams(Section):
 
 class NgpTrainParams(TrainParams):
     batch_samples: Count
+    open_levels: Annotated[float, Field(ge=0, le=1)]
 
 
 class NgpParams(Section):

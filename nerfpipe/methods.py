@@ -74,6 +74,11 @@ class Model(nn.Module):
             if isinstance(each.sampler, Occupancy):
                 each.sampler.note(seen.samples.positions, seen.density.detach())
 
+    def hold_back(self, opened: float) -> None:
+        """Take the gradient of this step from levels of hash grids that do not learn yet; opened 1: all do."""
+        for each in self.passes:
+            each.field.grid.hold_back(opened)
+
     def remarks(self) -> list[str]:
         """What a user should know of the trained model, in lines."""
         shares = [each.sampler.share() for each in self.passes if isinstance(each.sampler, Occupancy)]

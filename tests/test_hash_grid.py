@@ -53,6 +53,18 @@ def borders() -> Tensor:
     return torch.stack([*places, LOW - 1, LOW + SIDE + 1, LOW + torch.tensor([-1.0, 0.5, 9.0])])
 
 
+@pytest.mark.parametrize(("opened", "learning"), [(0.0, 2), (0.49, 2), (0.5, 3), (0.99, 3), (1.0, 4), (3.0, 4)])
+def test_fine_levels_learn_one_by_one(opened: float, learning: int) -> None:
+    grid = make_grid(levels=4)
+    grid(inside(2000)).sum().backward()
+    whole = grid.table.grad.clone()
+    grid.hold_back(opened)
+    for level, (_, offset, rows, _) in enumerate(grid.levels):
+        there = slice(offset, offset + rows)
+        assert whole[there].abs().sum() > 0
+        assert_close(grid.table.grad[there], whole[there] if level < learning else torch.zeros_like(whole[there]))
+
+
 def inside(count: int) -> Tensor:
     return LOW + SIDE * torch.rand(count, 3)
 

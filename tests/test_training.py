@@ -295,6 +295,22 @@ def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer)
     assert row["loss_distortion"] > 0
 
 
+def test_levels_that_are_not_open_stay_as_they_began_and_all_learn_in_the_end(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 8, "ngp.train.open_levels": 0.5, "ngp.field.levels": 4})
+    grid, rays = trainer.model.passes[0].field.grid, trainer.step.first_batch()
+    began = grid.table.detach().clone()
+
+    def learned(level: int) -> bool:
+        _, offset, rows, _ = grid.levels[level]
+        return not torch.equal(grid.table.detach()[offset : offset + rows], began[offset : offset + rows])
+
+    seen = []
+    for number in range(5):
+        trainer.step.take(number, rays)
+        seen.append([learned(level) for level in range(4)])
+    assert seen == [[True, True, False, False]] * 2 + [[True, True, True, False]] * 2 + [[True] * 4]
+
+
 def test_the_warm_up_rises_to_the_rate(bank: RayBank, make_trainer) -> None:
     rates = {"ngp.train.lr": 1e-2, "ngp.train.lr_final": 1e-2, "ngp.train.warmup": 3}
     step = make_trainer(bank, **NGP, **rates).step

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 FEATURES = 4  # F: a row is 16 bytes, one read of a vector unit
 PRIMES = (1, 2654435761, 805459861)
+FIRST_OPEN = 2  # the coarsest levels, which always learn
 START = 1e-4  # rows begin even in [-START, START] (section 4)
 
 
@@ -45,6 +46,18 @@ class HashGrid(nn.Module):
         """Positions [M, 3] in scene units, taken to the nearest point of the cube -> features [M, L·F]."""
         unit = ((positions - self.low) / self.side).clamp(0, 1)  # [M, 3]
         return torch.cat([self._level(unit, *level) for level in self.levels], dim=1)  # [M, L·F]
+
+    def hold_back(self, opened: float) -> None:
+        """Take the gradient from the fine levels that do not learn yet; all do from `opened` = 1 on.
+
+        Without a gradient rows stay as they began, next to nothing. So a scene that few pictures show gets its large
+        shapes first, before fine levels can explain each picture by a fog of its own (the annealing of Neuralangelo,
+        Li et al. 2023, and FreeNeRF, Yang et al. 2023).
+        """
+        count = FIRST_OPEN + int((len(self.levels) - FIRST_OPEN) * opened)
+        if count < len(self.levels) and self.table.grad is not None:
+            _, offset, _, _ = self.levels[count]
+            self.table.grad[offset:] = 0
 
     def _level(self, unit: Tensor, resolution: int, offset: int, rows: int, dense: int) -> Tensor:
         scaled = unit * resolution
