@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from sharing import Published, publish
 
 from nerfpipe.bank_writer import build
 from nerfpipe.cameras import Camera
@@ -44,6 +45,12 @@ def ball_image(camera: Camera, pose: np.ndarray, alpha: bool) -> tuple[np.ndarra
     depth = np.where(seen, t, np.inf).astype(np.float32)
     shape = (camera.height, camera.width)
     return np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8).reshape(*shape, 4), depth.reshape(shape)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A small pipeline that has run, been committed, and been pushed: made once for all tests of sharing."""
+    return publish(tmp_path_factory.mktemp("published"))
 
 
 @pytest.fixture(scope="session")
