@@ -143,6 +143,23 @@ def changed(settings: RenderParams, given: dict[str, Any]) -> RenderParams:
 
 
 @app.command()
+def report(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="git revisions, experiments, or workspace, which is meant without any")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="the page")] = Path("report.html"),
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+) -> None:
+    """Make one HTML page of a run, or of several side by side: table, curves, pictures. It opens anywhere."""
+    with one_line_errors():
+        from nerfpipe.report.command import check_free, write_report  # pandas and matplotlib take a second to import
+
+        check_free(output, force)
+        for line in write_report(runs or ["workspace"], output):
+            print(line)
+
+
+@app.command()
 def summary() -> None:
     """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
     with one_line_errors():

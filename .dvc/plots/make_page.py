@@ -28,10 +28,12 @@ FRAME = """<!DOCTYPE html>
 {refresh_tag}
 <title>Plots</title>
 <style>
-  body { margin: 0 auto; max-width: 1400px; padding: 1rem; background: #fff; color: #222; font-family: system-ui, sans-serif; }
+  body { margin: 0 auto; max-width: 1400px; padding: 1rem; font-family: system-ui, sans-serif; }
+  body { background: #fff; color: #222; }
   main { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
   main > div { max-width: 100%; overflow-x: auto; }
-  main > div[style] { flex: 1 1 100%; border: 0 !important; border-top: 1px solid #ccc !important; text-align: left !important; }
+  main > div[style] { flex: 1 1 100%; text-align: left !important; }
+  main > div[style] { border: 0 !important; border-top: 1px solid #ccc !important; }
   main > div[style] > div { border: 0 !important; margin: 0 1rem 0 0 !important; }
   main p { margin: .5rem 0 .25rem; }
   main img { min-height: 128px; }
@@ -85,7 +87,9 @@ def licences(modules: Path) -> str:
     holders: dict[str, set[str]] = defaultdict(set)
     for name, _ in SCRIPTS:
         sources = json.loads(Path(f"{build(modules, name)}.map").read_text(encoding="utf-8"))["sources"]
-        inside = {source.rpartition("node_modules/")[2].split("/")[0] for source in sources if "node_modules/" in source}
+        inside = {
+            source.rpartition("node_modules/")[2].split("/")[0] for source in sources if "node_modules/" in source
+        }
         for package in {name, *inside}:
             (file,) = (modules / package).glob("LICENSE*")
             holders[file.read_text(encoding="utf-8").strip()].add(package)

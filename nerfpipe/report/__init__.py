@@ -1,0 +1,1 @@
+"""`nerfpipe report`: one HTML page of a run or of several, with all that it shows inside it."""

@@ -1,0 +1,200 @@
+"""A run as its metrics, its params and its pictures tell it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.report.sources import WORKSPACE, Reader, one_line, open_source
+from nerfpipe.yamlfile import validate
+
+TRAIN, SPEED, TEST = "metrics/train.json", "metrics/speed.json", "metrics/test.json"
+HISTORY, CLOCK, VIEWS = "metrics/history.csv", "metrics/speed.csv", "metrics/views.csv"
+LOCK = "dvc.lock"
+GIFS = {"colour": "data/renders/orbit.gif", "depth": "data/renders/orbit_depth.gif"}
+
+
+class _Numbers(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may have more
+
+
+class Train(_Numbers):
+    """metrics/train.json."""
+
+    scene: str
+    method: str
+    psnr: float  # of the val views, dB
+    steps: int
+    weights: int | None = None
+
+
+class Speed(_Numbers):
+    """metrics/speed.json; runs of before it was written have some of it in metrics/train.json."""
+
+    seconds: float | None = None
+    rays_per_second: float | None = None
+    device: str | None = None
+    processor: str | None = None
+    threads: int | None = None
+    versions: dict[str, str] = {}
+
+
+class Test(_Numbers):
+    """metrics/test.json."""
+
+    psnr: float
+    ssim: float | None = None
+    depth_error: float | None = None
+    views: int
+    background: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run under the name it was asked for by."""
+
+    name: str
+    params: dict[str, Any]  # by dotted key: what its stages ran with
+    train: Train
+    speed: Speed
+    test: Test | None  # None before it is evaluated
+    history: pd.DataFrame  # step, loss, val_psnr, and seconds where they are known
+    views: pd.DataFrame  # view, psnr: one row per test view
+    read: Reader
+    remarks: list[str] = field(default_factory=list)  # what is missing of it, in sentences
+
+    def picture(self, path: str) -> bytes | None:
+        """A picture's file, or None, and a remark, where it cannot be had."""
+        try:
+            return self.read(path)
+        except Exception as error:  # every kind of remote has errors of its own, and the page does without the picture
+            remedy = "dvc repro" if self.name == WORKSPACE else "dvc exp pull, or dvc fetch --all-commits"
+            folder = path.rpartition("/")[0]
+            remark = f"no pictures from {folder}, which is not here nor in a remote; {remedy} may bring them"
+            if not isinstance(error, FileNotFoundError | LookupError):
+                remark += f" ({one_line(error)})"
+            if not any(folder in known for known in self.remarks):
+                self.remarks.append(remark)
+            return None
+
+    def sheet(self, view: int) -> bytes | None:
+        """A test view's PNG: truth, render, error, depth."""
+        return self.picture(f"data/views/test_{view:03d}.png")
+
+
+def read_run(name: str) -> Run:
+    """The run of a revision, an experiment or the workspace.
+
+    Raises NerfpipeError when there is none, or when a file of its metrics is damaged.
+    """
+    read = open_source(name)
+    train = read_metrics(name, read, TRAIN)
+    history = read_table(name, read, HISTORY, ("step", "loss", "val_psnr"))
+    if train is None or history is None:
+        file = HISTORY if train else TRAIN
+        remedy = "run `dvc repro` first" if name == WORKSPACE else "name a revision or experiment that has run"
+        raise NerfpipeError(f"{file}: not found in {name}; {remedy}")
+    clock = read_table(name, read, CLOCK, ("step", "seconds"))
+    if clock is not None:
+        history = history.drop(columns="seconds", errors="ignore").merge(clock[["step", "seconds"]], on="step")
+    test = read_metrics(name, read, TEST)
+    views = read_table(name, read, VIEWS, ("view", "psnr"))
+    run = Run(
+        name=name,
+        params=read_params(name, read),
+        train=checked(name, TRAIN, Train, train),
+        speed=checked(name, SPEED, Speed, train | (read_metrics(name, read, SPEED) or {})),
+        test=None if test is None else checked(name, TEST, Test, test),
+        history=history,
+        views=pd.DataFrame({"view": [], "psnr": []}) if views is None else views.astype({"view": int}),
+        read=read,
+    )
+    if run.test is None:
+        run.remarks.append("not evaluated yet")
+    return run
+
+
+def damaged(name: str, file: str, what: str) -> NerfpipeError:
+    remedy = "run `dvc repro` again" if name == WORKSPACE else "leave this run out, or run it again"
+    return NerfpipeError(f"{file}: damaged in {name} ({what}); {remedy}")
+
+
+def read_text(read: Reader, file: str) -> bytes | None:
+    try:
+        return read(file)
+    except FileNotFoundError:
+        return None
+
+
+def read_metrics(name: str, read: Reader, file: str) -> dict[str, Any] | None:
+    """What metrics/KIND.json holds under its outer key, or None where there is no such file."""
+    text = read_text(read, file)
+    if text is None:
+        return None
+    try:
+        metrics = json.loads(text)
+    except ValueError:
+        raise damaged(name, file, "not JSON") from None
+    (key,) = file.removeprefix("metrics/").removesuffix(".json").split("/")
+    if not isinstance(metrics, dict) or not isinstance(metrics.get(key), dict):
+        raise damaged(name, file, f"no {key!r} in it")
+    return metrics[key]
+
+
+def checked(name: str, file: str, model: type[_Numbers], content: dict[str, Any]) -> Any:
+    found, faults = validate(model, content)
+    if found is None:
+        raise damaged(name, file, faults[0])
+    return found
+
+
+def read_table(name: str, read: Reader, file: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    """A CSV of numbers with at least these columns and one row, or None where there is no such file."""
+    text = read_text(read, file)
+    if text is None:
+        return None
+    try:
+        table = pd.read_csv(io.BytesIO(text))
+        missing = [column for column in columns if column not in table]
+        if missing or table.empty:
+            raise damaged(name, file, f"no column {missing[0]}" if missing else "no rows")
+        return table.apply(pd.to_numeric)
+    except (ValueError, TypeError):
+        raise damaged(name, file, "not a table of numbers") from None
+
+
+def read_params(name: str, read: Reader) -> dict[str, Any]:
+    """What the stages ran with, by dotted key, as dvc.lock has it: params.yaml may have been edited since."""
+    text = read_text(read, LOCK)
+    if text is None:
+        return {}
+    try:
+        stages = yaml.safe_load(text)["stages"].values()
+        return {
+            key: value for stage in stages for file in stage.get("params", {}).values() for key, value in flat(file)
+        }
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+        raise damaged(name, LOCK, "not what DVC writes") from None
+
+
+def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A nested mapping's values by dotted key."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differing(runs: list[Run]) -> list[str]:
+    """The params that runs which both have them disagree about, in the order of the runs."""
+    keys = dict.fromkeys(key for run in runs for key in run.params)
+    return [key for key in keys if len({repr(run.params[key]) for run in runs if key in run.params}) > 1]

@@ -1,0 +1,36 @@
+"""Files of the workspace or of a git revision or experiment, read by their path in the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nerfpipe.errors import NerfpipeError
+
+WORKSPACE = "workspace"
+
+Reader = Callable[[str], bytes]  # a path in the project -> its content; FileNotFoundError where there is no such file
+
+
+def open_source(name: str) -> Reader:
+    """The reader of a revision's files, git-tracked or in DVC's cache or remote alike; of the files here as they lie.
+
+    Raises NerfpipeError when git and DVC know no revision or experiment of this name.
+    """
+    if name == WORKSPACE:
+        return lambda path: Path(path).read_bytes()
+    from dvc.api import DVCFileSystem  # takes half a second, and the workspace needs no DVC
+    from dvc.exceptions import DvcException
+
+    try:
+        files = DVCFileSystem(rev=name)
+    except DvcException as error:
+        raise NerfpipeError(
+            f"{name}: cannot be opened ({one_line(error)}); `git log` names revisions, `dvc exp list -A` experiments"
+        ) from None
+    return files.read_bytes
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
