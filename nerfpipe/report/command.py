@@ -18,7 +18,7 @@ def write_report(names: list[str], output: Path) -> list[str]:
         temporary.write_text(html, encoding="utf-8")
     size = output.stat().st_size / 1e6
     return [
-        *(f"notice: {run.name}: {remark}" for run in runs for remark in run.remarks),
+        *(f"notice: {run.name}: {remark}" for run in runs for remark in run.remarks()),
         f"{output}: {', '.join(run.name for run in runs)}; {size:.1f} MB, nothing else is needed to read it",
     ]
 

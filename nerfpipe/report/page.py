@@ -39,7 +39,7 @@ def heading(runs: list[Run]) -> str:
 
 def remarks(runs: list[Run]) -> list[str]:
     """What is missing of a run. Pictures are found missing when they are read, so this comes after them."""
-    return [f'<p class="remark">{escape(f"{run.name}: {text}")}</p>' for run in runs for text in run.remarks]
+    return [f'<p class="remark">{escape(f"{run.name}: {text}")}</p>' for run in runs for text in run.remarks()]
 
 
 def curves(runs: list[Run]) -> list[str]:

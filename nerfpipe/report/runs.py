@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.report.sources import WORKSPACE, Reader, one_line, open_source
+from nerfpipe.report.sources import WORKSPACE, Reader, open_source
 from nerfpipe.yamlfile import validate
 
 TRAIN, SPEED, TEST = "metrics/train.json", "metrics/speed.json", "metrics/test.json"
@@ -69,25 +69,31 @@ class Run:
     history: pd.DataFrame  # step, loss, val_psnr, and seconds where they are known
     views: pd.DataFrame  # view, psnr: one row per test view
     read: Reader
-    remarks: list[str] = field(default_factory=list)  # what is missing of it, in sentences
+    out_of_reach: set[str] = field(default_factory=set)  # folders whose pictures were asked for in vain
 
     def picture(self, path: str) -> bytes | None:
-        """A picture's file, or None, and a remark, where it cannot be had."""
+        """A picture's file, or None, and from then on a remark, where it cannot be had."""
         try:
             return self.read(path)
-        except Exception as error:  # every kind of remote has errors of its own, and the page does without the picture
-            remedy = "dvc repro" if self.name == WORKSPACE else "dvc exp pull, or dvc fetch --all-commits"
-            folder = path.rpartition("/")[0]
-            remark = f"no pictures from {folder}, which is not here nor in a remote; {remedy} may bring them"
-            if not isinstance(error, FileNotFoundError | LookupError):
-                remark += f" ({one_line(error)})"
-            if not any(folder in known for known in self.remarks):
-                self.remarks.append(remark)
+        except Exception:  # every kind of remote has errors of its own, and the page does without the picture
+            self.out_of_reach.add(path.rpartition("/")[0])
             return None
 
     def sheet(self, view: int) -> bytes | None:
         """A test view's PNG: truth, render, error, depth."""
         return self.picture(f"data/views/test_{view:03d}.png")
+
+    def remarks(self) -> list[str]:
+        """What is missing of it so far, in sentences."""
+        found = ["not evaluated yet"] if self.test is None else []
+        if self.out_of_reach:
+            where = " and ".join(sorted(self.out_of_reach))
+            if self.name == WORKSPACE:
+                found.append(f"no pictures in {where}; `dvc pull` or `dvc repro` brings them")
+            else:
+                remedy = "`dvc push` or `dvc exp push` them from where it ran"
+                found.append(f"no pictures of {where} in DVC's cache here or in a remote; {remedy}")
+        return found
 
 
 def read_run(name: str) -> Run:
@@ -104,22 +110,20 @@ def read_run(name: str) -> Run:
         raise NerfpipeError(f"{file}: not found in {name}; {remedy}")
     clock = read_table(name, read, CLOCK, ("step", "seconds"))
     if clock is not None:
-        history = history.drop(columns="seconds", errors="ignore").merge(clock[["step", "seconds"]], on="step")
+        untimed = history.drop(columns="seconds", errors="ignore")
+        history = untimed.merge(clock[["step", "seconds"]], on="step", how="left")
     test = read_metrics(name, read, TEST)
     views = read_table(name, read, VIEWS, ("view", "psnr"))
-    run = Run(
+    return Run(
         name=name,
         params=read_params(name, read),
         train=checked(name, TRAIN, Train, train),
         speed=checked(name, SPEED, Speed, train | (read_metrics(name, read, SPEED) or {})),
         test=None if test is None else checked(name, TEST, Test, test),
         history=history,
-        views=pd.DataFrame({"view": [], "psnr": []}) if views is None else views.astype({"view": int}),
+        views=pd.DataFrame({"view": [], "psnr": []}) if views is None else views,
         read=read,
     )
-    if run.test is None:
-        run.remarks.append("not evaluated yet")
-    return run
 
 
 def damaged(name: str, file: str, what: str) -> NerfpipeError:
@@ -157,7 +161,7 @@ def checked(name: str, file: str, model: type[_Numbers], content: dict[str, Any]
 
 
 def read_table(name: str, read: Reader, file: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
-    """A CSV of numbers with at least these columns and one row, or None where there is no such file."""
+    """A CSV of numbers with at least these columns, whole ones in the first, and one row; None where there is none."""
     text = read_text(read, file)
     if text is None:
         return None
@@ -166,7 +170,9 @@ def read_table(name: str, read: Reader, file: str, columns: tuple[str, ...]) -> 
         missing = [column for column in columns if column not in table]
         if missing or table.empty:
             raise damaged(name, file, f"no column {missing[0]}" if missing else "no rows")
-        return table.apply(pd.to_numeric)
+        if table[list(columns)].isna().any(axis=None):
+            raise ValueError("a gap")
+        return table.apply(pd.to_numeric).astype({columns[0]: int})
     except (ValueError, TypeError):
         raise damaged(name, file, "not a table of numbers") from None
 

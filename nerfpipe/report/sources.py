@@ -24,13 +24,10 @@ def open_source(name: str) -> Reader:
 
     try:
         files = DVCFileSystem(rev=name)
+        files.repo  # opens it now, not at the first file  # noqa: B018
     except DvcException as error:
         raise NerfpipeError(
-            f"{name}: cannot be opened ({one_line(error)}); `git log` names revisions, `dvc exp list -A` experiments"
+            f"{name}: cannot be opened ({' '.join(str(error).split())}); "
+            "`git log` names revisions, `dvc exp list -A` experiments"
         ) from None
     return files.read_bytes
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, or its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
