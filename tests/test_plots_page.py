@@ -134,6 +134,16 @@ def test_dvcs_page_shows_the_pictures_of_both_experiments(browser: str, plots: P
     assert 0 not in found
 
 
+def test_curves_are_drawn_where_no_pictures_are_at_hand(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("cache", "renders", "views", "dvc_plots"))
+    assert "failed to load some plots" in dvc(folder, "plots", "diff", "a", "b").stderr
+    html = (folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert html.count("vegaEmbed('#") == NAMED + TABLES
+    for name in ("a", "b"):
+        assert html.count(f'"rev": "{name}"') > NAMED + TABLES, "points of each"
+
+
 def test_the_report_shows_both_experiments_and_its_pictures_load(browser: str, report: Path) -> None:
     found = widths(browser, report)
     assert len(found) == 2 * (VIEWS + 2)
