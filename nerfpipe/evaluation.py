@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from torch import Tensor
 
-from nerfpipe.files import atomic_file
 from nerfpipe.media import depth_picture, error_picture, to_8bit
 from nerfpipe.metrics import depth_error, psnr, ssim
 from nerfpipe.raybank import RayBank
@@ -62,11 +59,6 @@ def sheet(pictures: list[np.ndarray]) -> np.ndarray:
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Means over the views that have the number; one that no view has is left out."""
-    table = pd.DataFrame(rows).drop(columns="view")
-    return {name: round(float(mean), DIGITS) for name, mean in table.mean().items() if math.isfinite(mean)}
-
-
-def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """The rows as CSV, atomically."""
-    with atomic_file(path) as temporary:
-        pd.DataFrame(rows).round(DIGITS).to_csv(temporary, index=False)
+    names = dict.fromkeys(name for row in rows for name in row if name != "view")
+    numbers = {name: [row[name] for row in rows if math.isfinite(row.get(name, math.nan))] for name in names}
+    return {name: round(float(np.mean(found)), DIGITS) for name, found in numbers.items() if found}

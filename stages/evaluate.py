@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.config import load_params
-from nerfpipe.evaluation import evaluate_view, summarise, write_table
+from nerfpipe.evaluation import DIGITS, evaluate_view, summarise
 from nerfpipe.files import atomic_folder, write_json
 from nerfpipe.media import write_png
 from nerfpipe.modelfile import load_model
@@ -15,6 +15,7 @@ from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
+from nerfpipe.tables import write_table
 
 RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")
 METRICS, TABLE = Path("metrics/test.json"), Path("metrics/views.csv")
@@ -36,7 +37,7 @@ def main() -> None:
             rows.append(row)
             write_png(folder / f"test_{view:03d}.png", sheet)
             progress.advance(notes=f"{row['psnr']:.2f} dB")
-    write_table(TABLE, rows)
+    write_table(TABLE, rows, f"%.{DIGITS}f")
     test = summarise(rows)
     write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
     print(

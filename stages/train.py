@@ -7,7 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from nerfpipe import __version__, kernels
@@ -15,12 +14,13 @@ from nerfpipe.checkpoint import Checkpoint, fingerprint
 from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, processor
-from nerfpipe.files import atomic_file, atomic_folder, work_folder, write_json
+from nerfpipe.files import atomic_folder, work_folder, write_json
 from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
+from nerfpipe.tables import write_table
 from nerfpipe.training import Row, Trainer, describe_model
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
@@ -84,11 +84,6 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
     }
     write_json(METRICS, {"train": train})
     write_json(SPEED, {"speed": speed})
-
-
-def write_table(path: Path, rows: list[dict[str, float]]) -> None:
-    with atomic_file(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_cdt
 from torch import Tensor, nn
 
 from nerfpipe import kernels
@@ -138,6 +137,8 @@ class Occupancy(nn.Module):
         if not occupied.any():
             self.distance.fill_(FARTHEST)
             return
+        from scipy.ndimage import distance_transform_cdt  # a third of a second that `tiny` and `nerf` need not wait
+
         cells = distance_transform_cdt(~occupied.cpu().numpy(), metric="chessboard")
         self.distance.copy_(torch.from_numpy(cells.clip(0, FARTHEST).astype(np.uint8)))
 
