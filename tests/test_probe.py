@@ -1,0 +1,114 @@
+"""Density and normals at points of the world: of a ball whose field is known exactly, in every kind of space."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from nerfpipe.cameras import Camera, look_at
+from nerfpipe.contraction import CUBE, uncontract
+from nerfpipe.defaults import RUNTIME
+from nerfpipe.methods import Model, Pass
+from nerfpipe.ndc import from_ndc
+from nerfpipe.normals import normal_map, normal_picture
+from nerfpipe.probe import Probe
+from nerfpipe.renderer import Renderer
+from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.space import Space, camera_rays
+
+SAMPLES = 256
+CPU = torch.device("cpu")
+SPACES = {
+    "bounded": Space.boxed(torch.tensor([[-2.0, -2.0, -2.0], [2.0, 2.0, 2.0]])),
+    "unbounded": Space("unbounded", CUBE, near=0.1),
+    "forward": Space("forward", ((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5)),
+}
+BACK = {
+    "bounded": lambda x: x,
+    "unbounded": uncontract,
+    "forward": lambda x: from_ndc(x, (1.2, 1.5)),
+}
+
+
+class Ball(nn.Module):
+    """A soft-edged ball in the world, behind the coordinates of a space. Its colour is its place."""
+
+    def __init__(self, kind: str, centre: Tensor, radius: float) -> None:
+        super().__init__()
+        self.kind, self.centre, self.radius = kind, centre, radius
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        world = BACK[self.kind](positions)
+        distance = (world - self.centre).norm(dim=1) - self.radius
+        return 400 * torch.sigmoid(-distance / (0.02 * self.radius)), world.clamp(0, 1)
+
+
+def probe(kind: str, centre: Tensor, radius: float) -> Probe:
+    field = Ball(kind, centre, radius)
+    return Probe(Model([Pass(Stratified(SAMPLES, kind == "unbounded"), field)]), SPACES[kind], CPU)
+
+
+def on_sphere(centre: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    outward = torch.nn.functional.normalize(torch.randn(200, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    return centre + radius * outward, outward
+
+
+@pytest.mark.parametrize(
+    ("kind", "centre", "radius"),
+    [
+        ("bounded", (0.2, -0.1, 0.3), 0.8),
+        ("unbounded", (0.1, 0.0, 0.0), 0.7),
+        ("unbounded", (12.0, -5.0, 3.0), 4.0),  # far out, where space is contracted
+        ("forward", (0.3, -0.4, -4.0), 1.0),
+    ],
+)
+def test_normals_of_a_ball_point_away_from_its_centre(kind: str, centre: tuple, radius: float) -> None:
+    centre = torch.tensor(centre)
+    points, outward = on_sphere(centre, radius)
+    cosine = (probe(kind, centre, radius).normals(points) * outward).sum(dim=1)
+    assert cosine.min() > 0.97
+
+
+def test_density_is_that_of_the_field_and_zero_outside() -> None:
+    asked = probe("bounded", torch.zeros(3), 5.0)  # dense beyond the bounds
+    points = torch.tensor([[0.0, 0.0, 0.0], [1.99, 0.0, 0.0], [2.01, 0.0, 0.0], [0.0, -3.0, 0.0]])
+    assert_close(asked.density(points), torch.tensor([400.0, 400.0, 0.0, 0.0]))
+    behind = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -3.0]])
+    assert_close(probe("forward", torch.zeros(3), 50.0).density(behind), torch.tensor([0.0, 400.0]))
+
+
+def test_colours_are_those_of_the_field() -> None:
+    points = torch.rand(7, 3)
+    assert_close(probe("bounded", torch.zeros(3), 1.0).colour(points, torch.zeros(7, 3)), points)
+
+
+def test_an_even_field_has_no_normals() -> None:
+    assert_close(probe("bounded", torch.zeros(3), 50.0).normals(torch.rand(5, 3)), torch.zeros(5, 3))
+
+
+@pytest.mark.parametrize("kind", ["bounded", "unbounded", "forward"])
+def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> None:
+    centre, radius = torch.tensor([0.1, 0.0, -4.0 if kind == "forward" else 0.0]), 0.6
+    asked = probe(kind, centre, radius)
+    place = torch.tensor([0.0, 0.0, 0.0]) if kind == "forward" else torch.tensor([0.0, -1.9, 0.3])
+    up = torch.tensor([0.0, 1.0, 0.0]) if kind == "forward" else torch.tensor([0.0, 0.0, 1.0])
+    camera, pose = Camera.centred(24, 18, focal=60.0 if kind == "forward" else 24.0), look_at(place, centre, up)
+    model = Model([Pass(asked.sampler, asked.field)])
+    renderer = Renderer(model, CPU, RUNTIME, bf16=False)
+    picture = renderer.view(camera_rays(camera, pose, asked.space), torch.ones(3), 18, 24)
+    normals = normal_map(asked, picture, camera, pose)
+    seen = normals.norm(dim=-1) > 0
+    assert seen.float().mean() > 0.1
+    assert not seen[0, 0]
+    directions = camera.directions(camera.pixel_centres()) @ pose[:, :3].T
+    towards = place - centre
+    along = (directions * towards).sum(dim=1)
+    t = -along - (along**2 - towards @ towards + radius**2).clamp_min(0).sqrt()  # the nearer root on the sphere
+    truth = ((place + t[:, None] * directions - centre) / radius).reshape(18, 24, 3)
+    inner = seen & ((along**2 - towards @ towards + radius**2) > 0.3 * radius**2).reshape(18, 24)
+    assert ((normals * truth).sum(dim=-1)[inner] > 0.95).all()
+    shown = normal_picture(normals, picture.opacity, torch.ones(3))
+    assert shown.shape == (18, 24, 3)
+    assert (shown[0, 0] == 255).all()
