@@ -5,7 +5,7 @@ BIN    := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 # DVC runs each stage as `python -m stages.NAME`, so the environment's python comes first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test lint bench
+.PHONY: install repro runs test lint bench
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,10 @@ repro: install
 	$(BIN)/python -m nerfpipe check
 	$(BIN)/python -m dvc repro
 	$(BIN)/python -m nerfpipe summary
+
+# Every experiment since HEAD, best first. All columns: dvc exp show.
+runs: install
+	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|train|speed|rays|render|evaluate|runtime|views|background' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
 
 test: install
 	$(BIN)/python -m pytest
