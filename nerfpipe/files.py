@@ -6,14 +6,15 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
 
@@ -38,6 +39,7 @@ def local_path(text: str) -> Path:
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it takes the name `path` only when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    clear_abandoned(path)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         with named_errors(path):
@@ -51,27 +53,39 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to fill; it replaces `path` only when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{path.name}-", dir=path.parent))
+    clear_abandoned(path)
+    temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    retired = path.with_name(f"{PARTIAL}{os.getpid()}-old-{path.name}")
+    temporary.mkdir()
     try:
         with named_errors(path):
             yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
         if path.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}old-", dir=path.parent))
             try:
-                os.replace(path, retired / path.name)
+                os.replace(path, retired)
                 os.replace(temporary, path)
             except BaseException:
-                if not path.exists() and (retired / path.name).exists():
-                    os.replace(retired / path.name, path)
+                if not path.exists() and retired.exists():
+                    os.replace(retired, path)
                 raise
             finally:
                 if path.exists():
-                    shutil.rmtree(retired)
+                    shutil.rmtree(retired, ignore_errors=True)
         else:
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_abandoned(path: Path) -> None:
+    """Remove what killed processes left of unfinished files and folders that were to be called `path`."""
+    if any(part.startswith(PARTIAL) for part in path.parent.parts):
+        return  # within an unfinished folder of our own, which may hold thousands of files
+    left = re.compile(rf"{re.escape(PARTIAL)}(\d+)-(old-)?{re.escape(path.name)}")
+    for other in path.parent.iterdir():
+        found = left.fullmatch(other.name)
+        if found and int(found[1]) != os.getpid() and not psutil.pid_exists(int(found[1])):
+            shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,17 @@ def test_queued_experiments_share_the_working_folder_of_their_project(monkeypatc
     assert work_folder() == Path(".nerfpipe")
     monkeypatch.setenv("DVC_ROOT", "/somewhere/project")
     assert work_folder() == Path("/somewhere/project/.nerfpipe")
+
+
+def test_what_killed_processes_left_is_cleared_away_and_what_lives_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    living = os.getppid()
+    for name in (f"{gone.pid}-rays", f"{gone.pid}-old-rays", f"{gone.pid}-other", f"{living}-rays"):
+        (tmp_path / f"{PARTIAL}{name}").mkdir()
+    (tmp_path / f"{PARTIAL}{gone.pid}-a.txt").write_text("half")
+    with atomic_folder(tmp_path / "rays"):
+        pass
+    with atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert names(tmp_path) == sorted([f"{PARTIAL}{gone.pid}-other", f"{PARTIAL}{living}-rays", "a.txt", "rays"])
