@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nerfpipe.interrupt import INTERRUPTED
+
 
 class NerfpipeError(Exception):
     """A fault in the user's input or surroundings.
@@ -35,7 +37,7 @@ def one_line_errors() -> Iterator[None]:
     except NerfpipeError as error:
         message = str(error)
     except KeyboardInterrupt:
-        message = "interrupted; run the same command again to go on"
+        message = INTERRUPTED
     except OSError as error:
         message = describe_os_error(error)
     else:

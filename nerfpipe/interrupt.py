@@ -1,10 +1,46 @@
-"""Ctrl-C and SIGTERM as a request that long work looks at, so that it can save and stop in order."""
+"""Ctrl-C and SIGTERM: an end in order, with one line, and for long work a request to save and stop."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = "interrupted; run the same command again to go on"
+
+
+def end_at_once() -> None:
+    """From now on let a signal end the process with one line: while modules are imported there is nothing to save."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        print(f"error: {INTERRUPTED}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    for number in SIGNALS:
+        signal.signal(number, end)
+
+
+@contextmanager
+def as_exceptions() -> Iterator[None]:
+    """In the block SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what is half written is cleared away."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, interrupt)) for number in SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 class StopRequest:
@@ -16,7 +52,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
         return self
 

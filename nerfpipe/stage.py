@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nerfpipe.errors import one_line_errors
 from nerfpipe.files import write_json
+from nerfpipe.interrupt import as_exceptions
 
 TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
 
@@ -18,7 +19,7 @@ TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must nev
 def stage(name: str) -> Iterator[None]:
     """Run a stage's work: users' errors become one line and exit code 1."""
     started = time.monotonic()
-    with one_line_errors():
+    with one_line_errors(), as_exceptions():
         yield
         write_json(TIMINGS_FILE, {**read_timings(), name: round(time.monotonic() - started, 1)})
 

@@ -1,0 +1,46 @@
+"""Signals while a stage runs: one line, exit code 1, nothing half written left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_pipeline import ROOT, environment
+
+from nerfpipe.files import atomic_folder
+from nerfpipe.interrupt import INTERRUPTED
+from nerfpipe.stage import stage
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_stage_is_told_and_clears_away(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as exit_, stage("rays"), atomic_folder(Path("rays")):
+        os.kill(os.getpid(), number)
+        time.sleep(PATIENCE_SECONDS)
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == f"error: {INTERRUPTED}\n"
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_stage_imports_its_modules_is_told(number: int, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)\n")  # for ever
+    env = {**environment(), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "stages.train"]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    said = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert (process.returncode, said) == (1, f"error: {INTERRUPTED}\n")
