@@ -19,6 +19,11 @@ from nerfpipe.stage import stage
 PATIENCE_SECONDS = 60
 
 
+def interrupted_by(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_stage_is_told_and_clears_away(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -26,8 +31,7 @@ def test_a_signal_in_a_stage_is_told_and_clears_away(
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(number)
     with pytest.raises(SystemExit) as exit_, stage("rays"), atomic_folder(Path("rays")):
-        os.kill(os.getpid(), number)
-        time.sleep(PATIENCE_SECONDS)
+        interrupted_by(number)
     assert exit_.value.code == 1
     assert capsys.readouterr().err == f"error: {INTERRUPTED}\n"
     assert list(tmp_path.iterdir()) == []
