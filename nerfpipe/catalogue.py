@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.yamlfile import Section, read_yaml, validate
+from nerfpipe.yamlfile import Section, plain, read_yaml, validate
 
 CATALOGUE_FILE = Path("data/scenes.yaml")
 OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
@@ -124,7 +124,7 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
     for name, content in read_yaml(path).items():
         entry, entry_faults = validate(Entry, content, prefix=str(name))
         if not PLAIN_NAME.fullmatch(str(name)):
-            entry_faults.append(f"{name}: a scene's name takes letters, digits, - and _ only")
+            entry_faults.append(f"{plain(name)}: a scene's name takes letters, digits, - and _ only")
         faults += entry_faults
         if entry is not None:
             entries[str(name)] = entry
@@ -133,10 +133,10 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
 
 def unknown_scene(name: str, path: Path = CATALOGUE_FILE) -> NerfpipeError:
     """The error to raise for a scene that the catalogue does not have; it names those that it has."""
-    known = [str(key) for key in read_yaml(path)]
+    known = [plain(key) for key in read_yaml(path)]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return NerfpipeError(f"{path}: no scene {name!r}; {hint}known scenes: {', '.join(known)}")
+    return NerfpipeError(f"{path}: no scene {plain(name)!r}; {hint}known scenes: {', '.join(known)}")
 
 
 def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:

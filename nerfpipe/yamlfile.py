@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from nerfpipe.errors import NerfpipeError
 
 MERGE_TAG = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may be given again
+
+# Values as faults show them: a few aliases can stand for more values than memory holds.
+_shown = reprlib.Repr()
+_shown.maxlevel, _shown.maxstring, _shown.maxother = 3, 100, 100
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,7 +45,7 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                    None, None, f"the key {_shown.repr(key)} is given twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -55,6 +60,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
+    except RecursionError:
+        raise NerfpipeError(f"{path}: not valid YAML: brackets or lists are nested too deep") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -76,7 +83,7 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model 
 
 def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> str:
     location = [str(part) for part in fault["loc"]]
-    key = ".".join([prefix, *location] if prefix else location) or "(top)"
+    key = ".".join(plain(part) for part in ([prefix, *location] if prefix else location)) or "(top)"
     if fault["type"] == "missing":
         return f"{key}: missing"
     if fault["type"] == "extra_forbidden":
@@ -85,8 +92,18 @@ def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> s
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    got = "" if fault["type"] == "value_error" and isinstance(fault["input"], dict) else f" (got {fault['input']!r})"
+    got = (
+        ""
+        if fault["type"] == "value_error" and isinstance(fault["input"], dict)
+        else f" (got {_shown.repr(fault['input'])})"
+    )
     return f"{key}: {message[:1].lower()}{message[1:]}{got}"
+
+
+def plain(name: Any) -> str:
+    """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
+    text = str(name)
+    return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else _shown.repr(text)
 
 
 def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -237,3 +237,25 @@ def test_settings_in_a_model_file_are_checked_too(with_params: Callable[..., Par
         parse_method("mip", settings_of_tiny, "model")
     with pytest.raises(NerfpipeError, match=r"model: nerf\.field\.position_frequencies: missing"):
         parse_method("nerf", settings_of_tiny, "model")
+
+
+def test_values_of_any_size_are_told_in_a_short_line(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "params.yaml").write_text("\n".join(["a0: &a0 [x]", *levels, "scene: *a11", f"{'k' * 900}: 1", ""]))
+    faults = params_faults(tmp_path / "params.yaml")[1]
+    assert any(fault.startswith("scene: ") for fault in faults)
+    assert all(len(fault) < 1000 for fault in faults)
+
+
+@pytest.mark.parametrize("content", ["seed: " + "[" * 3000 + "]" * 3000, "- " * 3000 + "x"])
+def test_what_is_nested_too_deep_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "params.yaml").write_text(content)
+    with pytest.raises(NerfpipeError, match=r"params.yaml: not valid YAML: brackets or lists are nested too deep"):
+        params_faults(tmp_path / "params.yaml")
+
+
+def test_a_key_with_a_line_break_stays_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text('"a\\nb": 1\n')
+    faults = params_faults(tmp_path / "params.yaml")[1]
+    assert any(fault.startswith("'a\\nb': unknown key") for fault in faults)
+    assert not any("\n" in fault for fault in faults)
