@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,7 +23,7 @@ from torch import Tensor
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import PARTIAL, atomic_file
 
-STATE = "state"
+STATE, DIGEST = "state", "sha256"
 READ_BYTES = 1 << 20
 NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
 
@@ -42,6 +43,16 @@ def loaded_code() -> list[Path]:
     """The source files of every nerfpipe module that this process has imported."""
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "nerfpipe"]
     return sorted(Path(module.__file__) for module in modules if getattr(module, "__file__", None))
+
+
+def digest_of(tensors: dict[str, Tensor], state: str) -> str:
+    """SHA-256 of all that a checkpoint holds: one flipped bit, and the run would end in other bytes unnoticed."""
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class Checkpoint:
@@ -80,10 +91,9 @@ class Checkpoint:
 
     def save(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write tensors and a JSON-able state atomically, in place of the checkpoint before."""
-        content = save(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={STATE: json.dumps(state)},
-        )
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(state)
+        content = save(kept, metadata={STATE: text, DIGEST: digest_of(kept, text)})
         with atomic_file(self.file) as temporary:
             temporary.write_bytes(content)
 
@@ -93,7 +103,11 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.file, framework="pt") as file:
-                return {name: file.get_tensor(name).clone() for name in file.keys()}, json.loads(file.metadata()[STATE])  # noqa: SIM118
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
+                text = file.metadata()[STATE]
+                if digest_of(tensors, text) != file.metadata()[DIGEST]:
+                    raise ValueError("other bytes than were written")
+            return tensors, json.loads(text)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             print(f"{self.file}: damaged, starting from the first step", file=sys.stderr, flush=True)
             return None

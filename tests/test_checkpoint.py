@@ -105,3 +105,14 @@ def test_the_fingerprint_changes_with_the_code(tmp_path: Path, monkeypatch: pyte
     name = fingerprint({}, rays)
     code.write_text("a = 2")
     assert name != fingerprint({}, rays)
+
+
+def test_any_flipped_bit_is_noticed(checkpoint: Checkpoint, capsys) -> None:
+    checkpoint.save(TENSORS, {"at": {"step": 7}})
+    content = checkpoint.file.read_bytes()
+    for bit in range(0, 8 * len(content), 7):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        checkpoint.file.write_bytes(damaged)
+        assert checkpoint.load() is None, bit
+        assert capsys.readouterr().err == f"{checkpoint.file}: damaged, starting from the first step\n"
