@@ -17,7 +17,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -31,6 +33,17 @@ from nerfpipe.rays import Extent, RayBatch, rays_to_world
 from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS
 from nerfpipe.similarity import Similarity
 from nerfpipe.space import Space
+
+# What numpy raises for a file that is no array, or whose header is garbled.
+DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
+DTYPES = {
+    "poses": (np.float32,),
+    "directions": (np.float32,),
+    "colour": (np.uint8,),
+    "train": (np.uint32, np.uint64),
+    "mask": (np.uint8,),
+    "depth": (np.float32,),
+}
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -71,12 +84,14 @@ class RayBank:
             "colour": (int(self._view_start[-1]), 4),
             "train": (None,),
         }
-        self.arrays = {name: open_array(self.folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+        self.arrays = {
+            name: open_array(self.folder / f"{name}.npy", shape, DTYPES[name]) for name, shape in shapes.items()
+        }
         depth = self.folder / "depth.npy"
         pixels = sum(self._pixels(view) for view in self.splits["test"])
-        self._depth = open_array(depth, (pixels,)) if depth.exists() else None
+        self._depth = open_array(depth, (pixels,), DTYPES["depth"]) if depth.exists() else None
         mask = self.folder / "mask.npy"
-        self._mask = open_array(mask, (int(self._view_start[-1]),)) if mask.exists() else None
+        self._mask = open_array(mask, (int(self._view_start[-1]),), DTYPES["mask"]) if mask.exists() else None
 
     @property
     def train_rays(self) -> int:
@@ -88,7 +103,10 @@ class RayBank:
 
     def train(self, which: np.ndarray) -> RayBatch:
         """Train rays by their place [R] among the train rays, 0 … train_rays - 1."""
-        return self.rays(self.arrays["train"][which].astype(np.int64))
+        numbers = self.arrays["train"][which]
+        if len(numbers) and numbers.max() >= self._view_start[-1]:
+            raise NerfpipeError(f"{self.folder / 'train.npy'}: damaged; run `dvc repro --force rays`")
+        return self.rays(numbers.astype(np.int64))
 
     def view(self, view: int) -> RayBatch:
         """All rays of a view, row by row."""
@@ -179,17 +197,18 @@ def read_about(folder: Path) -> BankAbout:
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
 
 
-def open_array(file: Path, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A memory-mapped, read-only array of this shape, None standing for any length.
+def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ...]) -> np.ndarray:
+    """A memory-mapped, read-only array of this shape, None standing for any length, and of one of these types.
 
-    Raises NerfpipeError when it is missing, damaged or of another shape.
+    Raises NerfpipeError when it is missing, damaged or of another shape or type.
     """
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays`") from None
-    except (ValueError, EOFError, OSError) as error:
+    except DAMAGE as error:
         raise NerfpipeError(f"{file}: damaged ({error}); run `dvc repro --force rays`") from None
-    if len(array.shape) != len(shape) or any(want not in (None, n) for n, want in zip(array.shape, shape, strict=True)):
+    fits = len(array.shape) == len(shape) and all(want in (None, n) for n, want in zip(array.shape, shape, strict=True))
+    if array.dtype not in dtypes or not fits:
         raise NerfpipeError(f"{file}: does not fit bank.json; run `dvc repro --force rays`")
     return array

@@ -197,3 +197,24 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
     rays = bank.train(np.arange(bank.train_rays))
     assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
     assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds")
+
+
+def test_a_number_beyond_the_last_ray_is_told(scene: Scene, build_bank: BuildBank) -> None:
+    folder = build_bank(scene).folder
+    numbers = np.load(folder / "train.npy")
+    numbers[5] += 2**20
+    np.save(folder / "train.npy", numbers)
+    bank = RayBank(folder)
+    with pytest.raises(NerfpipeError, match=r"train.npy: damaged; run `dvc repro --force rays`"):
+        bank.train(np.arange(bank.train_rays))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_array_of_another_type_or_none_is_refused(name: str, scene: Scene, build_bank: BuildBank) -> None:
+    file = build_bank(scene).folder / f"{name}.npy"
+    np.save(file, np.load(file).astype(np.float64))
+    with pytest.raises(NerfpipeError, match=f"{name}.npy: does not fit bank.json"):
+        RayBank(file.parent)
+    file.write_bytes(b"PK\x03\x04")  # how a zip file begins, and so an .npz
+    with pytest.raises(NerfpipeError, match=f"{name}.npy: damaged"):
+        RayBank(file.parent)
