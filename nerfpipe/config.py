@@ -16,6 +16,8 @@ PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Depth = Annotated[int, Field(gt=0, le=64)]
+Width = Annotated[int, Field(gt=0, le=8192)]
 Density = Literal["relu", "softplus"]
 
 
@@ -55,8 +57,8 @@ class LayeredParams(Section):
 
 class TinyFieldParams(LayeredParams):
     frequencies: Annotated[int, Field(ge=0, le=20)]
-    depth: Count
-    width: Count
+    depth: Depth
+    width: Width
     skip: Count
     density: Density
 
@@ -74,8 +76,8 @@ class TinyParams(Section):
 class NerfFieldParams(LayeredParams):
     position_frequencies: Annotated[int, Field(ge=0, le=20)]
     direction_frequencies: Annotated[int, Field(ge=0, le=20)]
-    depth: Count
-    width: Annotated[int, Field(ge=2)]
+    depth: Depth
+    width: Annotated[int, Field(ge=2, le=8192)]
     skip: Count
     density: Density
 
@@ -186,7 +188,8 @@ def parse_method(name: str, content: dict[str, Any], where: str) -> MethodParams
         raise NerfpipeError(f"{where}: unknown method {name!r}; this version knows {', '.join(METHODS)}")
     settings, faults = validate(METHODS[name], content, prefix=name)
     if settings is None:
-        raise NerfpipeError("\n".join(f"{where}: {fault}" for fault in faults))
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise NerfpipeError(f"{where}: {faults[0]}{more}")
     return settings
 
 

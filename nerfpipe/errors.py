@@ -6,6 +6,7 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nerfpipe.interrupt import INTERRUPTED
 
@@ -17,9 +18,10 @@ class NerfpipeError(Exception):
     """
 
 
-def describe_os_error(error: OSError) -> str:
-    """One line for an operating-system error: what failed, on which file, and what to do."""
-    where = f"{error.filename}: " if error.filename else ""
+def describe_os_error(error: OSError, path: Path | None = None) -> str:
+    """One line for an operating-system error: what failed, on which file (`path` where it does not say), what to do."""
+    file = error.filename or path
+    where = f"{file}: " if file else ""
     if error.errno == errno.ENOSPC:
         return f"{where}no room left on the disk; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

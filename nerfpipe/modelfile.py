@@ -15,13 +15,14 @@ from safetensors.torch import save
 
 from nerfpipe import __version__
 from nerfpipe.cameras import Camera
-from nerfpipe.config import parse_method
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.config import MethodParams, parse_method
+from nerfpipe.errors import NerfpipeError, describe_os_error
 from nerfpipe.files import atomic_file
 from nerfpipe.methods import Model, build_model
 from nerfpipe.scenes.scene import BACKGROUNDS
 from nerfpipe.similarity import Similarity
 from nerfpipe.space import Space
+from nerfpipe.yamlfile import plain
 
 Row = tuple[float, float, float, float]
 Pose = tuple[Row, Row, Row]
@@ -74,19 +75,39 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except PermissionError as error:
+        raise NerfpipeError(describe_os_error(error, path)) from None
     except (SafetensorError, OSError) as error:
         raise NerfpipeError(f"{path}: not a whole .safetensors file ({error}); train again") from None
     about = _parse_header(path, header)
-    model = build_model(parse_method(about.method, about.settings, str(path)), about.seed, about.space)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip().split(",")[0].rstrip(". ")
-        raise NerfpipeError(f"{path}: its weights do not fit its settings ({first} …); train again") from None
+    settings = parse_method(about.method, about.settings, str(path))
+    _compare(path, tensors, settings, about)
+    model = build_model(settings, about.seed, about.space)
+    model.load_state_dict(tensors)
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise NerfpipeError(f"{path}: {broken[0]} holds NaN or infinity; train again")
     return model.eval(), about
+
+
+def _compare(path: Path, tensors: dict[str, torch.Tensor], settings: MethodParams, about: ModelAbout) -> None:
+    """Hold the tensors against a model that is only sketched: a damaged header may ask for any amount of memory."""
+    try:
+        with torch.device("meta"):
+            expected = build_model(settings, about.seed, about.space).state_dict()
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        raise NerfpipeError(f"{path}: its header describes no model ({error}); train again") from None
+    for name in sorted(expected.keys() | tensors.keys()):
+        wanted, found = (_kind(each.get(name)) for each in (expected, tensors))
+        if wanted != found:
+            raise NerfpipeError(
+                f"{path}: its weights do not fit its settings ({plain(name)} is {found} and should be {wanted}); "
+                "train again"
+            )
+
+
+def _kind(tensor: torch.Tensor | None) -> str:
+    return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def _parse_header(path: Path, header: str | None) -> ModelAbout:
@@ -94,5 +115,5 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
         return ModelAbout(**json.loads(header))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None

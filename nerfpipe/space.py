@@ -45,7 +45,7 @@ class Space:
     @property
     def box(self) -> Tensor:
         """[2, 3]"""
-        return torch.tensor(self.bounds)
+        return torch.tensor(self.bounds, device="cpu")  # also where a model is only sketched, on the meta device
 
     @property
     def unbounded(self) -> bool:

@@ -175,3 +175,40 @@ def test_weights_that_are_not_finite_are_refused(file: Path, about: ModelAbout, 
     tensors["passes.0.field.layers.1.bias"][3] = value
     rewrite(file, asdict(about), tensors)
     assert fault(file) == "passes.0.field.layers.1.bias holds NaN or infinity; train again"
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", 8192), ("depth", 64), ("width", 2**40), ("depth", 2**40)])
+def test_a_header_that_asks_for_much_is_refused_before_memory_is_taken(
+    file: Path, about: ModelAbout, key: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = about.settings
+    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], key: value}}})
+
+    def take_memory(*_: object) -> None:
+        assert torch.empty(0).is_meta, "the model was made"
+        return build_model(*_)
+
+    monkeypatch.setattr("nerfpipe.modelfile.build_model", take_memory)
+    assert fault(file).startswith(("its weights do not fit its settings (", f"tiny.field.{key}: must be less than"))
+
+
+def test_a_missing_a_surplus_and_a_converted_tensor_are_named(file: Path, about: ModelAbout) -> None:
+    sound, name = load_file(file), "passes.0.field.head.bias"
+    rewrite(file, asdict(about), {other: tensor for other, tensor in sound.items() if other != name})
+    assert f"({name} is missing and should be float32 [4])" in fault(file)
+    rewrite(file, asdict(about), {**sound, "more": torch.zeros(2)})
+    assert "(more is float32 [2] and should be missing)" in fault(file)
+    rewrite(file, asdict(about), {**sound, name: sound[name].double()})
+    assert f"({name} is float64 [4] and should be float32 [4])" in fault(file)
+
+
+@pytest.mark.parametrize("bounds", [[[float("nan")] * 3] * 2, [[0.0] * 3] * 2])
+@pytest.mark.parametrize("method", ["ngp"])
+def test_a_header_of_a_space_that_is_none_is_refused(
+    bounds: list, method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
+) -> None:
+    params = with_params(**{**SMALL, "method": method})
+    file, about = tmp_path / "field.safetensors", describe_model(params, bank)
+    save_model(file, build_model(params.recipe, 1, Space.boxed(BOUNDS)), about)
+    rewrite(file, {**asdict(about), "space": {**asdict(about)["space"], "bounds": bounds}})
+    assert fault(file).startswith("its header describes no model (")
