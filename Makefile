@@ -5,7 +5,7 @@ BIN    := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 # DVC runs each stage as `python -m stages.NAME`, so the environment's python comes first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro runs test lint bench
+.PHONY: install repro runs test lint bench robustness
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,9 @@ test: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+robustness: install
+	$(BIN)/python -m robustness
 
 lint: install
 	$(BIN)/python -m ruff check .

@@ -1,0 +1,134 @@
+"""params.yaml and data/scenes.yaml full of rubbish: `nerfpipe check`, a stage's entry, and DVC itself.
+
+Every case is given to `check` and to a stage's beginning in this process: it is accepted, or exits with 1 and says
+nothing but `error: ` lines. Some are given to the real commands. No out may be touched by any of them.
+
+DVC reads params.yaml before any stage does. What it cannot parse it reports itself (`ERROR: ... failed to parse`), and
+where a file lacks a key that dvc.yaml names it says so (`ERROR: failed to parse 'stages...'`); it exits with 255.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from typer.testing import CliRunner
+
+from nerfpipe.catalogue import load_entry
+from nerfpipe.cli import app
+from nerfpipe.config import load_params
+from nerfpipe.stage import stage
+from robustness.counts import Counts
+from robustness.project import Project, dvc, result, run, unclear
+from robustness.rubbish import NOT_YAML, wrong_files
+
+FILES = ("params.yaml", "data/scenes.yaml")
+SHOWN_CHARACTERS = 60
+LONGEST_LINE = 2000  # characters: a report is to be read
+
+
+def fuzz_settings(project: Project, seed_: int, work: Path, cases: int = 300, real: int = 12) -> Counts:
+    """`cases` wrong files of each kind in this process, `real` of each kind through the commands."""
+    counts = Counts("params and scenes")
+    folder = project.copy(work / "fuzzed")
+    with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _inside(folder):
+        for name in FILES:
+            sound = Path(name).read_bytes()
+            wrong = drawn(sound, cases, seed_)
+            for content in wrong:
+                Path(name).write_bytes(content)
+                counts.quiet(f"{name}, {shown(content)}", *in_process())
+            chosen = random.Random(seed_).sample(wrong, min(real, len(wrong)))
+            for content in chosen:
+                Path(name).write_bytes(content)
+                fault = through_commands(folder, project)
+                counts.trial(f"{name} through the commands, {shown(content)}", fault, result(folder) == project.truth)
+            Path(name).write_bytes(sound)
+    return counts
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def drawn(sound: bytes, cases: int, seed_: int) -> list[bytes]:
+    """So many different wrong files: those written by hand first, the others by hypothesis, the same for a seed."""
+    found = dict.fromkeys(NOT_YAML[:cases] if cases >= len(NOT_YAML) else NOT_YAML[:: -(-len(NOT_YAML) // cases)])
+
+    @seed(seed_)
+    @settings(
+        max_examples=cases * 3,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(wrong_files(sound))
+    def collect(content: bytes) -> None:
+        found.setdefault(content)
+
+    collect()
+    return list(found)[:cases]
+
+
+def shown(content: bytes) -> str:
+    return repr(content[:SHOWN_CHARACTERS]) + (f" … {len(content)} bytes" if len(content) > SHOWN_CHARACTERS else "")
+
+
+def in_process() -> tuple[str, bool]:
+    """What is wrong with how `check` and the beginning of a stage take the files here, empty when nothing is; and
+    whether they were accepted.
+    """
+    checked = CliRunner().invoke(app, ["check"])
+    if checked.exception is not None and not isinstance(checked.exception, SystemExit):
+        return f"`check` raised {type(checked.exception).__name__}: {str(checked.exception)[:200]}", False
+    return told_well("check", checked.exit_code, checked.stderr) or entered(), checked.exit_code == 0
+
+
+def entered() -> str:
+    """The same for what the stage `download` does first."""
+    told = io.StringIO()
+    code = 0
+    try:
+        with contextlib.redirect_stderr(told), stage("fuzzed"):
+            load_entry(load_params().scene)
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    except Exception as error:  # the fault that is looked for
+        return f"the stage raised {type(error).__name__}: {str(error)[:200]}"
+    return told_well("the stage", code, told.getvalue())
+
+
+def told_well(who: str, code: int, said: str) -> str:
+    """Accepted in silence, or refused with 1 and error lines."""
+    lines = said.splitlines()
+    if code == 0:
+        return f"{who} accepted it and said {lines[0]}" if lines else ""
+    if code != 1 or not lines:
+        return f"{who} exited with {code} and {len(lines)} lines"
+    bad = [line for line in lines if not line.startswith("error: ") or len(line) > LONGEST_LINE]
+    return f"{who} said {bad[0][:200]!r}" if bad else ""
+
+
+def through_commands(folder: Path, project: Project) -> str:
+    """The same for the real `nerfpipe check`, and for `dvc repro` where that refuses."""
+    checked = run(folder, sys.executable, "-m", "nerfpipe", "check", check=False)
+    if fault := told_well("nerfpipe check", checked.returncode, checked.stderr):
+        return fault
+    if checked.returncode == 0:
+        return ""  # sound, by chance: `dvc repro` would do as it says
+    tried: Callable[..., object] = dvc(folder, "repro", "--dry", check=False)
+    return unclear(tried.stdout + tried.stderr)
