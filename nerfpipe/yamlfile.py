@@ -16,7 +16,7 @@ MERGE_TAG = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may be given a
 
 # Values as faults show them: a few aliases can stand for more values than memory holds.
 _shown = reprlib.Repr()
-_shown.maxlevel, _shown.maxstring, _shown.maxother = 3, 100, 100
+_shown.maxlevel, _shown.maxstring, _shown.maxother = 2, 100, 100
 
 Model = TypeVar("Model", bound=BaseModel)
 
