@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from nerfpipe.errors import NerfpipeError
 from nerfpipe.media import depth_picture, error_picture, to_8bit, write_gif, write_mp4, write_png
 
 has_ffmpeg = pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is None, reason="needs nerfpipe[video]")
@@ -119,3 +120,31 @@ def test_an_error_picture_is_brightest_from_the_scale_on() -> None:
     brightness = error_picture(render, truth, scale=0.2).astype(int).sum(axis=-1)[0]
     assert brightness[0] < brightness[1] < brightness[2] == brightness[3]
     np.testing.assert_array_equal(error_picture(render, truth, 0.2), error_picture(truth, render, 0.2))
+
+
+@pytest.mark.parametrize(("write", "name"), [*WRITERS, pytest.param(lambda path, f, _: write_png(path, f[0]), "a.png")])
+def test_a_full_disk_is_an_error_with_the_name_and_leaves_nothing(
+    write: Callable, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=name):
+        write(tmp_path / name, frames(3), 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+@has_ffmpeg
+@pytest.mark.parametrize("left", [0.0, 0.5])
+def test_a_film_that_ffmpeg_left_unfinished_is_told(left: float, tmp_path: Path, monkeypatch) -> None:
+    whole = iio.imwrite
+
+    def cut_short(*arguments: object, **options: object) -> bytes:
+        content = whole(*arguments, **options)
+        return content[: int(left * len(content))]
+
+    monkeypatch.setattr(iio, "imwrite", cut_short)
+    with pytest.raises(NerfpipeError, match=r"orbit.mp4: ffmpeg did not write it whole; free some space in "):
+        write_mp4(tmp_path / "orbit.mp4", frames(3), 10)
+    assert list(tmp_path.iterdir()) == []
