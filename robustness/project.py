@@ -121,7 +121,7 @@ def remove(path: Path) -> None:
 
 
 def start(folder: Path, *arguments: str, log: str = "run.log") -> tuple[subprocess.Popen[bytes], Path]:
-    """`dvc repro` in a session of its own, all that it says going to a file beside the project."""
+    """`dvc repro`, or DVC with other arguments, in a session of its own, writing to a file beside the project."""
     file = folder.with_name(f"{folder.name}-{log}")
     with file.open("wb") as stream:
         command = [sys.executable, "-m", "dvc", *(arguments or ("repro",))]

@@ -81,7 +81,11 @@ def with_seed(folder: Path, seed: int) -> dict[str, str]:
 def queue(folder: Path, seed: int, name: str) -> None:
     """Queue an experiment and start one worker."""
     dvc(folder, "exp", "run", "--queue", "-n", name, "-S", f"seed={seed}")
-    dvc(folder, "queue", "start", "-j", "1")
+    process = start(folder, "queue", "start", "-j", "1", log="queue.log")[
+        0
+    ]  # no pipes: the worker would hold them open
+    if process.wait():
+        raise AssertionError("no worker could be started")
 
 
 def kill_in_training(folder: Path) -> None:
