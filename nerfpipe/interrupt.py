@@ -16,13 +16,20 @@ INTERRUPTED = "interrupted; run the same command again to go on"
 
 def end_at_once() -> None:
     """From now on let a signal end the process with one line: while modules are imported there is nothing to save."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        print(f"error: {INTERRUPTED}", file=sys.stderr, flush=True)
-        os._exit(1)
-
     for number in SIGNALS:
-        signal.signal(number, end)
+        signal.signal(number, _end)
+
+
+def too_late() -> None:
+    """Let a signal do nothing any more: the work is done, and only the interpreter is still to be taken down."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _end:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    print(f"error: {INTERRUPTED}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nerfpipe.errors import one_line_errors
 from nerfpipe.files import write_json
-from nerfpipe.interrupt import as_exceptions
+from nerfpipe.interrupt import as_exceptions, too_late
 
 TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
 
@@ -22,6 +22,7 @@ def stage(name: str) -> Iterator[None]:
     with one_line_errors(), as_exceptions():
         yield
         write_json(TIMINGS_FILE, {**read_timings(), name: round(time.monotonic() - started, 1)})
+    too_late()
 
 
 def read_timings() -> dict[str, float]:
