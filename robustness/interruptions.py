@@ -5,6 +5,7 @@ The stage must end with its one line and clear away what it had begun; a trainin
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from robustness.counts import Counts
-from robustness.kills import RESUMED, stage_processes
+from robustness.kills import DRAWS, RESUMED, stage_processes
 from robustness.project import (
     PATIENCE_SECONDS,
     POLL_SECONDS,
@@ -43,9 +44,12 @@ def signal_all(project: Project, seed: int, work: Path, stages: tuple[str, ...] 
         for number in (signal.SIGTERM, signal.SIGINT):
             for receiver in ("stage", "group"):
                 name = f"{number.name} to the {receiver} in {stage}"
-                folder = project.copy(work / "signalled", forget_from=stage)
                 try:
-                    said, fault = interrupt(project, folder, stage, number, receiver, random_)
+                    for attempt in range(DRAWS):
+                        folder = project.copy(work / "signalled", forget_from=stage)
+                        said, fault = interrupt(project, folder, stage, number, receiver, random_.random() / 2**attempt)
+                        if stage not in timings(folder):
+                            break  # it came before the stage had done its work
                     said += finish(folder)
                 except AssertionError as error:
                     counts.trial(name, str(error), identical=False)
@@ -55,9 +59,9 @@ def signal_all(project: Project, seed: int, work: Path, stages: tuple[str, ...] 
 
 
 def interrupt(
-    project: Project, folder: Path, stage: str, number: signal.Signals, receiver: str, random_: random.Random
+    project: Project, folder: Path, stage: str, number: signal.Signals, receiver: str, share: float
 ) -> tuple[str, str]:
-    """Send the signal at a random moment of the stage; what was said, and what is wrong with it, if anything."""
+    """Send the signal after a share of the stage's seconds; what was said, and what is wrong with it, if anything."""
     process, log = start(folder, "repro", stage)
     wait_for(stage_line(stage), log, process)
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -66,7 +70,7 @@ def interrupt(
     if stage == "train":
         wait_for(TRAINING, log, process)  # so that there is something to save
     latest = 0.0 if stage == "train" else AT * (seconds_of(project, stage) - STARTED_SECONDS)
-    time.sleep(STARTED_SECONDS + random_.uniform(0, latest))
+    time.sleep(STARTED_SECONDS + share * latest)
     if receiver == "group":
         os.killpg(process.pid, number)
     else:
@@ -82,6 +86,12 @@ def interrupt(
     if INTERRUPTED not in said and STOPPED not in said:
         return said, f"it did not say that it was interrupted: {said.strip().splitlines()[-3:]}"
     return said, ""
+
+
+def timings(folder: Path) -> dict[str, float]:
+    """The stages that came to their end in this folder."""
+    file = folder / ".nerfpipe/timings.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def seconds_of(project: Project, stage: str) -> float:
