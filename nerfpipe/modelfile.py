@@ -69,9 +69,9 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
 
     Raises NerfpipeError when the file is missing, damaged, of another version, or does not fit its own header.
     """
-    if not path.exists():
-        raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
     try:
+        if not path.exists():
+            raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
