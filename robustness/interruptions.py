@@ -5,6 +5,7 @@ The stage must end with its one line and clear away what it had begun; a trainin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -75,7 +76,8 @@ def interrupt(
         os.killpg(process.pid, number)
     else:
         for each in found:
-            each.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it came too late
+                each.send_signal(number)
     psutil.wait_procs(found)
     process.wait()
     said = log.read_text(errors="replace")

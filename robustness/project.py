@@ -26,9 +26,10 @@ METRICS = ("train.json", "history.csv", "test.json", "views.csv")  # speed.* hol
 STAGE_LINE = "Running stage '{}'"
 POLL_SECONDS, PATIENCE_SECONDS = 0.01, 300
 LONGER = {  # than in the tests, so that training is a good part of a run
-    "tiny.train.steps": 400,
-    "ngp.train.steps": 150,
-    "ngp.train.validate_every": 50,
+    "tiny.train.steps": 1500,
+    "tiny.train.validate_every": 500,
+    "ngp.train.steps": 400,
+    "ngp.train.validate_every": 200,
     "runtime.checkpoint_seconds": 0.05,
 }
 
