@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
-from nerfpipe.config import PARAMS_FILE, RenderParams, load_params, params_faults
+from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params, params_faults
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.files import local_path
@@ -37,7 +37,7 @@ def check() -> None:
         lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
         lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
         if params is not None:
-            lines += scene_faults(params.scene, entries)
+            lines += scene_faults(params.scene, entries) + path_faults(params.render.path)
         if lines:
             raise NerfpipeError("\n".join(lines))
         print(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
@@ -50,6 +50,22 @@ def scene_faults(name: str, entries: dict[str, Entry]) -> list[str]:
         return [] if name in read_yaml(CATALOGUE_FILE) else [str(unknown_scene(name))]
     if entry.path is not None and not local_path(entry.path).exists():
         return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+    return []
+
+
+def path_faults(path: str) -> list[str]:
+    """What stands between `render.path` and a path, in lines, where it names a file."""
+    if not path.endswith(PATH_FILE):
+        return []
+    import torch  # takes seconds to import
+
+    from nerfpipe.route import read_path
+    from nerfpipe.similarity import IDENTITY
+
+    try:
+        read_path(path, IDENTITY, torch.zeros(3))
+    except NerfpipeError as error:
+        return [f"{PARAMS_FILE}: {error}"]
     return []
 
 
@@ -105,15 +121,17 @@ def photos(
 @app.command()
 def render(
     model: Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")],
-    output: Annotated[Path, typer.Option(help="the folder for orbit.gif, orbit_depth.gif and orbit.mp4")] = Path(
-        "renders"
-    ),
+    output: Annotated[Path, typer.Option(help="the folder for GIFs, MP4s and turntable.html")] = Path("renders"),
     frames: Annotated[int | None, typer.Option(help="how many")] = None,
     fps: Annotated[float | None, typer.Option(help="frames per second")] = None,
-    path: Annotated[str | None, typer.Option(help="auto, orbit, swing or spiral")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="auto, orbit, swing, spiral, wobble, or NAME.json: key frames")
+    ] = None,
     elevation: Annotated[float | None, typer.Option(help="degrees above the horizon")] = None,
+    tilt: Annotated[float | None, typer.Option(help="degrees by which an orbit's plane leans")] = None,
     radius: Annotated[float | None, typer.Option(help="times the mean distance of the cameras")] = None,
     size: Annotated[int | None, typer.Option(help="pixels of the longer side")] = None,
+    panels: Annotated[str | None, typer.Option(help="side by side in panels.gif, as colour,depth,normals")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a folder that is there")] = False,
 ) -> None:
     """Render a turn around a model file alone. What is not given comes from params.yaml, if one is here."""
@@ -121,7 +139,8 @@ def render(
         if output.exists() and not force:
             raise NerfpipeError(f"{output}: is there already; name another folder with --output, or say --force")
         settings, runtime = render_params()
-        given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "radius": radius, "size": size}
+        given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "tilt": tilt, "radius": radius}
+        given |= {"size": size, "panels": None if panels is None else [name.strip() for name in panels.split(",")]}
         settings = changed(settings, {name: value for name, value in given.items() if value is not None})
         from nerfpipe.modelfile import load_model  # torch takes seconds to import
         from nerfpipe.renderer import Renderer

@@ -19,6 +19,9 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Depth = Annotated[int, Field(gt=0, le=64)]
 Width = Annotated[int, Field(gt=0, le=8192)]
 Density = Literal["relu", "softplus"]
+Panel = Literal["colour", "depth", "normals"]
+PATHS = ("auto", "orbit", "swing", "spiral", "wobble")
+PATH_FILE = ".json"  # how a path's name ends where it is a file of key frames
 
 
 class RaysParams(Section):
@@ -146,10 +149,26 @@ class EvaluateParams(Section):
 class RenderParams(Section):
     frames: Count
     fps: Annotated[float, Field(gt=0, le=100)]
-    path: Literal["auto", "orbit", "swing", "spiral"]
+    path: str
     elevation: Annotated[float, Field(ge=-90, le=90)] | None
+    tilt: Annotated[float, Field(gt=-90, lt=90)]
     radius: Positive
     size: Annotated[int, Field(ge=0)]
+    panels: Annotated[list[Panel], Field(min_length=1)]
+
+    @field_validator("path")
+    @classmethod
+    def _known_or_a_file(cls, path: str) -> str:
+        if path not in PATHS and not path.endswith(PATH_FILE):
+            raise ValueError(f"must be {', '.join(PATHS)} or a file of key frames, NAME{PATH_FILE}")
+        return path
+
+    @field_validator("panels")
+    @classmethod
+    def _each_panel_once(cls, panels: list[Panel]) -> list[Panel]:
+        if len(set(panels)) < len(panels):
+            raise ValueError("must not name a panel twice")
+        return panels
 
 
 class RuntimeParams(Section):

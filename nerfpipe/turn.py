@@ -1,51 +1,91 @@
-"""A turn around a trained model's scene, as GIF and MP4: colour, and depth."""
+"""A turn around a trained model's scene, as GIF and MP4 and as a page to turn it on: colour, depth, normals."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
+import numpy as np
+from torch import Tensor
 
 from nerfpipe.cameras import Camera
-from nerfpipe.config import RenderParams
+from nerfpipe.config import Panel, RenderParams
 from nerfpipe.files import atomic_folder
 from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
 from nerfpipe.modelfile import ModelAbout
-from nerfpipe.paths import camera_path
+from nerfpipe.normals import normal_map, normal_picture
+from nerfpipe.probe import Probe
 from nerfpipe.progress import Progress
 from nerfpipe.rays import Extent
-from nerfpipe.renderer import Renderer
+from nerfpipe.renderer import Picture, Renderer
+from nerfpipe.route import choose_route
 from nerfpipe.space import camera_rays
+from nerfpipe.turntable import write_turntable
 
 LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
+ALONE: list[Panel] = ["colour"]  # what orbit.gif shows; other panels get a GIF of their own
+
+
+@dataclass
+class Footage:
+    """The frames of a turn, each [H, W, 3] uint8."""
+
+    colour: list[np.ndarray] = field(default_factory=list)
+    depth: list[np.ndarray] = field(default_factory=list)
+    normals: list[np.ndarray] = field(default_factory=list)  # none unless they are asked for
+
+    def side_by_side(self, panels: list[Panel]) -> list[np.ndarray]:
+        """[H, panels · W, 3] uint8 of every frame, in the order of `panels`."""
+        return [
+            np.concatenate(frames, axis=1) for frames in zip(*(getattr(self, name) for name in panels), strict=True)
+        ]
 
 
 def render_turn(renderer: Renderer, about: ModelAbout, settings: RenderParams, output: Path) -> list[str]:
-    """Write orbit.gif, orbit_depth.gif and, where imageio-ffmpeg is there, orbit.mp4 into the folder `output`.
+    """Fill the folder `output`: orbit.gif, orbit_depth.gif, turntable.html; panels.gif where panels are named.
 
-    A folder of that name is replaced, whole or not at all. Returns what to tell the user, in lines.
+    Where imageio-ffmpeg is there, also orbit.mp4 and panels.mp4. A folder of that name is replaced, whole or not at
+    all. Returns what to tell the user, in lines.
     """
-    space, background = about.space, about.background_colour
-    camera = sized(about.camera.pinhole(), settings.size)
-    centre, taken, forward = torch.tensor(about.centre), torch.tensor(about.poses), space.kind == "forward"
-    poses = camera_path(settings.path, taken, centre, forward, settings.radius, settings.elevation, settings.frames)
+    camera, route = sized(about.camera.pinhole(), settings.size), choose_route(settings, about)
+    with atomic_folder(output) as folder:
+        footage = film(renderer, about, camera, route.poses, normals="normals" in settings.panels)
+        write_gif(folder / "orbit.gif", footage.colour, settings.fps)
+        write_gif(folder / "orbit_depth.gif", footage.depth, settings.fps)
+        filmed = write_mp4(folder / "orbit.mp4", footage.colour, settings.fps)
+        if settings.panels != ALONE:
+            wide = footage.side_by_side(settings.panels)
+            write_gif(folder / "panels.gif", wide, settings.fps)
+            write_mp4(folder / "panels.mp4", wide, settings.fps)
+        write_turntable(folder / "turntable.html", footage.colour, route, about, settings.fps)
+    missing = [] if filmed else ["no orbit.mp4: for it, pip install imageio-ffmpeg (the extra `video`)"]
+    return [*missing, f"{len(route.poses)} frames of {camera.width}x{camera.height} in {output}"]
+
+
+def film(renderer: Renderer, about: ModelAbout, camera: Camera, poses: Tensor, normals: bool) -> Footage:
+    """What the camera sees from each of poses [F, 3, 4]."""
+    space, background, footage = about.space, about.background_colour, Footage()
     extent = Extent()
     for pose in poses:
         extent.include(camera_rays(camera, pose, space))
-    colours, depths = [], []
-    with atomic_folder(output) as folder:
-        with Progress("render", len(poses), "frames") as progress:
-            for pose in poses:
-                rays = camera_rays(camera, pose, space)
-                picture = renderer.view(rays, background, camera.height, camera.width)
-                colours.append(to_8bit(picture.colour))
-                depths.append(depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background))
-                progress.advance()
-        write_gif(folder / "orbit.gif", colours, settings.fps)
-        write_gif(folder / "orbit_depth.gif", depths, settings.fps)
-        filmed = write_mp4(folder / "orbit.mp4", colours, settings.fps)
-    missing = [] if filmed else ["no orbit.mp4: for it, pip install imageio-ffmpeg (the extra `video`)"]
-    return [*missing, f"{len(poses)} frames of {camera.width}x{camera.height} in {output}"]
+    probe = Probe(renderer.model, space, renderer.device) if normals else None
+    for pose, picture in _views(renderer, about, camera, poses):
+        footage.colour.append(to_8bit(picture.colour))
+        shown = depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background)
+        footage.depth.append(shown)
+        if probe is not None:
+            found = normal_map(probe, picture, camera, pose)
+            footage.normals.append(normal_picture(found, picture.opacity, background))
+    return footage
+
+
+def _views(renderer: Renderer, about: ModelAbout, camera: Camera, poses: Tensor) -> Iterator[tuple[Tensor, Picture]]:
+    with Progress("render", len(poses), "frames") as progress:
+        for pose in poses:
+            rays = camera_rays(camera, pose, about.space)
+            yield pose, renderer.view(rays, about.background_colour, camera.height, camera.width)
+            progress.advance()
 
 
 def sized(camera: Camera, longer_side: int) -> Camera:

@@ -1,10 +1,10 @@
-"""Stage 5: a turn around the scene. data/model -> data/renders: orbit.gif, orbit_depth.gif, orbit.mp4."""
+"""Stage 5: a turn around the scene. data/model -> data/renders: GIFs, orbit.mp4, turntable.html."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.config import load_params
+from nerfpipe.config import PATH_FILE, load_params
 from nerfpipe.modelfile import load_model
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
@@ -12,15 +12,23 @@ from nerfpipe.stage import stage
 from nerfpipe.turn import render_turn
 
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
+PATHS = Path("data/paths")  # a dep of the stage: what changes elsewhere, DVC does not see
 
 
 def main() -> None:
     params = load_params()
+    if params.render.path.endswith(PATH_FILE) and not in_sight(Path(params.render.path)):
+        print(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`", flush=True)
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
     renderer = Renderer(model, device, params.runtime, about.bf16)
     for line in render_turn(renderer, about, params.render, RENDERS):
         print(line, flush=True)
+
+
+def in_sight(path: Path) -> bool:
+    """Whether DVC sees a change of the file."""
+    return path.resolve().is_relative_to(PATHS.resolve())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""A page on which a turn that is already rendered is turned by hand: one file, no network, no library."""
+
+from __future__ import annotations
+
+import io
+import json
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from PIL import Image
+
+from nerfpipe.files import atomic_file
+from nerfpipe.modelfile import ModelAbout
+from nerfpipe.route import Route
+from nerfpipe.turntable_page import PAGE
+
+QUALITY = 85  # of JPEG: above it files grow and nobody sees why
+SMALL, SMALL_QUALITY = 200, 95  # frames of so few pixels a side are shown enlarged, and with them what JPEG adds
+LARGEST = 480  # pixels of a frame's longer side
+MOST_FRAMES = 90  # of longer turns, so many evenly
+BACKWARDS = ("orbit",)  # a camera that goes to the right turns what it sees to the left, and a hand expects the right
+
+
+def write_turntable(file: Path, frames: list[np.ndarray], route: Route, about: ModelAbout, fps: float) -> None:
+    """Write the page of a turn's frames [H, W, 3] uint8, which were rendered along the route."""
+    order, closed = hand_order(len(frames), route)
+    shown = [frames[place] for place in order]
+    html = page([_data_uri(frame) for frame in shown], closed, fps, shown[0].shape, about.scene, about.background)
+    with atomic_file(file) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def hand_order(count: int, route: Route) -> tuple[list[int], bool]:
+    """Which frames are shown as a hand goes from left to right, and whether the last joins the first.
+
+    An orbit is turned with the hand. A swing goes to and fro, which a hand does itself: the half from its right end to
+    its left. Anything else is followed along its way.
+    """
+    places, closed = list(range(count)), route.closed
+    half = places[-(-count // 4) : 3 * count // 4 + 1]
+    if route.kind == "swing" and len(half) > 1:
+        places, closed = half, False
+    elif route.kind in BACKWARDS:
+        places = [-place % count for place in places]
+    if len(places) > MOST_FRAMES:
+        ends = np.linspace(0, len(places), MOST_FRAMES, endpoint=False) if closed else None
+        chosen = np.linspace(0, len(places) - 1, MOST_FRAMES) if ends is None else ends
+        places = [places[int(place)] for place in chosen]
+    return places, closed
+
+
+def page(uris: list[str], closed: bool, fps: float, shape: tuple[int, ...], scene: str, background: str) -> str:
+    """The HTML of frames that are given as data: URIs, all of shape [H, W, 3]; the same bytes for the same frames."""
+    height, width = shape[:2]
+    return Template(PAGE).substitute(
+        scene=escape(scene),
+        views=f"{len(uris)} views",
+        last=len(uris) - 1,
+        scheme="light" if background == "white" else "dark",
+        paper=background,
+        width=width,
+        height=height,
+        first=uris[0],
+        frames=json.dumps(uris, indent=0),
+        closed=json.dumps(closed),
+        pause=json.dumps(round(1000 / fps, 3)),
+    )
+
+
+def _data_uri(frame: np.ndarray) -> str:
+    picture = Image.fromarray(frame)
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)  # leaves smaller ones as they are
+    written = io.BytesIO()
+    quality = SMALL_QUALITY if max(picture.size) <= SMALL else QUALITY
+    picture.save(written, "JPEG", quality=quality, subsampling=0, optimize=True)
+    return f"data:image/jpeg;base64,{b64encode(written.getvalue()).decode('ascii')}"
