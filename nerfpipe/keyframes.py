@@ -28,6 +28,7 @@ RIGID = 1e-3  # how far from orthonormal a pose's axes may be
 FEWEST = 2
 APART = 1e-6  # of the path's length: key frames nearer to one another than this are one and the same
 FAR_ROUND = np.radians(100)  # a turn from one key frame to the next for which a straight way would not do
+HALF_ROUND = np.radians(179.9)  # from this turn on, one way round is as short as the other
 AIMLESS = 0.1  # of the usual distance to the centre: a camera that has it nearer than this ahead looks elsewhere
 NEAREST = 0.05  # of the least focus: nearer to what it looks at, a camera between key frames has no direction
 LOOKS = 32  # between two key frames, at the camera's view
@@ -141,8 +142,10 @@ def _with_halfways(poses: np.ndarray, focus: np.ndarray) -> tuple[np.ndarray, np
     moves least: one that stays where it is about itself, one that looks at the same thing from elsewhere about that.
     """
     all_poses, all_focus, given = [poses[0]], [focus[0]], [0]
+    axis = poses[0, :, 1]  # in the world, of the turn before; the first one goes to the left
     for k in range(len(poses) - 1):
-        turn = Rotation.from_matrix(poses[k, :, :3].T @ poses[k + 1, :, :3]).as_rotvec()
+        turn = _turn(poses[k, :, :3], poses[k + 1, :, :3], axis)
+        axis = poses[k, :, :3] @ turn if turn.any() else axis
         if np.linalg.norm(turn) > FAR_ROUND:
             pose, distance = _halfway(poses[k], poses[k + 1], focus[k], focus[k + 1], turn)
             all_poses.append(pose)
@@ -151,6 +154,15 @@ def _with_halfways(poses: np.ndarray, focus: np.ndarray) -> tuple[np.ndarray, np
         all_poses.append(poses[k + 1])
         all_focus.append(focus[k + 1])
     return np.stack(all_poses), np.array(all_focus), np.array(given)
+
+
+def _turn(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Rotation vector [3], in a's axes, from a to b [3, 3]; of two ways half round, the one about `axis` [3]."""
+    turn = Rotation.from_matrix(a.T @ b).as_rotvec()
+    angle = float(np.linalg.norm(turn))
+    if angle > HALF_ROUND and (a @ turn) @ axis < 0:
+        return turn * (angle - 2 * np.pi) / angle
+    return turn
 
 
 def _halfway(a: np.ndarray, b: np.ndarray, near: float, far: float, turn: np.ndarray) -> tuple[np.ndarray, float]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.paths import arc, camera_path, orbit, spiral
+from nerfpipe.paths import FOCUS, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
 from nerfpipe.turn import sized
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])
@@ -38,6 +41,30 @@ def test_every_frame_looks_at_the_centre_and_stands_upright(elevation: float) ->
     assert_close(poses[:, :, 3] - 3 * R[:, :, 2], CENTRE.expand(7, 3), atol=1e-4, rtol=0)  # 3 ahead, along -z
     assert_close(R[:, 2, 0], torch.zeros(7), atol=1e-5, rtol=0)  # the horizon is level
     assert (R[:, 2, 1] > 0).all()
+
+
+@given(st.floats(-80, 80), st.floats(-80, 80), st.floats(0.5, 9))
+def test_a_tilted_orbit_leans_and_stays_round(elevation: float, tilt: float, radius: float) -> None:
+    assume(abs(elevation) + abs(tilt) <= 85)
+    poses = orbit(CENTRE, radius, elevation, 16, tilt)
+    offsets, R = poses[:, :, 3] - CENTRE, poses[:, :, :3]
+    assert_close(offsets.norm(dim=1), torch.full((16,), radius))
+    steps = (offsets.roll(-1, dims=0) - offsets).norm(dim=1)
+    assert_close(steps, steps[:1].expand(16), atol=1e-4 * radius, rtol=0)
+    assert_close(R[:, :, 2] * radius, offsets, atol=1e-4 * radius, rtol=0)  # it looks at the centre
+    assert_close(R[:, 2, 0], torch.zeros(16), atol=1e-4, rtol=0)  # and the horizon is level
+    lean = math.radians(tilt)
+    axis = torch.tensor([-math.sin(lean), 0.0, math.cos(lean)])  # of the orbit's plane
+    assert_close(offsets @ axis, (radius * math.sin(math.radians(elevation))) * torch.ones(16), atol=1e-4, rtol=1e-4)
+    above = torch.rad2deg(torch.asin(offsets[:, 2] / radius))
+    assert_close(above[[0, 8]], torch.tensor([elevation + tilt, elevation - tilt]), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize(("elevation", "tilt"), [(60, 40), (-60, 40), (0, -89.5), (90, 1)])
+def test_a_tilt_over_the_pole_is_told(elevation: float, tilt: float) -> None:
+    told = f"render.tilt: {tilt:g} degrees at an elevation of {elevation:g} lead over the pole; the two together"
+    with pytest.raises(NerfpipeError, match=re.escape(told)):
+        orbit(CENTRE, 3.0, elevation, 8, tilt)
 
 
 def test_one_frame_is_an_orbit_too() -> None:
@@ -93,6 +120,49 @@ def test_a_spiral_stays_among_forward_facing_cameras_and_looks_ahead() -> None:
     assert path[:, 1, 3].abs().max() <= 0.1 + 1e-6
     assert path[:, :2, 3].abs().amax(dim=0).min() > 0.05
     assert (-path[:, 2, 2] < -0.99).all()  # along -z
+
+
+def test_a_wobble_is_a_small_circle_round_the_middle_camera_and_looks_at_the_centre() -> None:
+    cameras = cameras_at([-40, -10, 3, 20, 40])
+    path = camera_path("wobble", cameras, CENTRE, False, 1.0, None, 24)
+    aside = path[:, :, 3] - cameras[2, :, 3]
+    assert_close(aside.norm(dim=1), torch.full((24,), WOBBLE * 2.0))
+    assert_close(aside.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
+    assert_close(aside @ cameras[2, :, 2], torch.zeros(24), atol=1e-5, rtol=0)  # across the view
+    steps = (aside.roll(-1, dims=0) - aside).norm(dim=1)
+    assert_close(steps, steps[:1].expand(24))
+    ahead = (path[:, :, 3] - CENTRE).norm(dim=1, keepdim=True) * path[:, :, 2]
+    assert_close(path[:, :, 3] - ahead, CENTRE.expand(24, 3), atol=1e-5, rtol=0)
+    wide = camera_path("wobble", cameras, CENTRE, False, 3.0, None, 24)[:, :, 3] - cameras[2, :, 3]
+    assert_close(wide, 3 * aside, atol=1e-5, rtol=0)
+
+
+def test_a_wobble_of_cameras_all_round_stands_among_them() -> None:
+    path = camera_path("wobble", cameras_at(list(range(0, 360, 30))), CENTRE, False, 1.0, None, 8)
+    assert_close((path[:, :, 3].mean(dim=0) - CENTRE).norm(), torch.tensor(2.0), atol=1e-4, rtol=0)
+
+
+def test_a_wobble_of_forward_facing_cameras_looks_ahead() -> None:
+    poses = torch.eye(3, 4).repeat(3, 1, 1)
+    poses[:, 0, 3] = torch.tensor([-0.3, 0.01, 0.3])
+    path = camera_path("wobble", poses, torch.zeros(3), True, 1.0, None, 12)  # the centre may lie among the cameras
+    assert_close(path[:, :, 3].mean(dim=0), poses[1, :, 3], atol=1e-5, rtol=0)
+    ahead = (path[:, :, 3] - torch.tensor([0.0, 0.0, -FOCUS])).norm(dim=1, keepdim=True) * path[:, :, 2]
+    assert_close(path[:, :, 3] - ahead, torch.tensor([[0.0, 0.0, -FOCUS]]).expand(12, 3), atol=1e-5, rtol=0)
+
+
+def test_a_wobble_needs_no_camera_that_looks_at_the_centre() -> None:
+    pose = torch.eye(3, 4)  # looks along -z, y up, and the centre is straight above
+    path = wobble(pose, torch.tensor([0.0, 5.0, 0.0]), 1.0, 6)
+    assert_close(path[:, :, 2] @ torch.tensor([0.0, -1.0, 0.0]), torch.full((6,), 1 / math.hypot(1, WOBBLE)))
+
+
+@pytest.mark.parametrize(
+    ("azimuths", "forward", "meant"),
+    [(range(0, 360, 30), False, "orbit"), ([-40, 0, 40], False, "swing"), ([-40, 0, 40], True, "spiral")],
+)
+def test_auto_means_the_path_that_fits(azimuths: list[float], forward: bool, meant: str) -> None:
+    assert fitting("auto", cameras_at(list(azimuths)), CENTRE, forward) == meant
 
 
 @pytest.mark.parametrize(

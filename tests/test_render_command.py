@@ -74,7 +74,14 @@ def test_a_folder_that_is_there_is_not_replaced_unasked(model: Path) -> None:
     ("given", "told"),
     [
         (("--frames", "0"), "--frames: must be greater than 0 (got 0)"),
-        (("--path", "zigzag"), "--path: must be 'auto', 'orbit', 'swing' or 'spiral' (got 'zigzag')"),
+        (
+            ("--path", "zigzag"),
+            "--path: must be auto, orbit, swing, spiral, wobble or a file of key frames, NAME.json (got 'zigzag')",
+        ),
+        (("--path", "mine.json"), "render.path: mine.json: not found; correct the name, or save key frames there"),
+        (("--tilt", "90"), "--tilt: must be less than 90 (got 90.0)"),
+        (("--panels", "colour,shade"), "--panels.1: must be 'colour', 'depth' or 'normals' (got 'shade')"),
+        (("--panels", "depth,depth"), "--panels: must not name a panel twice (got ['depth', 'depth'])"),
     ],
 )
 def test_faulty_options_are_told_in_one_line(model: Path, given: tuple[str, ...], told: str) -> None:
