@@ -27,8 +27,8 @@ BACKWARDS = ("orbit",)  # a camera that goes to the right turns what it sees to 
 def write_turntable(file: Path, frames: list[np.ndarray], route: Route, about: ModelAbout, fps: float) -> None:
     """Write the page of a turn's frames [H, W, 3] uint8, which were rendered along the route."""
     order, closed = hand_order(len(frames), route)
-    shown = [frames[place] for place in order]
-    html = page([_data_uri(frame) for frame in shown], closed, fps, shown[0].shape, about.scene, about.background)
+    pictures = [_shrunk(frames[place]) for place in order]
+    html = page([_data_uri(picture) for picture in pictures], closed, fps, pictures[0].size, about)
     with atomic_file(file) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
@@ -52,15 +52,15 @@ def hand_order(count: int, route: Route) -> tuple[list[int], bool]:
     return places, closed
 
 
-def page(uris: list[str], closed: bool, fps: float, shape: tuple[int, ...], scene: str, background: str) -> str:
-    """The HTML of frames that are given as data: URIs, all of shape [H, W, 3]; the same bytes for the same frames."""
-    height, width = shape[:2]
+def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], about: ModelAbout) -> str:
+    """The HTML of frames that are given as data: URIs, all of a size (W, H); the same bytes for the same frames."""
+    width, height = size
     return Template(PAGE).substitute(
-        scene=escape(scene),
+        scene=escape(about.scene),
         views=f"{len(uris)} views",
         last=len(uris) - 1,
-        scheme="light" if background == "white" else "dark",
-        paper=background,
+        scheme="light" if about.background == "white" else "dark",
+        paper=about.background,
         width=width,
         height=height,
         first=uris[0],
@@ -70,9 +70,14 @@ def page(uris: list[str], closed: bool, fps: float, shape: tuple[int, ...], scen
     )
 
 
-def _data_uri(frame: np.ndarray) -> str:
+def _shrunk(frame: np.ndarray) -> Image.Image:
+    """The frame [H, W, 3] uint8, smaller where it is larger than a page needs."""
     picture = Image.fromarray(frame)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)  # leaves smaller ones as they are
+    return picture
+
+
+def _data_uri(picture: Image.Image) -> str:
     written = io.BytesIO()
     quality = SMALL_QUALITY if max(picture.size) <= SMALL else QUALITY
     picture.save(written, "JPEG", quality=quality, subsampling=0, optimize=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,31 @@ def test_the_workflow_is_yaml_and_names_scripts_that_are_there() -> None:
     scripts = {word for command in commands for word in command.split() if word.startswith(".ci/")}
     assert scripts == {".ci/run", ".ci/gate", ".ci/comment"}
     assert all((ROOT / script).is_file() for script in scripts)
+
+
+@pytest.mark.parametrize(
+    ("stub", "told"),
+    [
+        ({"chromium": "exit 0", "apt-get": "exit 1"}, "browser: chromium is here"),
+        ({"apt-get": "exit 0"}, "browser: chromium was installed by apt-get"),
+        ({"apt-get": "echo no network >&2; exit 100"}, "browser: none is here and none could be installed"),
+        ({}, "browser: none is here and none could be installed"),
+    ],
+)
+def test_a_browser_is_fetched_where_that_can_be_done_and_never_stops_the_tests(
+    tmp_path: Path, stub: dict[str, str], told: str
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "dirname", "env", "timeout"):
+        (programs / name).symlink_to(shutil.which(name))
+    for name, text in {"make": 'echo "make $1"', "id": "echo 0", **stub}.items():
+        (programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / name).chmod(0o755)
+    ran = subprocess.run([tmp_path / ".ci/run"], env={"PATH": str(programs)}, capture_output=True, text=True)
+    assert ran.returncode == 0
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith(told)
+    assert lines[1:] == ["make test", "make lint"]
