@@ -12,6 +12,7 @@ from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_
 from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params, params_faults
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
 from nerfpipe.stage import read_timings
 from nerfpipe.yamlfile import read_yaml, validate
@@ -21,6 +22,7 @@ METRICS, RENDERS = Path("metrics"), Path("data/renders")
 STAGES = ("download", "rays", "train", "evaluate", "render")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(export, name="export")
 
 
 @app.callback()

@@ -34,9 +34,11 @@ class Probe:
 
     def _density(self, points: Tensor) -> Tensor:
         placed, inside = self._place(points.to(self.device))
+        asked, density = placed[inside], torch.zeros_like(placed[:, 0])  # most of a scene is empty: it is not asked
         answers = hasattr(self.field, "density")  # NGP's field can be asked for density alone
-        density = self.field.density(placed) if answers else self.field(placed, torch.zeros_like(placed))[0]
-        return torch.where(inside, density.float(), 0).cpu()
+        found = self.field.density(asked) if answers else self.field(asked, torch.zeros_like(asked))[0]
+        density[inside] = found.float()
+        return density.cpu()
 
     @torch.no_grad()
     def colour(self, points: Tensor, directions: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""A model as files for other programs: pictures, depth, normals, points, a mesh."""

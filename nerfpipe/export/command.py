@@ -1,0 +1,151 @@
+"""`nerfpipe export`: what a model looks like, as files for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nerfpipe.defaults import render_params
+from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output, checked
+
+if TYPE_CHECKING:
+    from nerfpipe.export.views import Subject
+
+EXPORTS = Path("exports")
+ModelFile = Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")]
+MODEL = Path("data/model/field.safetensors")
+View = Annotated[int | None, typer.Option(help="number of a train view, from whose place to look")]
+Azimuth = Annotated[float | None, typer.Option(help="degrees around the scene, from x towards y")]
+Elevation = Annotated[float | None, typer.Option(help="degrees above the horizon")]
+Radius = Annotated[float | None, typer.Option(help="times the mean distance of the cameras")]
+Size = Annotated[int, typer.Option(help="pixels of the longer side; 0: as the scene's camera")]
+Force = Annotated[bool, typer.Option("--force", help="replace files that are there")]
+Output = Annotated[Path, typer.Option(help="the file to write")]
+
+app = typer.Typer(no_args_is_help=True, help="Stills, depth, normals, points or a mesh of a model file, as files.")
+
+
+@app.command()
+def image(
+    model: ModelFile = MODEL,
+    output: Output = EXPORTS / "image.png",
+    view: View = None,
+    azimuth: Azimuth = None,
+    elevation: Elevation = None,
+    radius: Radius = None,
+    size: Size = 0,
+    force: Force = False,
+) -> None:
+    """One picture, as PNG."""
+    with one_line_errors():
+        check_output(output, (".png",), force)
+        options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
+        with loaded(model) as subject:
+            from nerfpipe.export.stills import export_image
+
+            tell(export_image(subject, options, output))
+
+
+@app.command()
+def depth(
+    model: ModelFile = MODEL,
+    output: Output = EXPORTS / "depth.png",
+    kind: Annotated[str, typer.Option(help="z: along the camera's axis; ray: along each pixel's ray")] = "z",
+    view: View = None,
+    azimuth: Azimuth = None,
+    elevation: Elevation = None,
+    radius: Radius = None,
+    size: Size = 0,
+    force: Force = False,
+) -> None:
+    """Depth in the data's own units, as 16-bit PNG and .npy, with a .json that says what the numbers mean."""
+    with one_line_errors():
+        check_output(output, (".png",), force, beside=(".npy", ".json"))
+        options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
+        kinds = checked(DepthOptions, kind=kind)
+        with loaded(model) as subject:
+            from nerfpipe.export.stills import export_depth
+
+            tell(export_depth(subject, options, kinds, output))
+
+
+@app.command()
+def normals(
+    model: ModelFile = MODEL,
+    output: Output = EXPORTS / "normals.png",
+    view: View = None,
+    azimuth: Azimuth = None,
+    elevation: Elevation = None,
+    radius: Radius = None,
+    size: Size = 0,
+    force: Force = False,
+) -> None:
+    """Normals along the data's own axes, as PNG and .npy."""
+    with one_line_errors():
+        check_output(output, (".png",), force, beside=(".npy",))
+        options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
+        with loaded(model) as subject:
+            from nerfpipe.export.stills import export_normals
+
+            tell(export_normals(subject, options, output))
+
+
+@app.command()
+def pointcloud(
+    model: ModelFile = MODEL,
+    output: Output = EXPORTS / "points.ply",
+    points: Annotated[int, typer.Option(help="how many, at most")] = 100_000,
+    opacity: Annotated[float, typer.Option(help="of a pixel, from which it becomes a point")] = 0.9,
+    force: Force = False,
+) -> None:
+    """Coloured points with normals, of what the train cameras see, as PLY in the data's own units."""
+    with one_line_errors():
+        check_output(output, (".ply",), force)
+        options = checked(CloudOptions, points=points, opacity=opacity)
+        with loaded(model) as subject:
+            from nerfpipe.export.pointcloud import export_pointcloud
+
+            tell(export_pointcloud(subject, options, output))
+
+
+@app.command()
+def mesh(
+    model: ModelFile = MODEL,
+    output: Output = EXPORTS / "mesh.ply",
+    density: Annotated[float | None, typer.Option(help="of the surface, per scene unit; else it is found")] = None,
+    resolution: Annotated[int, typer.Option(help="cells along the longest side")] = 256,
+    pieces: Annotated[
+        float, typer.Option(help="drop pieces with a smaller share of the largest one's faces; 1 keeps the largest")
+    ] = 0.01,
+    seen: Annotated[bool, typer.Option("--seen", help="only what a train camera sees; the mesh is then open")] = False,
+    force: Force = False,
+) -> None:
+    """A mesh with coloured vertices in the data's own units, as PLY or GLB."""
+    with one_line_errors():
+        check_output(output, (".ply", ".glb"), force)
+        options = checked(MeshOptions, density=density, resolution=resolution, pieces=pieces, seen=seen)
+        with loaded(model) as subject:
+            from nerfpipe.export.mesh import export_mesh
+
+            tell(export_mesh(subject, options, output))
+
+
+@contextmanager
+def loaded(model: Path) -> Iterator[Subject]:
+    """The model of a file, ready; on Ctrl-C says what is left of the work on it."""
+    from nerfpipe.export.views import Subject  # torch takes seconds to import
+
+    try:
+        yield Subject.load(model, render_params()[1])
+    except KeyboardInterrupt:
+        raise NerfpipeError("interrupted; what was not finished was not written") from None
+
+
+def tell(lines: Iterator[str]) -> None:
+    for line in lines:
+        print(line, flush=True)

@@ -1,0 +1,145 @@
+"""Marching cubes slab by slab, so that memory holds a slab and the surface, never the whole volume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from skimage.measure import marching_cubes
+from torch import Tensor
+
+from nerfpipe.progress import Progress
+
+SLAB = 2**22  # samples looked at before they are marched and forgotten
+DECADES = 3.0  # density is cut so far above and below the level: what is empty has no logarithm
+APART = 1e-3  # no sample is nearer to the level: a surface through a sample would have triangles without area
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Samples at lower + cell * (i, j, k), for (i, j, k) below `shape`.
+
+    closed: the outermost samples count as empty, so that what reaches the box gets a face there. They lie a cell
+    outside the box, and are not asked about.
+    """
+
+    lower: tuple[float, float, float]
+    cell: float
+    shape: tuple[int, int, int]
+    closed: bool
+
+    @classmethod
+    def over(cls, box: Tensor, resolution: int, closed: bool) -> Grid:
+        """Over a box [2, 3] with so many cells along its longest side."""
+        extent = (box[1] - box[0]).double()
+        cell = float(extent.max()) / resolution
+        cells = [max(1, math.ceil(float(side) / cell - 1e-3)) for side in extent]
+        room = int(closed)
+        lower = tuple(float(low) - room * cell for low in box[0])
+        return cls(lower, cell, tuple(n + 1 + 2 * room for n in cells), closed)
+
+    def layers(self, first: int, last: int) -> Tensor:
+        """Samples [(last - first)·Y·Z, 3] of the layers from `first` to before `last` along x."""
+        spans = [(first, last), (0, self.shape[1]), (0, self.shape[2])]
+        axes = [low + self.cell * torch.arange(*span) for low, span in zip(self.lower, spans, strict=True)]
+        return torch.cartesian_prod(*axes)
+
+    def inner(self, first: int, last: int) -> Tensor:
+        """Which of them [last - first, Y, Z] bool are asked about."""
+        inner = torch.ones(last - first, *self.shape[1:], dtype=torch.bool)
+        if self.closed:
+            inner[:, [0, -1], :] = inner[:, :, [0, -1]] = False
+            x = torch.arange(first, last)
+            inner[(x == 0) | (x == self.shape[0] - 1)] = False
+        return inner
+
+
+@dataclass
+class Surface:
+    """vertices [V, 3] float64 in the grid's coordinates, faces [F, 3] int64 that look to where density falls;
+    lowest and highest: the densities found, whatever the level."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    lowest: float
+    highest: float
+
+
+@dataclass
+class _Seam:
+    """What is marched so far, and the vertices on the layer that the next slab begins with."""
+
+    vertices: list[np.ndarray] = field(default_factory=list)
+    faces: list[np.ndarray] = field(default_factory=list)
+    count: int = 0
+    keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # sorted
+    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def add(self, vertices: np.ndarray, faces: np.ndarray, first: int, last: int, width: int) -> None:
+        """A slab's vertices [V, 3] in cells, faces [F, 3] and layers; those of the slab before are not doubled.
+
+        Both slabs cut the edges of the layer between them, at the same places. An edge is known by the layer's sample
+        where it begins and by its direction, which are whole numbers: no tolerance is needed.
+        """
+        keys = _edge(vertices[:, 1]) * (2 * width) + _edge(vertices[:, 2])
+        place = np.searchsorted(self.keys, keys).clip(max=max(0, len(self.keys) - 1))
+        known = np.zeros(len(vertices), bool)
+        if len(self.keys):
+            known = (vertices[:, 0] == first) & (self.keys[place] == keys)
+        number = np.empty(len(vertices), np.int64)
+        number[~known] = self.count + np.arange((~known).sum())
+        number[known] = self.numbers[place[known]] if len(self.keys) else 0
+        self.vertices.append(vertices[~known])
+        self.faces.append(number[faces])
+        self.count += int((~known).sum())
+        ends = np.flatnonzero(vertices[:, 0] == last)
+        ends = ends[np.argsort(keys[ends])]
+        self.keys, self.numbers = keys[ends], number[ends]
+
+
+def _edge(coordinate: np.ndarray) -> np.ndarray:
+    """Even numbers for samples, the odd ones between for the edges that join them."""
+    below = np.floor(coordinate)
+    return (2 * below + (coordinate > below)).astype(np.int64)
+
+
+def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: int = SLAB) -> Surface:
+    """The surface at `level` of a density that is asked at points [P, 3] and answers [P].
+
+    Between samples the logarithm of density is taken to be even, which suits fields that grow exponentially.
+    """
+    X, Y, Z = grid.shape
+    thickness = max(1, slab // (Y * Z))
+    seam, lowest, highest = _Seam(), math.inf, -math.inf
+    before = np.empty((0, Y, Z), np.float32)
+    with Progress("march", X, "layers") as progress:
+        for first in range(0, X, thickness):
+            last = min(first + thickness, X)
+            inner = grid.inner(first, last)
+            values = torch.zeros(last - first, Y, Z)
+            values[inner] = found = density(grid.layers(first, last)[inner.flatten()])
+            if len(found):
+                lowest, highest = min(lowest, float(found.min())), max(highest, float(found.max()))
+            heights = np.concatenate([before, _heights(values, level)])
+            start = first - len(before)
+            if len(heights) > 1 and heights.min() < 0 < heights.max():
+                vertices, faces, _, _ = marching_cubes(heights, 0.0, gradient_direction="ascent")
+                vertices = vertices.astype(np.float64)
+                vertices[:, 0] += start
+                seam.add(vertices, faces.astype(np.int64), start, last - 1, Z)
+            else:
+                seam.keys = seam.numbers = np.empty(0, np.int64)
+            before = heights[-1:]
+            progress.advance(last - first)
+    vertices = np.concatenate([*seam.vertices, np.empty((0, 3))])
+    faces = np.concatenate([*seam.faces, np.empty((0, 3), np.int64)])
+    return Surface(vertices * grid.cell + np.array(grid.lower), faces, lowest, highest)
+
+
+def _heights(density: Tensor, level: float) -> np.ndarray:
+    """How far above the level density is, in decades, cut off and never 0; a constant where it is empty."""
+    heights = (density / level).clamp(10**-DECADES, 10**DECADES).log10().numpy()
+    return np.where(np.abs(heights) < APART, np.copysign(np.float32(APART), heights), heights)

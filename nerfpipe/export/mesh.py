@@ -1,0 +1,101 @@
+"""A model's surface as a coloured mesh: marching cubes on density, floaters dropped, in the data's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.export import meshfile, sight
+from nerfpipe.export.marching import Grid, Surface, march
+from nerfpipe.export.options import MeshOptions
+from nerfpipe.export.pieces import without, worth_keeping
+from nerfpipe.export.views import Subject
+from nerfpipe.ndc import Frustum, from_ndc
+from nerfpipe.progress import Progress
+from nerfpipe.space import Space
+
+INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what of an unbounded scene is not contracted
+FORWARD_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
+COLOUR_BLOCK = 2**17  # vertices coloured between two steps of the progress bar
+
+
+def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterator[str]:
+    """Write the mesh as .ply or .glb; yields what to tell the user. Raises NerfpipeError where there is no surface."""
+    space = subject.about.space
+    level, found = options.density, "as given"
+    if level is None:
+        level, found = sight.surface_density(subject), "found from what the train cameras see"
+    grid, density, to_scene = meshed_part(subject, options.resolution)
+    surface = march(density, grid, level)
+    if not surface.lowest < level <= surface.highest or not len(surface.faces):
+        raise NerfpipeError(
+            f"no surface at density {level:.4g}; densities run from {surface.lowest:.4g} to {surface.highest:.4g}: "
+            "give another --density"
+        )
+    vertices, faces = to_scene(surface)
+    before = len(faces)
+    kept = worth_keeping(vertices, faces, options.pieces, np.array(subject.about.poses)[:, :, 3])
+    vertices, faces = without(vertices, faces, kept)
+    dropped = before - len(faces)
+    if options.seen:
+        vertices, faces = without(vertices, faces, sight.seen_faces(subject, vertices, faces))
+    colours = colour_of(subject, vertices, faces)
+    meshfile.write(output, subject.about.similarity.original(vertices), faces, colours)
+    size = output.stat().st_size / 1e6
+    yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
+    yield f"  surface at density {level:.4g} ({found}), cells of {grid.cell / subject.about.similarity.scale:.3g}"
+    yield f"  {dropped:,} faces of floaters and hollows dropped; {extent_words(space)}"
+
+
+def extent_words(space: Space) -> str:
+    """What part of the world is in the mesh."""
+    match space.kind:
+        case "unbounded":
+            return "of this unbounded scene, only the middle, as far as the farthest camera"
+        case "forward":
+            return "of this forward-facing scene, what is within 20 times the near plane's distance"
+    return "the whole of the scene's bounds"
+
+
+def meshed_part(
+    subject: Subject, resolution: int
+) -> tuple[Grid, Callable[[Tensor], Tensor], Callable[[Surface], tuple[np.ndarray, np.ndarray]]]:
+    """The grid, the density at its points, and what brings a surface in it to vertices and faces in the scene.
+
+    Forward-facing scenes are marched in normalised device coordinates, where cells grow with distance as pixels do.
+    """
+    space, probe = subject.about.space, subject.probe
+    if space.frustum is not None:
+        box, frustum = space.box.clone(), space.frustum
+        box[1, 2] = min(float(box[1, 2]), FORWARD_END)
+        grid = Grid.over(box, resolution, closed=False)
+        return (
+            grid,
+            lambda points: probe.density(from_ndc(points, frustum)),
+            lambda surface: from_frustum(surface, frustum),
+        )
+    box = torch.tensor(INNER) if space.unbounded else space.box
+    grid = Grid.over(box, resolution, closed=not space.unbounded)
+    return grid, probe.density, lambda surface: (surface.vertices, surface.faces)
+
+
+def from_frustum(surface: Surface, frustum: Frustum) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of a surface in normalised device coordinates, which mirror the world, in the scene."""
+    vertices = from_ndc(torch.from_numpy(surface.vertices), frustum).numpy()
+    return vertices, surface.faces[:, ::-1]
+
+
+def colour_of(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Colour [V, 3] in [0, 1] of each vertex, seen straight on."""
+    normals = torch.from_numpy(meshfile.vertex_normals(vertices, faces)).float()
+    points, colours = torch.from_numpy(vertices).float(), []
+    with Progress("colour", len(points), "vertices") as progress:
+        for some, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):
+            colours.append(subject.probe.colour(some, -outward))
+            progress.advance(len(some))
+    return torch.cat(colours).numpy()

@@ -1,0 +1,63 @@
+"""What can be asked of an export, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from nerfpipe.config import NotNegative, Positive
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.yamlfile import Section, validate
+
+Options = TypeVar("Options", bound=Section)
+
+
+class ViewOptions(Section):
+    """Whence to look: at a train camera's place, or at a place around the scene's centre."""
+
+    view: Annotated[int, Field(ge=0)] | None = None
+    azimuth: Annotated[float, Field(allow_inf_nan=False)] | None = None  # degrees around z, from x to y
+    elevation: Annotated[float, Field(ge=-90, le=90)] | None = None
+    radius: Positive | None = None  # times the mean distance of the cameras
+    size: Annotated[int, Field(ge=0, le=16384)] = 0  # pixels of the longer side; 0: the camera's own
+
+
+class DepthOptions(Section):
+    kind: Literal["z", "ray"] = "z"
+
+
+class CloudOptions(Section):
+    points: Annotated[int, Field(gt=0, le=20_000_000)] = 100_000
+    opacity: Annotated[float, Field(gt=0, le=1)] = 0.9  # of a pixel, from which its depth counts
+
+
+class MeshOptions(Section):
+    density: Positive | None = None  # of the surface; None: found from what the cameras see
+    resolution: Annotated[int, Field(ge=8, le=2048)] = 256  # cells along the longest side
+    pieces: Annotated[NotNegative, Field(le=1)] = 0.01  # of the largest piece's faces, with fewer a piece is dropped
+    seen: bool = False
+
+
+def checked(section: type[Options], **given: Any) -> Options:
+    """The options given, the others as they are by default. Raises NerfpipeError with one line per fault."""
+    found, faults = validate(section, {name: value for name, value in given.items() if value is not None})
+    if found is None:
+        raise NerfpipeError("\n".join(f"--{fault}" for fault in faults))
+    return found
+
+
+def check_output(path: Path, suffixes: tuple[str, ...], force: bool, beside: Iterable[str] = ()) -> None:
+    """Raise NerfpipeError where `path` has none of the suffixes, or would take the place of something unasked.
+
+    beside: suffixes of what is written next to it under the same name.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise NerfpipeError(f"--output: {path}: must end in {' or '.join(suffixes)}")
+    for file in (path, *(path.with_suffix(suffix) for suffix in beside)):
+        if file.is_dir():
+            raise NerfpipeError(f"{file}: is a folder; name a file with --output")
+        if file.exists() and not force:
+            raise NerfpipeError(f"{file}: is there already; name another file with --output, or say --force")

@@ -1,0 +1,129 @@
+"""Whence an exported picture is seen, and the picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nerfpipe.cameras import Camera
+from nerfpipe.config import RuntimeParams
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.export.options import ViewOptions
+from nerfpipe.modelfile import ModelAbout, load_model
+from nerfpipe.paths import camera_path
+from nerfpipe.probe import Probe
+from nerfpipe.progress import Progress
+from nerfpipe.rays import rays_to_world
+from nerfpipe.renderer import Picture, Renderer
+from nerfpipe.runtime import set_up
+from nerfpipe.space import camera_rays
+from nerfpipe.turn import sized
+
+BAND = 2**15  # rays between two steps of the progress bar
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, ready to be looked at and asked."""
+
+    about: ModelAbout
+    renderer: Renderer
+    probe: Probe
+
+    @classmethod
+    def load(cls, file: Path, runtime: RuntimeParams) -> Subject:
+        """Raises NerfpipeError as load_model does."""
+        device = set_up(runtime)
+        model, about = load_model(file)
+        return cls(about, Renderer(model, device, runtime, about.bf16), Probe(model, about.space, device))
+
+    def picture(self, camera: Camera, pose: Tensor) -> Picture:
+        """What a camera at a pose [3, 4] sees, over the scene's background."""
+        rays = camera_rays(camera, pose, self.about.space)
+        return self.renderer.view(rays, self.about.background_colour, camera.height, camera.width)
+
+    def distances(self, camera: Camera, pose: Tensor, picture: Picture) -> tuple[Tensor, Tensor, Tensor]:
+        """Origins and unit directions [H·W, 3] of a picture's rays, and the distance [H·W] at which each sees.
+
+        In scene units; 0 where nothing is.
+        """
+        in_camera = camera.directions(camera.pixel_centres())
+        origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
+        return origins, directions, self.about.space.distance(origins, directions, picture.depth.flatten())
+
+
+def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor, str]:
+    """The camera, its pose [3, 4] in the scene, and both in words.
+
+    The lens is that of the scene's first camera, without distortion: the header has no other.
+    Raises NerfpipeError where there is no such view.
+    """
+    camera = about.camera.pinhole()
+    camera = sized(camera, options.size or max(camera.width, camera.height))
+    pose, words = _train_view(about, options) if options.view is not None else _around(about, options)
+    return camera, pose, f"{camera.width}x{camera.height}, {words}"
+
+
+def _train_view(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
+    for name in ("azimuth", "elevation", "radius"):
+        if getattr(options, name) is not None:
+            raise NerfpipeError(f"--{name}: does not go with --view, whose camera has its place; leave one of them out")
+    if options.view >= len(about.poses):
+        raise NerfpipeError(
+            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {options.view})"
+        )
+    return torch.tensor(about.poses[options.view]), f"from train view {options.view}"
+
+
+def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
+    """By default where the turn of `nerfpipe render` begins."""
+    forward = about.space.kind == "forward"
+    for name in ("azimuth", "elevation"):
+        if forward and getattr(options, name) is not None:
+            raise NerfpipeError(f"--{name}: the cameras of this scene all look one way; choose one of them with --view")
+    centre, radius = torch.tensor(about.centre), 1.0 if options.radius is None else options.radius
+    kind = "auto" if options.azimuth is None else "orbit"
+    pose = camera_path(
+        kind=kind,
+        poses=torch.tensor(about.poses),
+        centre=centre,
+        forward=forward,
+        radius=radius,
+        elevation=options.elevation,
+        frames=1,
+    )[0]
+    if options.azimuth:
+        pose = _turned(pose, centre, options.azimuth)
+    return pose, "before the scene" if forward else _place(pose, centre)
+
+
+def _turned(pose: Tensor, centre: Tensor, degrees: float) -> Tensor:
+    """The pose [3, 4] turned around z through the centre [3]."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return torch.cat([turn @ pose[:, :3], (centre + turn @ (pose[:, 3] - centre))[:, None]], dim=1)
+
+
+def _place(pose: Tensor, centre: Tensor) -> str:
+    x, y, z = (pose[:, 3] - centre).tolist()
+    azimuth = round(math.degrees(math.atan2(y, x)), 1) + 0.0  # no "-0"
+    elevation = math.degrees(math.atan2(z, math.hypot(x, y)))
+    return f"from azimuth {azimuth:.4g}°, elevation {elevation:.3g}°, {math.hypot(x, y, z):.3g} scene units away"
+
+
+def render_bands(subject: Subject, camera: Camera, pose: Tensor) -> Picture:
+    """`Subject.picture` with a progress bar."""
+    rays = camera_rays(camera, pose, subject.about.space)
+    rows = max(1, BAND // camera.width)
+    parts = []
+    with Progress("render", camera.height, "rows") as progress:
+        for first in range(0, camera.height, rows):
+            height = min(rows, camera.height - first)
+            band = rays[slice(first * camera.width, (first + height) * camera.width)]
+            parts.append(subject.renderer.view(band, subject.about.background_colour, height, camera.width))
+            progress.advance(height)
+    return Picture(*(torch.cat([getattr(part, name) for part in parts]) for name in ("colour", "opacity", "depth")))
