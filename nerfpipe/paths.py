@@ -19,6 +19,7 @@ FOCUS = 4.0  # distance that a spiral keeps in the middle, in distances of the n
 WITHIN = 0.8  # quantile of the cameras' offsets from their mean, how far a spiral goes
 DEPTH = 0.5  # how much a spiral goes to and fro, of how far it goes sideways
 WOBBLE = 0.1  # of the distance to what is looked at, how far a wobble goes from its camera
+SLIGHT_WOBBLE = 0.03  # the same among forward-facing cameras, which stand close together
 LEVEL = 0.1  # sine of the angle to the view direction from which a camera's own up is of use
 
 
@@ -84,7 +85,8 @@ def camera_path(
     if kind == "spiral":
         return spiral(poses, radius, frames)
     if kind == "wobble":
-        return wobble(middle_camera(poses, centre, forward), looked_at(centre, forward), radius, frames)
+        width = radius * (SLIGHT_WOBBLE if forward else WOBBLE)
+        return wobble(middle_camera(poses, centre, forward), looked_at(centre, forward), width, frames)
     offsets = poses[:, :, 3] - centre
     distance = float(offsets.norm(dim=1).mean())
     elevation = _mean_elevation(offsets) if elevation is None else elevation
@@ -128,10 +130,10 @@ def spiral(poses: Tensor, radius: float, frames: int) -> Tensor:
     return torch.stack(path)  # [F, 3, 4]
 
 
-def wobble(pose: Tensor, centre: Tensor, radius: float, frames: int) -> Tensor:
+def wobble(pose: Tensor, centre: Tensor, width: float, frames: int) -> Tensor:
     """Poses [F, 3, 4] on a small circle round a camera [3, 4], across its way to the centre [3], looking at it.
 
-    radius: of the circle, in WOBBLEs of the distance to the centre.
+    width: the circle's radius, in distances to the centre.
     """
     eye = pose[:, 3]
     outward = (eye - centre) / (eye - centre).norm()
@@ -141,7 +143,7 @@ def wobble(pose: Tensor, centre: Tensor, radius: float, frames: int) -> Tensor:
     path = []
     for frame in range(frames):
         turn = 2 * math.pi * frame / frames
-        aside = radius * WOBBLE * (eye - centre).norm() * (math.cos(turn) * right + math.sin(turn) * up)
+        aside = width * (eye - centre).norm() * (math.cos(turn) * right + math.sin(turn) * up)
         path.append(look_at(eye + aside, centre, up))
     return torch.stack(path)  # [F, 3, 4]
 

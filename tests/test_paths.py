@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.paths import FOCUS, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
+from nerfpipe.paths import FOCUS, SLIGHT_WOBBLE, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
 from nerfpipe.turn import sized
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])
@@ -147,13 +147,16 @@ def test_a_wobble_of_forward_facing_cameras_looks_ahead() -> None:
     poses[:, 0, 3] = torch.tensor([-0.3, 0.01, 0.3])
     path = camera_path("wobble", poses, torch.zeros(3), True, 1.0, None, 12)  # the centre may lie among the cameras
     assert_close(path[:, :, 3].mean(dim=0), poses[1, :, 3], atol=1e-5, rtol=0)
+    assert_close(
+        (path[:, :, 3] - poses[1, :, 3]).norm(dim=1), torch.full((12,), SLIGHT_WOBBLE * FOCUS), rtol=1e-3, atol=0
+    )
     ahead = (path[:, :, 3] - torch.tensor([0.0, 0.0, -FOCUS])).norm(dim=1, keepdim=True) * path[:, :, 2]
     assert_close(path[:, :, 3] - ahead, torch.tensor([[0.0, 0.0, -FOCUS]]).expand(12, 3), atol=1e-5, rtol=0)
 
 
 def test_a_wobble_needs_no_camera_that_looks_at_the_centre() -> None:
     pose = torch.eye(3, 4)  # looks along -z, y up, and the centre is straight above
-    path = wobble(pose, torch.tensor([0.0, 5.0, 0.0]), 1.0, 6)
+    path = wobble(pose, torch.tensor([0.0, 5.0, 0.0]), WOBBLE, 6)
     assert_close(path[:, :, 2] @ torch.tensor([0.0, -1.0, 0.0]), torch.full((6,), 1 / math.hypot(1, WOBBLE)))
 
 
