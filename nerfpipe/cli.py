@@ -18,6 +18,7 @@ from nerfpipe.stage import read_timings
 from nerfpipe.yamlfile import read_yaml, validate
 
 RAW = Path("data/raw")
+MODEL = Path("data/model/field.safetensors")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
 STAGES = ("download", "rays", "train", "evaluate", "render")
 
@@ -153,6 +154,27 @@ def render(
         field, about = load_model(model)
         for line in render_turn(Renderer(field, device, runtime, about.bf16), about, settings, output):
             print(line)
+
+
+@app.command()
+def view(
+    model: Annotated[Path, typer.Argument(help="a field.safetensors")] = MODEL,
+    port: Annotated[int, typer.Option(help="the next free one is taken where it is in use", min=1, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="the address to serve on; others than this let other machines in")] = (
+        "127.0.0.1"
+    ),
+    data: Annotated[
+        Path | None, typer.Option(help="the folder in which rays/ has the photographs; else that above the model's")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="the folder for stills, key frames and films")] = Path("viewer"),
+    follow: Annotated[bool, typer.Option("--follow", help="show a training here, checkpoint by checkpoint")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
+) -> None:
+    """Walk about in a trained field, in a page of the browser. A model that is trained anew is shown at once."""
+    with one_line_errors():
+        from nerfpipe.viewer.command import Options, view  # torch takes seconds to import
+
+        view(Options(model, host, port, data, output, follow, open_))
 
 
 def changed(settings: RenderParams, given: dict[str, Any]) -> RenderParams:

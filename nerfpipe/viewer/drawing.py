@@ -1,0 +1,138 @@
+"""Draws a view: colour, depth, opacity or normals, a block of rows at a time, so that it can be dropped between two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.cameras import Camera
+from nerfpipe.config import RuntimeParams
+from nerfpipe.media import depth_picture, to_8bit
+from nerfpipe.methods import Model
+from nerfpipe.modelfile import ModelAbout
+from nerfpipe.normals import SEEN, normal_map, normal_picture
+from nerfpipe.probe import Probe
+from nerfpipe.rays import Extent, RayBatch, near_far
+from nerfpipe.renderer import Picture, Renderer
+from nerfpipe.sampling.occupancy import Occupancy
+from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.space import camera_rays
+from nerfpipe.viewer.settings import Corners, Mode
+
+BLOCK_PIXELS = 2**12  # drawn between two looks at whether someone wants something else
+ENDS = (0.02, 0.98)  # quantiles of the depths that are seen, drawn nearest and farthest
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A view as it was rendered, of which any mode's picture can be made."""
+
+    picture: Picture
+    normals: Tensor | None  # [H, W, 3]; None where they were not asked for
+
+
+class Artist:
+    """Draws one model. For one thread only: kernels must not be entered twice."""
+
+    def __init__(self, model: Model, about: ModelAbout, device: torch.device, runtime: RuntimeParams) -> None:
+        self.model, self.about = model, about
+        self.renderer = Renderer(model, device, runtime, about.bf16)
+        self.probe = Probe(model, about.space, device)
+        self.background = about.background_colour
+
+    def draw(
+        self,
+        camera: Camera,
+        pose: Tensor,
+        mode: Mode = "colour",
+        crop: Corners | None = None,
+        samples: float = 1.0,
+        dropped: Callable[[], bool] | None = None,
+    ) -> Drawing | None:
+        """What a camera at a pose [3, 4] sees; None when `dropped` has said so between two blocks of rows.
+
+        crop: nothing outside this box is seen. samples: along a ray, times the model's own number.
+        """
+        rows = camera.height if dropped is None else max(1, BLOCK_PIXELS // camera.width)
+        pictures, normals = [], []
+        with sampled(self.model, samples):
+            for first in range(0, camera.height, rows):
+                if dropped is not None and dropped():
+                    return None
+                strip = replace(camera, height=min(rows, camera.height - first), cy=camera.cy - first)
+                rays = cropped(camera_rays(strip, pose, self.about.space), crop)
+                pictures.append(self.renderer.view(rays, self.background, strip.height, strip.width))
+                if mode == "normals":
+                    normals.append(normal_map(self.probe, pictures[-1], strip, pose))
+        return Drawing(joined(pictures), torch.cat(normals) if normals else None)
+
+    def coloured(self, drawing: Drawing, mode: Mode, extent: Extent | None = None) -> np.ndarray:
+        """The picture of a mode, [H, W, 3] uint8. Without an extent, depth is drawn between the ends that are seen."""
+        picture = drawing.picture
+        match mode:
+            case "depth":
+                scale = self.about.space.depth_scale(picture.depth, extent or seen_extent(picture))
+                return depth_picture(*scale, picture.opacity, self.background)
+            case "opacity":
+                return to_8bit(picture.opacity[..., None].expand(-1, -1, 3))
+            case "normals":
+                return normal_picture(drawing.normals, picture.opacity, self.background)
+        return to_8bit(picture.colour)
+
+
+def cropped(rays: RayBatch, crop: Corners | None) -> RayBatch:
+    """The rays (of a bounded or unbounded space: in the world) where they are inside a box; whole without one."""
+    if crop is None:
+        return rays
+    enter, leave = near_far(rays.origins, rays.directions, torch.tensor(crop), 0.0)
+    return replace(rays, near=torch.maximum(rays.near, enter), far=torch.minimum(rays.far, leave))
+
+
+def can_crop(about: ModelAbout) -> bool:
+    """Whether a box in scene units can be cut out: a forward-facing scene's rays are elsewhere (see ndc)."""
+    return about.space.kind != "forward"
+
+
+@contextmanager
+def sampled(model: Model, factor: float) -> Iterator[None]:
+    """Inside, rays are looked at in so many times the samples, where the sampler has a number of its own."""
+    samplers = [each.sampler for each in model.passes]
+    before = [vars(sampler).copy() for sampler in samplers]
+    for sampler in samplers:
+        if isinstance(sampler, Occupancy):
+            sampler.render_step = sampler.render_step / factor
+        elif isinstance(sampler, Stratified):
+            sampler.samples_per_ray = max(2, round(sampler.samples_per_ray * factor))
+    try:
+        yield
+    finally:
+        for sampler, was in zip(samplers, before, strict=True):
+            for name in ("render_step", "samples_per_ray"):
+                if name in was:
+                    setattr(sampler, name, was[name])
+
+
+def joined(strips: list[Picture]) -> Picture:
+    """One picture of strips from top to bottom."""
+    return Picture(*(torch.cat([getattr(each, name) for each in strips]) for name in ("colour", "opacity", "depth")))
+
+
+def seen_extent(picture: Picture) -> Extent:
+    """Between which distances lies what the picture shows, but for the nearest and farthest few pixels."""
+    seen = picture.depth[picture.opacity >= SEEN]
+    if not len(seen):
+        return Extent(0.0, 1.0)
+    seen = seen[:: max(1, len(seen) // 2**16)]  # enough of them; more than 2**24 torch does not take
+    near, far = torch.quantile(seen, torch.tensor(ENDS)).tolist()
+    return Extent(near, far)
+
+
+def z_depth(picture: Picture, camera: Camera, missing: float) -> np.ndarray:
+    """Depth along the camera's axis [H, W] float32, as what hides and is hidden is told; `missing` where nothing is."""
+    cosine = -camera.directions(camera.pixel_centres())[:, 2].reshape(camera.height, camera.width)
+    return torch.where(picture.opacity >= SEEN, picture.depth * cosine, missing).numpy()

@@ -1,0 +1,173 @@
+"""The page: viser's server, its clients' cameras, and what stands in the scene besides the field."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+
+import numpy as np
+import viser
+from torch import Tensor
+from viser import transforms
+
+from nerfpipe.modelfile import ModelAbout
+from nerfpipe.paths import FOCUS, UP, camera_path
+from nerfpipe.viewer.drawing import can_crop
+from nerfpipe.viewer.painter import Shown
+from nerfpipe.viewer.photographs import Station
+from nerfpipe.viewer.settings import FLIP, Corners, View, vertical_fov
+
+COLOURS = {"train": (60, 110, 200), "val": (60, 160, 110), "test": (225, 120, 30)}
+FRUSTUM = 0.05  # of the cameras' mean distance from what they look at: how large they are drawn
+THIN = 1.5  # pixels of the lines
+INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # of an unbounded scene, see contraction
+JPEG = 92  # quality of the pictures sent
+SMALL = 3 * 2**16  # bytes of a picture up to which PNG costs little
+
+
+class Server(viser.ViserServer):
+    """viser's, quiet, and without its way out into the internet."""
+
+    def __init__(self, host: str, port: int) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(host=host, port=port, verbose=False)
+
+    def request_share_url(self, verbose: bool = True) -> str | None:
+        """Nothing: a page could else ask for a tunnel that makes it public."""
+        return None
+
+    def stop(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().stop()
+
+
+class Stage:
+    """What stands in the scene besides the field - cameras, the crop box - and where a page's camera begins."""
+
+    def __init__(self, server: Server, about: ModelAbout) -> None:
+        self.server, self.about = server, about
+        forward = about.space.kind == "forward"
+        poses, centre = np.array(about.poses), np.array(about.centre)
+        self.distance = max(1e-3, float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()))
+        self.up = np.array([0.0, 1.0, 0.0] if forward else UP)
+        self.home = self._home(poses, centre, forward)
+        self.target = np.array([0.0, 0.0, -FOCUS]) if forward else centre
+        server.scene.set_up_direction(tuple(self.up))
+        server.scene.world_axes.visible = False
+        begin = server.initial_camera
+        begin.position, begin.look_at, begin.up = self.home, self.target, self.up
+        begin.fov = vertical_fov(about.camera)
+        self._group = server.scene.add_frame("/cameras", show_axes=False, visible=False)
+
+    def _home(self, poses: np.ndarray, centre: np.ndarray, forward: bool) -> np.ndarray:
+        """The train camera's place that is nearest to where the turn of `nerfpipe render` begins.
+
+        The turn itself may lead where no camera was, and there the field of photographs is fog.
+        """
+        from torch import tensor
+
+        taken = tensor(poses).float()
+        path = camera_path("auto", taken, tensor(centre).float(), forward, 1.0, None, frames=1)
+        away = np.linalg.norm(poses[:, :, 3] - path[0, :, 3].double().numpy(), axis=1)
+        return poses[int(away.argmin()), :, 3]
+
+    def place(self, stations: list[Station], stand: Callable[[viser.ClientHandle, Station], None]) -> None:
+        """Draw the cameras; a click on one calls `stand`."""
+        for number, station in enumerate(stations):
+            camera = station.camera
+            handle = self.server.scene.add_camera_frustum(
+                f"/cameras/{number}",
+                fov=vertical_fov(camera),
+                aspect=camera.width / camera.fx / (camera.height / camera.fy),
+                scale=FRUSTUM * self.distance,
+                thickness=THIN,
+                thickness_units="screen",
+                color=COLOURS[station.split],
+                wxyz=quaternion(station.pose.double().numpy()),
+                position=station.pose[:, 3].double().numpy(),
+                cast_shadow=False,
+                receive_shadow=False,
+            )
+            handle.on_click(lambda event, station=station: stand(event.client, station))
+
+    def show_cameras(self, visible: bool) -> None:
+        self._group.visible = visible
+
+    @property
+    def cameras_shown(self) -> bool:
+        return self._group.visible
+
+    def show_box(self, crop: Corners | None) -> None:
+        """Draw the crop box, or take it away."""
+        if crop is None:
+            self.server.scene.remove_by_name("/crop")
+            return
+        lower, upper = np.array(crop)
+        self.server.scene.add_box(
+            "/crop",
+            color=(120, 120, 120),
+            dimensions=upper - lower,
+            position=(lower + upper) / 2,
+            wireframe=True,
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+
+    def look_from(self, client: viser.ClientHandle, pose: np.ndarray, focus: float | None, fov: float | None) -> None:
+        """Move a page's camera to a pose [3, 4] that looks at something `focus` away; None: at the centre's depth."""
+        eye, forward = pose[:, 3], -pose[:, 2]
+        if focus is None:
+            depth = float((np.array(self.about.centre) - eye) @ forward)
+            focus = depth if depth > 0 else self.distance
+        camera = client.camera
+        with client.atomic():
+            if fov is not None:
+                camera.fov = fov
+            camera.position = eye
+            camera.look_at = eye + focus * forward
+            camera.wxyz = quaternion(pose)
+
+    def go_home(self, client: viser.ClientHandle) -> None:
+        """Move a page's camera to where it began."""
+        with client.atomic():
+            client.camera.fov = vertical_fov(self.about.camera)
+            client.camera.up_direction = self.up
+            client.camera.position = self.home
+            client.camera.look_at = self.target
+
+    @property
+    def crop_range(self) -> Corners | None:
+        """Between which corners a crop box can be set, in scene units; None where none can."""
+        if not can_crop(self.about):
+            return None
+        return self.about.space.bounds
+
+    @property
+    def crop_start(self) -> Corners:
+        """The crop box at first: the bounds, or in an unbounded scene what the pictures are of."""
+        return INNER if self.about.space.unbounded else self.about.space.bounds
+
+
+def view_of(client: viser.ClientHandle) -> View:
+    """What a page's camera sees."""
+    camera = client.camera
+    rotation = transforms.SO3(camera.wxyz).as_matrix()
+    return View.of(rotation, np.array(camera.position), camera.fov, camera.image_width, camera.image_height)
+
+
+def focus_of(client: viser.ClientHandle) -> float:
+    """How far from a page's camera is what it turns about."""
+    return float(np.linalg.norm(client.camera.look_at - client.camera.position))
+
+
+def send(client: viser.ClientHandle, shown: Shown) -> None:
+    """Show a picture behind everything, or before what its depth hides."""
+    small = shown.picture.size <= SMALL
+    form = "png" if shown.moving and small else "jpeg"  # enlarged, JPEG's coloured fringes would be seen
+    client.scene.set_background_image(shown.picture, format=form, jpeg_quality=JPEG, depth=shown.depth)
+
+
+def quaternion(pose: np.ndarray | Tensor) -> np.ndarray:
+    """wxyz [4] in OpenCV's axes of a pose [3, 4] in OpenGL's."""
+    return transforms.SO3.from_matrix(np.asarray(pose)[:, :3] * FLIP).wxyz

@@ -1,0 +1,102 @@
+"""Where the model comes from: a file that may be replaced at any time, or a training that is under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from safetensors import SafetensorError, safe_open
+
+from nerfpipe.config import load_params
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import work_folder
+from nerfpipe.methods import Model, build_model
+from nerfpipe.modelfile import ModelAbout, load_model
+from nerfpipe.raybank import RayBank
+
+PREFIX = "model."  # of the model's tensors in a checkpoint
+Loaded = tuple[Model, ModelAbout]
+
+
+class Source(Protocol):
+    """Gives the model, and says when there is a newer one."""
+
+    def stamp(self) -> object:
+        """What changes when the model does; None while there is none."""
+
+    def load(self) -> Loaded:
+        """The model on the CPU and its header. Raises NerfpipeError."""
+
+    def describe(self) -> str:
+        """Where it is from, in a few words."""
+
+
+class FileSource:
+    """A field.safetensors."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def stamp(self) -> object:
+        return stamp_of(self.file)
+
+    def load(self) -> Loaded:
+        return load_model(self.file)
+
+    def describe(self) -> str:
+        return str(self.file)
+
+
+class TrainingSource:
+    """The newest of a training's checkpoints and the model that it leaves in the end.
+
+    A checkpoint holds weights alone: what they belong to is read from params.yaml and the ray bank, as training does.
+    """
+
+    def __init__(self, file: Path, rays: Path, checkpoints: Path | None = None) -> None:
+        self.file, self.rays = file, rays
+        self.checkpoints = work_folder() / "checkpoints" if checkpoints is None else checkpoints
+
+    def stamp(self) -> object:
+        return max(self._found(), default=None)
+
+    def load(self) -> Loaded:
+        found = max(self._found(), default=None)
+        if found is None:
+            raise NerfpipeError(f"{self.checkpoints}: no checkpoint yet; start a training with `dvc repro train`")
+        file = found[-1]
+        return load_model(file) if file == self.file else load_checkpoint(file, self.rays)
+
+    def describe(self) -> str:
+        found = max(self._found(), default=None)
+        return "no checkpoint yet" if found is None else f"{found[-1]}"
+
+    def _found(self) -> list[tuple[int, int, Path]]:
+        files = [self.file, *self.checkpoints.glob("*/checkpoint.safetensors")]
+        return [(*stamp, file) for file in files if (stamp := stamp_of(file)) is not None]
+
+
+def stamp_of(file: Path) -> tuple[int, int] | None:
+    """When a file was last changed, in nanoseconds, and its size; None where it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def load_checkpoint(file: Path, rays: Path) -> Loaded:
+    """The model of a checkpoint, as params.yaml and the ray bank describe it."""
+    from nerfpipe.training import describe_model  # with all of training behind it, which a bare model does not need
+
+    params, bank = load_params(), RayBank(rays)
+    model = build_model(params.recipe, params.seed, bank.space)
+    try:
+        with safe_open(file, framework="pt") as content:
+            names = [name for name in content.keys() if name.startswith(PREFIX)]  # noqa: SIM118, not a dict
+            model.load_state_dict({name[len(PREFIX) :]: content.get_tensor(name).clone() for name in names})
+    except (SafetensorError, OSError) as error:
+        raise NerfpipeError(f"{file}: not a whole checkpoint ({error}); wait for the next one") from None
+    except RuntimeError:
+        raise NerfpipeError(f"{file}: does not fit method {params.method} as params.yaml has it now") from None
+    return model.eval(), describe_model(params, bank)
