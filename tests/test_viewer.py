@@ -34,7 +34,7 @@ from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.sampling.stratified import Stratified
 from nerfpipe.similarity import Similarity
-from nerfpipe.training import describe_model
+from nerfpipe.training import Trainer, describe_model
 from nerfpipe.viewer.desk import SETTLE, Desk
 from nerfpipe.viewer.drawing import Artist, z_depth
 from nerfpipe.viewer.jobs import Film, free_file
@@ -274,26 +274,25 @@ def test_a_training_is_followed_from_checkpoint_to_model(
     bank: RayBank, with_params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copy(PARAMS, "params.yaml")
-    params = with_params()
-    model = build_model(params.recipe, 7, bank.space)
+    small = {"field.width": 8, "sampling.samples": 8, "train.steps": 2, "train.batch_rays": 32}
+    changes = {f"tiny.{name}": value for name, value in small.items()}
+    params = with_params(method="tiny", **changes, **{"runtime.checkpoint_seconds": 0})
+    Path("params.yaml").write_text(json.dumps(params.model_dump()))
     source = TrainingSource(Path("field.safetensors"), bank.folder)
     assert source.stamp() is None
     with pytest.raises(NerfpipeError, match="no checkpoint yet; start a training"):
         source.load()
-    checkpoint = Checkpoint(Path(".nerfpipe/checkpoints/abc"), tmp_path)
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    checkpoint.save(tensors | {"adam.0.step": torch.zeros(1)}, {})
+    with Checkpoint(Path(".nerfpipe/checkpoints/abc"), tmp_path) as checkpoint:
+        model = build_model(params.recipe, params.seed, bank.space)
+        Trainer(model, bank, params, torch.device("cpu"), checkpoint).run(report=lambda row: None)
     first = source.stamp()
     loaded, about = source.load()
-    assert all(
-        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
     assert about == describe_model(params, bank)
-    assert source.stamp() == first
+    assert (source.stamp() == first, source.newer()) == (True, False)
     time.sleep(0.02)
     save_model(Path("field.safetensors"), model, about)
-    assert source.stamp() != first
+    assert source.newer()
     assert source.describe() == "field.safetensors"
 
 
@@ -309,11 +308,15 @@ def test_a_checkpoint_of_other_params_is_told(
         TrainingSource(Path("field.safetensors"), bank.folder).load()
 
 
-def test_a_model_file_that_is_gone_has_no_stamp(tmp_path: Path) -> None:
+def test_a_model_file_that_is_gone_is_waited_for_and_a_bad_one_told_once(tmp_path: Path) -> None:
     file = tmp_path / "m.safetensors"
-    assert FileSource(file).stamp() is None
+    source = FileSource(file)
+    assert not source.newer()  # DVC deletes it before it trains: it is waited for
     file.write_bytes(b"x")
-    assert FileSource(file).stamp() is not None
+    assert source.newer()
+    with pytest.raises(NerfpipeError, match="not a whole"):
+        source.load()
+    assert not source.newer()  # a bad one is told once, not every second
 
 
 # Key frames and films
@@ -329,7 +332,9 @@ def test_key_frames_are_added_deleted_saved_and_loaded(tmp_path: Path) -> None:
     frames.delete(7)
     assert frames.names() == ["1: at (3.00, 0.00, 1.00)", "2: at (3.00, 2.00, 1.00)"]
     frames.loop = True
+    assert frames.unsaved
     frames.save(tmp_path / "keys.json", similarity)
+    assert not frames.unsaved
     read = read_key_frames(tmp_path / "keys.json", similarity, torch.zeros(3))
     assert np.allclose(read.poses, frames.frames().poses, atol=1e-6)
     assert read.focus == pytest.approx([1, 3])

@@ -8,12 +8,17 @@ import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.interrupt import StopRequest
+from nerfpipe.keyframes import FEWEST
 from nerfpipe.viewer.ports import free_port, is_loopback
 from nerfpipe.viewer.sources import FileSource, Loaded, Source, TrainingSource
+
+if TYPE_CHECKING:
+    from nerfpipe.viewer.viewer import Viewer
 
 LOOK_SECONDS = 0.2  # between two looks at whether to stop
 
@@ -54,7 +59,8 @@ def view(options: Options) -> None:
             serve(viewer, options, stop)
         finally:
             viewer.stop()
-    print("stopped", flush=True)
+        kept = viewer.key_frames.unsaved and len(viewer.key_frames) >= FEWEST
+        print(f"stopped; the key frames are in {viewer.write_key_frames()}" if kept else "stopped", flush=True)
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
@@ -68,11 +74,13 @@ def first_model(source: Source, stop: StopRequest) -> Loaded | None:
     return source.load()
 
 
-def serve(viewer, options: Options, stop: StopRequest) -> None:
+def serve(viewer: Viewer, options: Options, stop: StopRequest) -> None:
+    """Say where the page is, and wait until asked to stop. Raises what the drawing thread died of."""
     host, port = viewer.address
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}"
-    print(f"{viewer.about.scene}, {viewer.about.method}: look at {url} - Ctrl-C ends", flush=True)
+    about, where = viewer.about, viewer.painter.source.describe()
+    print(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends", flush=True)
     if viewer.reason:
         say(viewer.reason)
     if options.open:

@@ -59,11 +59,6 @@ class Desk:
         with self._changed:
             self._pages.pop(page, None)
 
-    def subject(self, page: Hashable) -> Any:
-        """What a page last wished to see; None where it is not known."""
-        with self._changed:
-            return self._pages[page].subject if page in self._pages else None
-
     def take(self, now: float | None = None) -> Wish | None:
         """What to draw now: of the moving the one served longest ago, else the coarsest of those at rest; or None."""
         now = time.monotonic() if now is None else now

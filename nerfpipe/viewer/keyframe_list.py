@@ -21,6 +21,7 @@ class KeyFrameList:
         self._lock = threading.Lock()
         self._entries: list[tuple[np.ndarray, float]] = []
         self.loop = False
+        self.unsaved = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -32,15 +33,17 @@ class KeyFrameList:
     def add(self, pose: Tensor, focus: float) -> None:
         with self._lock:
             self._entries = [*self._entries, (pose.double().numpy(), focus)]
+            self.unsaved = True
 
     def delete(self, place: int) -> None:
         """Take out one; a place that is not there (any more) is no fault."""
         with self._lock:
             self._entries = [entry for number, entry in enumerate(self._entries) if number != place]
+            self.unsaved = True
 
     def clear(self) -> None:
         with self._lock:
-            self._entries = []
+            self._entries, self.unsaved = [], False
 
     def names(self) -> list[str]:
         """How the panel lists them."""
@@ -58,6 +61,7 @@ class KeyFrameList:
 
     def save(self, file: Path, similarity: Similarity) -> None:
         write_key_frames(file, self.frames(), similarity)
+        self.unsaved = False
 
     def load(self, name: str, content: bytes, similarity: Similarity, centre: Tensor) -> None:
         """Replace the list by what an uploaded file holds. Raises NerfpipeError naming the file."""
@@ -70,4 +74,4 @@ class KeyFrameList:
                 raise NerfpipeError(str(error).replace(f"{folder}/", "")) from None
         with self._lock:
             self._entries = list(zip(frames.poses, frames.focus.tolist(), strict=True))
-            self.loop = frames.loop
+            self.loop, self.unsaved = frames.loop, False

@@ -15,11 +15,11 @@ from nerfpipe.modelfile import ModelAbout
 from nerfpipe.paths import FOCUS, UP, camera_path
 from nerfpipe.viewer.drawing import can_crop
 from nerfpipe.viewer.painter import Shown
-from nerfpipe.viewer.photographs import Station
+from nerfpipe.viewer.photographs import SAME_PLACE, Station
 from nerfpipe.viewer.settings import FLIP, Corners, View, vertical_fov
 
 COLOURS = {"train": (60, 110, 200), "val": (60, 160, 110), "test": (225, 120, 30)}
-FRUSTUM = 0.05  # of the cameras' mean distance from what they look at: how large they are drawn
+FRUSTUM = 0.035  # of the cameras' mean distance from what they look at: how large they are drawn
 THIN = 1.5  # pixels of the lines
 INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # of an unbounded scene, see contraction
 JPEG = 92  # quality of the pictures sent
@@ -58,6 +58,7 @@ class Stage:
         begin = server.initial_camera
         begin.position, begin.look_at, begin.up = self.home, self.target, self.up
         begin.fov = vertical_fov(about.camera)
+        self._frusta, self._places, self._inside = [], np.empty((0, 3)), None
         self._group = server.scene.add_frame("/cameras", show_axes=False, visible=False)
 
     def _home(self, poses: np.ndarray, centre: np.ndarray, forward: bool) -> np.ndarray:
@@ -74,6 +75,7 @@ class Stage:
 
     def place(self, stations: list[Station], stand: Callable[[viser.ClientHandle, Station], None]) -> None:
         """Draw the cameras; a click on one calls `stand`."""
+        self._places = np.stack([station.pose[:, 3].double().numpy() for station in stations])
         for number, station in enumerate(stations):
             camera = station.camera
             handle = self.server.scene.add_camera_frustum(
@@ -84,15 +86,27 @@ class Stage:
                 thickness=THIN,
                 thickness_units="screen",
                 color=COLOURS[station.split],
+                variant="filled",  # a click between the lines counts too
                 wxyz=quaternion(station.pose.double().numpy()),
                 position=station.pose[:, 3].double().numpy(),
                 cast_shadow=False,
                 receive_shadow=False,
             )
+            self._frusta.append(handle)
             handle.on_click(lambda event, station=station: stand(event.client, station))
 
     def show_cameras(self, visible: bool) -> None:
         self._group.visible = visible
+
+    def hide_around(self, position: np.ndarray) -> None:
+        """Do not draw the camera that a page stands in, and which would lie over all it sees; draw the one before."""
+        away = np.linalg.norm(self._places - position, axis=1)
+        inside = self._frusta[int(away.argmin())] if away.min() < SAME_PLACE else None
+        if inside is not self._inside:
+            for handle, visible in ((self._inside, True), (inside, False)):
+                if handle is not None:
+                    handle.visible = visible
+            self._inside = inside
 
     @property
     def cameras_shown(self) -> bool:

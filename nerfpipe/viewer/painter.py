@@ -71,7 +71,7 @@ class Painter:
         self._sizes: dict[Hashable, list[int]] = {}  # of a page's pictures, from moving to the finest
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="painter", daemon=True)
-        self._stamp, self._looked = source.stamp(), time.monotonic()
+        self._looked = time.monotonic()
         self._rate, self._cost = 0.0, 0.0
 
     def start(self) -> None:
@@ -155,10 +155,8 @@ class Painter:
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        stamp = self.source.stamp()
-        if stamp is None or stamp == self._stamp:
+        if not self.source.newer():
             return
-        self._stamp = stamp
         try:
             self.loaded = self.source.load()
         except NerfpipeError as error:

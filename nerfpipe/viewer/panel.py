@@ -52,6 +52,8 @@ class Panel:
 
     def build(self) -> None:
         self.handles["status"] = self.gui.add_markdown("")
+        self.handles["progress"] = self.gui.add_progress_bar(0, visible=False)
+        self.handles["progress note"] = self.gui.add_markdown("", visible=False)
         self._add_picture()
         if self.crop_range is not None:
             self._add_crop(self.crop_range)
@@ -138,8 +140,6 @@ class Panel:
             fps = gui.add_number("Per second", defaults.fps, min=1, max=60)
             size = gui.add_number("Pixels", defaults.size or 480, min=16, max=4096, step=1, hint="of the longer side")
             buttons = gui.add_button_group("", ("Render", "Cancel"))
-            self.handles["progress"] = gui.add_progress_bar(0, visible=False)
-            self.handles["progress note"] = gui.add_markdown("", visible=False)
 
         def place() -> int:
             return list(chosen.options).index(chosen.value) - 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 
@@ -18,20 +18,34 @@ PREFIX = "model."  # of the model's tensors in a checkpoint
 Loaded = tuple[Model, ModelAbout]
 
 
-class Source(Protocol):
+class Source(ABC):
     """Gives the model, and says when there is a newer one."""
 
-    def stamp(self) -> object:
-        """What changes when the model does; None while there is none."""
+    _loaded: object = None
 
     def load(self) -> Loaded:
         """The model on the CPU and its header. Raises NerfpipeError."""
+        self._loaded = self.stamp()  # before it is read: what is written meanwhile is newer
+        return self._read()
 
+    def newer(self) -> bool:
+        """Whether there is a model that was not loaded yet. One that is gone is waited for."""
+        stamp = self.stamp()
+        return stamp is not None and stamp != self._loaded
+
+    @abstractmethod
+    def stamp(self) -> object:
+        """What changes when the model does; None while there is none."""
+
+    @abstractmethod
     def describe(self) -> str:
         """Where it is from, in a few words."""
 
+    @abstractmethod
+    def _read(self) -> Loaded: ...
 
-class FileSource:
+
+class FileSource(Source):
     """A field.safetensors."""
 
     def __init__(self, file: Path) -> None:
@@ -40,14 +54,14 @@ class FileSource:
     def stamp(self) -> object:
         return stamp_of(self.file)
 
-    def load(self) -> Loaded:
-        return load_model(self.file)
-
     def describe(self) -> str:
         return str(self.file)
 
+    def _read(self) -> Loaded:
+        return load_model(self.file)
 
-class TrainingSource:
+
+class TrainingSource(Source):
     """The newest of a training's checkpoints and the model that it leaves in the end.
 
     A checkpoint holds weights alone: what they belong to is read from params.yaml and the ray bank, as training does.
@@ -60,16 +74,16 @@ class TrainingSource:
     def stamp(self) -> object:
         return max(self._found(), default=None)
 
-    def load(self) -> Loaded:
+    def describe(self) -> str:
+        found = max(self._found(), default=None)
+        return "no checkpoint yet" if found is None else f"{found[-1]}"
+
+    def _read(self) -> Loaded:
         found = max(self._found(), default=None)
         if found is None:
             raise NerfpipeError(f"{self.checkpoints}: no checkpoint yet; start a training with `dvc repro train`")
         file = found[-1]
         return load_model(file) if file == self.file else load_checkpoint(file, self.rays)
-
-    def describe(self) -> str:
-        found = max(self._found(), default=None)
-        return "no checkpoint yet" if found is None else f"{found[-1]}"
 
     def _found(self) -> list[tuple[int, int, Path]]:
         files = [self.file, *self.checkpoints.glob("*/checkpoint.safetensors")]

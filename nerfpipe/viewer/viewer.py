@@ -95,6 +95,7 @@ class Viewer:
         def ask(_: viser.CameraHandle) -> None:
             if client.client_id in self.server.get_clients():
                 self.painter.desk.ask(client.client_id, view_of(client))
+                self.stage.hide_around(client.camera.position)
 
         client.camera.on_update(ask)
         ask(client.camera)
@@ -178,13 +179,19 @@ class Viewer:
         self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
 
     def save_key_frames(self, client: viser.ClientHandle) -> None:
-        file = free_file(self.output, "key_frames", ".json").with_suffix(".json")
         try:
-            self.key_frames.save(file, self.about.similarity)
-        except NerfpipeError as error:
-            notify(client, str(error))
+            file = self.write_key_frames()
+        except (NerfpipeError, OSError) as error:
+            notify(client, describe_os_error(error) if isinstance(error, OSError) else str(error))
             return
-        self._save(client, file, file.read_bytes())
+        client.send_file_download(file.name, file.read_bytes(), save_immediately=True)
+        notify(client, f"saved {file}", seconds=5)
+
+    def write_key_frames(self) -> Path:
+        """Save the key frames here, in a file of their own."""
+        file = free_file(self.output, "key_frames", ".json").with_suffix(".json")
+        self.key_frames.save(file, self.about.similarity)
+        return file
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:
         try:
