@@ -117,7 +117,9 @@ def pointcloud(
 def mesh(
     model: ModelFile = MODEL,
     output: Output = EXPORTS / "mesh.ply",
-    density: Annotated[float | None, typer.Option(help="of the surface, per scene unit; else it is found")] = None,
+    density: Annotated[
+        float | None, typer.Option(help="of the surface, per scene unit; else as suits the scene's size")
+    ] = None,
     resolution: Annotated[int, typer.Option(help="cells along the longest side")] = 256,
     pieces: Annotated[
         float, typer.Option(help="drop pieces with a smaller share of the largest one's faces; 1 keeps the largest")

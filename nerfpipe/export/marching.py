@@ -14,7 +14,6 @@ from torch import Tensor
 from nerfpipe.progress import Progress
 
 SLAB = 2**22  # samples looked at before they are marched and forgotten
-DECADES = 3.0  # density is cut so far above and below the level: what is empty has no logarithm
 APART = 1e-3  # no sample is nearer to the level: a surface through a sample would have triangles without area
 
 
@@ -40,6 +39,11 @@ class Grid:
         room = int(closed)
         lower = tuple(float(low) - room * cell for low in box[0])
         return cls(lower, cell, tuple(n + 1 + 2 * room for n in cells), closed)
+
+    @property
+    def longest(self) -> float:
+        """The longest side of the box."""
+        return self.cell * (max(self.shape) - 1 - 2 * int(self.closed))
 
     def layers(self, first: int, last: int) -> Tensor:
         """Samples [(last - first)·Y·Z, 3] of the layers from `first` to before `last` along x."""
@@ -109,7 +113,7 @@ def _edge(coordinate: np.ndarray) -> np.ndarray:
 def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: int = SLAB) -> Surface:
     """The surface at `level` of a density that is asked at points [P, 3] and answers [P].
 
-    Between samples the logarithm of density is taken to be even, which suits fields that grow exponentially.
+    Between samples it is not density that is taken to be even, which has no upper end, but the light that it stops.
     """
     X, Y, Z = grid.shape
     thickness = max(1, slab // (Y * Z))
@@ -140,6 +144,6 @@ def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: i
 
 
 def _heights(density: Tensor, level: float) -> np.ndarray:
-    """How far above the level density is, in decades, cut off and never 0; a constant where it is empty."""
-    heights = (density / level).clamp(10**-DECADES, 10**DECADES).log10().numpy()
+    """-0.5 to 0.5 and never 0: the light that is stopped where `level` stops half of it, less that half."""
+    heights = 0.5 - torch.exp2(-density / level).numpy()
     return np.where(np.abs(heights) < APART, np.copysign(np.float32(APART), heights), heights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,18 +22,17 @@ from nerfpipe.space import Space
 
 INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what of an unbounded scene is not contracted
 FORWARD_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
+THICKNESS = 1 / 40  # of the grid's longest side; see docs/export.md for how it was found
 COLOUR_BLOCK = 2**17  # vertices coloured between two steps of the progress bar
 
 
 def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterator[str]:
     """Write the mesh as .ply or .glb; yields what to tell the user. Raises NerfpipeError where there is no surface."""
     space = subject.about.space
-    level, found = options.density, "as given"
-    if level is None:
-        level, found = sight.surface_density(subject), "found from what the train cameras see"
     grid, density, to_scene = meshed_part(subject, options.resolution)
+    level = usual_density(grid) if options.density is None else options.density
     surface = march(density, grid, level)
-    if not surface.lowest < level <= surface.highest or not len(surface.faces):
+    if not surface.lowest < level < surface.highest or not len(surface.faces):
         raise NerfpipeError(
             f"no surface at density {level:.4g}; densities run from {surface.lowest:.4g} to {surface.highest:.4g}: "
             "give another --density"
@@ -48,18 +48,23 @@ def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterato
     meshfile.write(output, subject.about.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
-    yield f"  surface at density {level:.4g} ({found}), cells of {grid.cell / subject.about.similarity.scale:.3g}"
-    yield f"  {dropped:,} faces of floaters and hollows dropped; {extent_words(space)}"
+    yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
+    yield f"  {extent_words(space, grid.cell / subject.about.similarity.scale)}"
 
 
-def extent_words(space: Space) -> str:
-    """What part of the world is in the mesh."""
+def usual_density(grid: Grid) -> float:
+    """Where half of the light is stopped within THICKNESS of the grid's longest side."""
+    return math.log(2) / (THICKNESS * grid.longest)
+
+
+def extent_words(space: Space, cell: float) -> str:
+    """What part of the world is in the mesh; cell: an edge, in the data's own units."""
     match space.kind:
         case "unbounded":
-            return "of this unbounded scene, only the middle, as far as the farthest camera"
+            return f"the middle of this unbounded scene, as far as the farthest camera, in cells of {cell:.3g}"
         case "forward":
             return "of this forward-facing scene, what is within 20 times the near plane's distance"
-    return "the whole of the scene's bounds"
+    return f"the whole of the scene's bounds, in cells of {cell:.3g}"
 
 
 def meshed_part(

@@ -35,7 +35,7 @@ class CloudOptions(Section):
 
 
 class MeshOptions(Section):
-    density: Positive | None = None  # of the surface; None: found from what the cameras see
+    density: Positive | None = None  # of the surface; None: as suits the size of the scene
     resolution: Annotated[int, Field(ge=8, le=2048)] = 256  # cells along the longest side
     pieces: Annotated[NotNegative, Field(le=1)] = 0.01  # of the largest piece's faces, with fewer a piece is dropped
     seen: bool = False

@@ -1,66 +1,51 @@
-"""What the train cameras see of a surface: how dense it is there, and which of its faces."""
+"""What of a surface the train cameras see."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from nerfpipe.cameras import Camera, to_camera
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.export.views import Subject
 from nerfpipe.progress import Progress
 from nerfpipe.turn import sized
 
-VIEWS, SIZE = 12, 100  # looked at for the density of surfaces, and how large, in pixels
 OPAQUE = 0.9  # opacity from which a pixel shows a surface and nothing behind it
-SHARE = 0.25  # of the middle density at the depth that is seen: found to fit best on the built-in scene
-SEEN_SIZE = 400  # pixels of the views that tell what is seen
+SIZE = 200  # pixels of the longer side of the views that tell what is seen
 BEHIND = 0.01  # of the distance, how much farther than what a camera sees a vertex may be and still count as seen
-
-
-def surface_density(subject: Subject) -> float:
-    """A density at which to draw the surface, from that at the depths that train cameras see.
-
-    A ray's mean depth lies somewhat inside; where a surface begins, density is lower.
-    """
-    camera = sized(subject.about.camera.pinhole(), SIZE)
-    poses = torch.tensor(subject.about.poses)
-    found = []
-    for pose in poses[:: max(1, len(poses) // VIEWS)]:
-        picture = subject.picture(camera, pose)
-        origins, directions, distance = subject.distances(camera, pose, picture)
-        points = (origins + distance[:, None] * directions)[picture.opacity.flatten() >= OPAQUE]
-        if subject.about.space.unbounded:
-            points = points[points.abs().amax(dim=1) <= 1]
-        found.append(subject.probe.density(points) if len(points) else torch.zeros(0))
-    densities = torch.cat(found)
-    densities = densities[densities > 0]
-    if not len(densities):
-        raise NerfpipeError("no train camera sees a surface, so there is none to follow: say where with --density")
-    return SHARE * float(densities.median())
 
 
 def seen_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool have a vertex of [V, 3] that some train camera sees."""
-    camera = sized(subject.about.camera.pinhole(), SEEN_SIZE)
+    camera = sized(subject.about.camera.pinhole(), SIZE)
     points, seen = torch.from_numpy(vertices).float(), torch.zeros(len(vertices), dtype=torch.bool)
     poses = torch.tensor(subject.about.poses)
     with Progress("look", len(poses), "views") as progress:
         for pose in poses:
             picture = subject.picture(camera, pose)
             _, _, distance = subject.distances(camera, pose, picture)
-            distance = torch.where(picture.opacity.flatten() > OPAQUE, distance, torch.inf)
-            seen |= sees(camera, pose, distance, points)
+            seen |= sees(camera, pose, reach(distance.reshape_as(picture.opacity), picture.opacity), points)
             progress.advance()
     return seen.numpy()[faces].any(axis=1)
 
 
-def sees(camera: Camera, pose: Tensor, distance: Tensor, points: Tensor) -> Tensor:
-    """Which points [P, 3] a camera sees [P] bool that sees something at distance [H·W] through each pixel."""
+def reach(distance: Tensor, opacity: Tensor) -> Tensor:
+    """How far [H·W] one sees through each pixel of a picture whose distance and opacity are [H, W].
+
+    As far as through the farthest of its neighbours, since a surface seen at a slant falls away within a pixel.
+    """
+    opaque = opacity > OPAQUE
+    around = max_pool2d(torch.where(opaque, distance, 0)[None], kernel_size=3, stride=1, padding=1)[0]
+    return torch.where(opaque, around * (1 + BEHIND), torch.inf).flatten()
+
+
+def sees(camera: Camera, pose: Tensor, far: Tensor, points: Tensor) -> Tensor:
+    """Which points [P, 3] a camera sees [P] bool that sees as far as `far` [H·W] through its pixels."""
     pixels, t = camera.project(to_camera(pose, points))
     column, row = pixels.nan_to_num(-1).floor().long().unbind(dim=1)
     inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
     seen = torch.zeros_like(inside)
-    seen[inside] = t[inside] <= distance[row[inside] * camera.width + column[inside]] * (1 + BEHIND)
+    seen[inside] = t[inside] <= far[row[inside] * camera.width + column[inside]]
     return seen
