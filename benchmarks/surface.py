@@ -49,7 +49,6 @@ def main(model: Path) -> None:
         "`--seen`": MeshOptions(seen=True),
         "`--seen --density 5`": MeshOptions(seen=True, density=5),
         "`--seen --density 50`": MeshOptions(seen=True, density=50),
-        "`--seen --resolution 128`": MeshOptions(seen=True, resolution=128),
     }.items():
         started = time.perf_counter()
         mesh = exported(subject, options)
@@ -75,7 +74,7 @@ def exported(subject: Subject, options: MeshOptions) -> trimesh.Trimesh:
 
 
 def true_points(subject: Subject) -> np.ndarray:
-    """[POINTS, 3] or so, on the true surface: each of the same number of rays from all train cameras finds one."""
+    """[at most POINTS, 3], where rays of the train cameras first meet the true surface."""
     solids, camera = robot_arm.solids(), Camera.centred(SIZE, SIZE, 1.4 * SIZE)
     in_camera, found = camera.directions(camera.pixel_centres()), []
     for pose in torch.tensor(subject.about.poses):

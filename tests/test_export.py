@@ -36,6 +36,7 @@ from nerfpipe.space import Space
 
 CPU = torch.device("cpu")
 FEW_BLOCKS = RUNTIME.model_copy(update={"cpu_block": 2**19})
+EDGE = 0.004  # how soft a ball's surface is
 HALF = 200.0  # density of a ball's field at its radius
 TURN = np.array([[0.0, -1.0, 0.0], [0.6, 0.0, -0.8], [0.8, 0.0, 0.6]])  # a rotation
 MOVED = Similarity.of(np.array([3.0, -1.0, 7.0]), TURN, 2.5)
@@ -52,7 +53,7 @@ class Balls(nn.Module):
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         x = self.back(positions)
         distance = torch.stack([(x - torch.tensor(c)).norm(dim=1) - r for c, r in self.balls]).amin(dim=0)
-        depth = -distance / 0.01
+        depth = -distance / EDGE
         return torch.where(depth < -20, 0, 2 * HALF * torch.sigmoid(depth)), (x / 2 + 0.5).clamp(0, 1)
 
 
@@ -76,7 +77,9 @@ def lines(export) -> str:
 
 
 def read_mesh(file: Path) -> trimesh.Trimesh:
-    return trimesh.load(file, process=False, force="mesh")
+    loaded = trimesh.load_scene(file, process=False)
+    (mesh,) = loaded.geometry.values()
+    return mesh
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
@@ -91,11 +94,12 @@ def test_the_mesh_of_a_ball_is_within_a_voxel_of_it(tmp_path: Path, scene, suffi
     voxel = 2 / resolution / similarity.scale
     assert np.abs(np.linalg.norm(mesh.vertices - middle, axis=1) - size).max() < voxel
     assert mesh.is_watertight
-    assert mesh.volume == pytest.approx(4 / 3 * np.pi * size**3, rel=0.03)  # positive: faces look outwards
+    assert mesh.volume == pytest.approx(4 / 3 * np.pi * size**3, rel=0.05)  # positive: faces look outwards
     in_scene = similarity.points(np.asarray(mesh.vertices))
     colours = in_scene / 2 + 0.5
     shown = linear(colours) if suffix == ".glb" else colours
-    assert np.abs(mesh.visual.vertex_colors[:, :3] / 255 - shown).max() < 0.01
+    found = mesh.visual.vertex_colors if suffix == ".ply" else mesh.visual.vertex_attributes["color"]
+    assert np.abs(found[:, :3] / 255 - shown).max() < 0.01
 
 
 def test_a_mesh_marched_in_slabs_is_the_same_as_in_one() -> None:

@@ -76,11 +76,14 @@ def test_a_file_beside_the_picture_is_not_overwritten_either(model: Path) -> Non
         (("image", "--output", "a.jpg"), "--output: a.jpg: must end in .png"),
         (("depth", "--kind", "y"), "--kind: must be 'z' or 'ray' (got 'y')"),
         (("pointcloud", "--points", 0), "--points: must be greater than 0 (got 0)"),
-        (("pointcloud", "--opacity", 1), "no point: the train cameras see nothing with an opacity of 1 or more"),
+        (
+            ("pointcloud", "--opacity", 1, "--points", 50),
+            "no point: the train cameras see nothing with an opacity of 1 or more",
+        ),
         (("mesh", "--resolution", 1), "--resolution: must be greater than or equal to 8 (got 1)"),
         (("mesh", "--density", "nan"), "--density: must be"),
         (("mesh", "--output", "a.stl"), "--output: a.stl: must end in .ply or .glb"),
-        (("mesh", "--resolution", 8, "--density", 1e6), "no surface at density 1e+06; densities run from 0."),
+        (("mesh", "--resolution", 9, "--density", 1e6), "no surface at density 1e+06; densities run from 0."),
         (("image", "nothing.safetensors"), "nothing.safetensors: not found"),
     ],
 )

@@ -19,36 +19,43 @@ APART = 1e-3  # no sample is nearer to the level: a surface through a sample wou
 
 @dataclass(frozen=True)
 class Grid:
-    """Samples at lower + cell * (i, j, k), for (i, j, k) below `shape`.
+    """Samples over a box, `cell` (x, y, z) apart, from its lower corner to its upper one.
 
-    closed: the outermost samples count as empty, so that what reaches the box gets a face there. They lie a cell
-    outside the box, and are not asked about.
+    closed: there is one more sample all round, a cell outside the box, that counts as empty without being asked about:
+    what reaches the box gets a face there.
     """
 
     lower: tuple[float, float, float]
-    cell: float
+    upper: tuple[float, float, float]
+    cell: tuple[float, float, float]
     shape: tuple[int, int, int]
     closed: bool
 
     @classmethod
     def over(cls, box: Tensor, resolution: int, closed: bool) -> Grid:
-        """Over a box [2, 3] with so many cells along its longest side."""
-        extent = (box[1] - box[0]).double()
-        cell = float(extent.max()) / resolution
-        cells = [max(1, math.ceil(float(side) / cell - 1e-3)) for side in extent]
-        room = int(closed)
-        lower = tuple(float(low) - room * cell for low in box[0])
-        return cls(lower, cell, tuple(n + 1 + 2 * room for n in cells), closed)
+        """Over a box [2, 3] with so many cells along its longest side, and nearly cubes."""
+        lower, upper = (tuple(corner) for corner in box.tolist())
+        sides = [high - low for low, high in zip(lower, upper, strict=True)]
+        counts = [max(1, round(side / max(sides) * resolution)) for side in sides]
+        cell = tuple(side / count for side, count in zip(sides, counts, strict=True))
+        return cls(lower, upper, cell, tuple(count + 1 + 2 * int(closed) for count in counts), closed)
 
     @property
     def longest(self) -> float:
         """The longest side of the box."""
-        return self.cell * (max(self.shape) - 1 - 2 * int(self.closed))
+        return max(high - low for low, high in zip(self.lower, self.upper, strict=True))
+
+    def place(self, vertices: np.ndarray) -> np.ndarray:
+        """Where in the box what is counted in samples [V, 3] lies."""
+        return (vertices - int(self.closed)) * np.array(self.cell) + np.array(self.lower)
 
     def layers(self, first: int, last: int) -> Tensor:
-        """Samples [(last - first)·Y·Z, 3] of the layers from `first` to before `last` along x."""
-        spans = [(first, last), (0, self.shape[1]), (0, self.shape[2])]
-        axes = [low + self.cell * torch.arange(*span) for low, span in zip(self.lower, spans, strict=True)]
+        """Samples [(last - first)·Y·Z, 3] of the layers from `first` to before `last` along x, none outside the box."""
+        axes = []
+        for axis, (begin, end) in enumerate([(first, last), (0, self.shape[1]), (0, self.shape[2])]):
+            steps = torch.arange(begin, end, dtype=torch.float64) - int(self.closed)
+            along = self.lower[axis] + self.cell[axis] * steps
+            axes.append(along.clamp(self.lower[axis], self.upper[axis]).float())
         return torch.cartesian_prod(*axes)
 
     def inner(self, first: int, last: int) -> Tensor:
@@ -140,7 +147,7 @@ def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: i
             progress.advance(last - first)
     vertices = np.concatenate([*seam.vertices, np.empty((0, 3))])
     faces = np.concatenate([*seam.faces, np.empty((0, 3), np.int64)])
-    return Surface(vertices * grid.cell + np.array(grid.lower), faces, lowest, highest)
+    return Surface(grid.place(vertices), faces, lowest, highest)
 
 
 def _heights(density: Tensor, level: float) -> np.ndarray:

@@ -49,7 +49,7 @@ def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterato
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
-    yield f"  {extent_words(space, grid.cell / subject.about.similarity.scale)}"
+    yield f"  {extent_words(space, max(grid.cell) / subject.about.similarity.scale)}"
 
 
 def usual_density(grid: Grid) -> float:
