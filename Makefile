@@ -24,7 +24,7 @@ repro: install
 
 # Every experiment since HEAD, best first. All columns: dvc exp show.
 runs: install
-	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|train|speed|rays|render|evaluate|runtime|views|background' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
+	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|Executor|train|speed|rays|render|evaluate|runtime|.*views|.*background' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
 
 test: install
 	$(BIN)/python -m pytest
