@@ -42,7 +42,9 @@ def main(model: Path) -> None:
     low, high = np.array(robot_arm.BOUNDS)
     extent = float(np.linalg.norm(high - low))
     print(f"{len(truth):,} true points; the scene's diagonal is {extent:.2f} scene units")
-    print("| mesh | seconds | faces | accuracy | completeness | Chamfer | of the diagonal | beyond 0.05, of mesh and of truth |")
+    print(
+        "| mesh | seconds | faces | accuracy | completeness | Chamfer | of the diagonal | beyond 0.05, mesh and truth |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name, options in {
         "all": MeshOptions(),
