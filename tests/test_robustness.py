@@ -1,4 +1,4 @@
-"""The harness of `make robustness`, with a few cases of each part, and its own arithmetic."""
+"""The harness of `make robustness`, with a few cases of most parts, and its own arithmetic."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from robustness.counts import Counts, table
 from robustness.disk import fill_disks
 from robustness.files_fuzz import fuzz_banks, fuzz_checkpoints, fuzz_models
 from robustness.interruptions import signal_all
-from robustness.kills import kill_many, place
+from robustness.kills import place
 from robustness.project import Project, make_project, result
 from robustness.settings_fuzz import fuzz_settings, told_well
-from robustness.together import kill_workers, repro_twice
 
 SEED = 0
 FEW = 30
@@ -82,13 +81,10 @@ QUICK: dict[str, Callable[[Project, Path], Counts]] = {
     "checkpoints": lambda project, work: fuzz_checkpoints(checkpoint(work), SEED, work, count=FEW),
     "banks": lambda project, work: fuzz_banks(project.folder / "data/rays", SEED, work, count=4),
 }
-SLOW: dict[str, Callable[[Project, Path], Counts]] = {
-    "kills": lambda project, work: kill_many([project], 3, SEED, work),
+SLOW: dict[str, Callable[[Project, Path], Counts]] = {  # kills are in test_pipeline.py; the rest is `make robustness`
     "signals": lambda project, work: signal_all(project, SEED, work, stages=("rays",)),
     "disk": lambda project, work: fill_disks(project, work, cases=1),
     "cache": lambda project, work: damage_caches(project, work, stages=("rays",)),
-    "together": lambda project, work: repro_twice(project, SEED, work, trials=1),
-    "queue": lambda project, work: kill_workers(project, work, trials=1),
 }
 
 
