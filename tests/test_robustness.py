@@ -12,7 +12,6 @@ from robustness.caches import damage_caches
 from robustness.counts import Counts, table
 from robustness.disk import fill_disks
 from robustness.files_fuzz import fuzz_banks, fuzz_checkpoints, fuzz_models
-from robustness.interruptions import signal_all
 from robustness.kills import place
 from robustness.project import Project, make_project, result
 from robustness.settings_fuzz import fuzz_settings, told_well
@@ -82,7 +81,6 @@ QUICK: dict[str, Callable[[Project, Path], Counts]] = {
     "banks": lambda project, work: fuzz_banks(project.folder / "data/rays", SEED, work, count=4),
 }
 SLOW: dict[str, Callable[[Project, Path], Counts]] = {  # kills are in test_pipeline.py; the rest is `make robustness`
-    "signals": lambda project, work: signal_all(project, SEED, work, stages=("rays",)),
     "disk": lambda project, work: fill_disks(project, work, cases=1),
     "cache": lambda project, work: damage_caches(project, work, stages=("rays",)),
 }
