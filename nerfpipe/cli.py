@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from nerfpipe.asking import check_free, checked
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
 from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params, params_faults
-from nerfpipe.defaults import render_params
+from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
 from nerfpipe.stage import read_timings
-from nerfpipe.yamlfile import read_yaml, validate
+from nerfpipe.yamlfile import read_yaml
 
 RAW = Path("data/raw")
-MODEL = Path("data/model/field.safetensors")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
 STAGES = ("download", "rays", "train", "evaluate", "render")
 
@@ -144,7 +144,8 @@ def render(
         settings, runtime = render_params()
         given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "tilt": tilt, "radius": radius}
         given |= {"size": size, "panels": None if panels is None else [name.strip() for name in panels.split(",")]}
-        settings = changed(settings, {name: value for name, value in given.items() if value is not None})
+        said = {name: value for name, value in given.items() if value is not None}
+        settings = checked(RenderParams, **(settings.model_dump() | said))
         from nerfpipe.modelfile import load_model  # torch takes seconds to import
         from nerfpipe.renderer import Renderer
         from nerfpipe.runtime import set_up
@@ -177,14 +178,6 @@ def view(
         view(Options(model, host, port, data, output, follow, open_))
 
 
-def changed(settings: RenderParams, given: dict[str, Any]) -> RenderParams:
-    """The settings with what was given on the command line in place of theirs."""
-    found, faults = validate(RenderParams, settings.model_dump() | given)
-    if found is None:
-        raise NerfpipeError("\n".join(f"--{fault}" for fault in faults))
-    return found
-
-
 @app.command()
 def report(
     runs: Annotated[
@@ -195,9 +188,9 @@ def report(
 ) -> None:
     """Make one HTML page of a run, or of several side by side: table, curves, pictures. It opens anywhere."""
     with one_line_errors():
-        from nerfpipe.report.command import check_free, write_report  # pandas and matplotlib take a second to import
-
         check_free(output, force)
+        from nerfpipe.report.command import write_report  # pandas and matplotlib take a second to import
+
         for line in write_report(runs or ["workspace"], output):
             print(line)
 

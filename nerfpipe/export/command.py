@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerfpipe.defaults import render_params
+from nerfpipe.asking import checked
+from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
-from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output, checked
+from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output
 
 if TYPE_CHECKING:
     from nerfpipe.export.views import Subject
 
 EXPORTS = Path("exports")
 ModelFile = Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")]
-MODEL = Path("data/model/field.safetensors")
+CLOUD, MESH, DEPTH = CloudOptions(), MeshOptions(), DepthOptions()  # as they are by default
 View = Annotated[int | None, typer.Option(help="number of a train view, from whose place to look")]
 Azimuth = Annotated[float | None, typer.Option(help="degrees around the scene, from x towards y")]
 Elevation = Annotated[float | None, typer.Option(help="degrees above the horizon")]
@@ -55,7 +56,7 @@ def image(
 def depth(
     model: ModelFile = MODEL,
     output: Output = EXPORTS / "depth.png",
-    kind: Annotated[str, typer.Option(help="z: along the camera's axis; ray: along each pixel's ray")] = "z",
+    kind: Annotated[str, typer.Option(help="z: along the camera's axis; ray: along each pixel's ray")] = DEPTH.kind,
     view: View = None,
     azimuth: Azimuth = None,
     elevation: Elevation = None,
@@ -99,8 +100,8 @@ def normals(
 def pointcloud(
     model: ModelFile = MODEL,
     output: Output = EXPORTS / "points.ply",
-    points: Annotated[int, typer.Option(help="how many, at most")] = 100_000,
-    opacity: Annotated[float, typer.Option(help="of a pixel, from which it becomes a point")] = 0.9,
+    points: Annotated[int, typer.Option(help="how many, at most")] = CLOUD.points,
+    opacity: Annotated[float, typer.Option(help="of a pixel, from which it becomes a point")] = CLOUD.opacity,
     force: Force = False,
 ) -> None:
     """Coloured points with normals, of what the train cameras see, as PLY in the data's own units."""
@@ -119,12 +120,14 @@ def mesh(
     output: Output = EXPORTS / "mesh.ply",
     density: Annotated[
         float | None, typer.Option(help="of the surface, per scene unit; else as suits the scene's size")
-    ] = None,
-    resolution: Annotated[int, typer.Option(help="cells along the longest side")] = 256,
+    ] = MESH.density,
+    resolution: Annotated[int, typer.Option(help="cells along the longest side")] = MESH.resolution,
     pieces: Annotated[
         float, typer.Option(help="drop pieces with a smaller share of the largest one's faces; 1 keeps the largest")
-    ] = 0.01,
-    seen: Annotated[bool, typer.Option("--seen", help="only what a train camera sees; the mesh is then open")] = False,
+    ] = MESH.pieces,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="only what a train camera sees; the mesh is then open")
+    ] = MESH.seen,
     force: Force = False,
 ) -> None:
     """A mesh with coloured vertices in the data's own units, as PLY or GLB."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nerfpipe.asking import check_free
 from nerfpipe.config import NotNegative, Positive
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.yamlfile import Section, validate
-
-Options = TypeVar("Options", bound=Section)
+from nerfpipe.yamlfile import Section
 
 
 class ViewOptions(Section):
@@ -41,14 +40,6 @@ class MeshOptions(Section):
     seen: bool = False
 
 
-def checked(section: type[Options], **given: Any) -> Options:
-    """The options given, the others as they are by default. Raises NerfpipeError with one line per fault."""
-    found, faults = validate(section, {name: value for name, value in given.items() if value is not None})
-    if found is None:
-        raise NerfpipeError("\n".join(f"--{fault}" for fault in faults))
-    return found
-
-
 def check_output(path: Path, suffixes: tuple[str, ...], force: bool, beside: Iterable[str] = ()) -> None:
     """Raise NerfpipeError where `path` has none of the suffixes, or would take the place of something unasked.
 
@@ -57,7 +48,4 @@ def check_output(path: Path, suffixes: tuple[str, ...], force: bool, beside: Ite
     if path.suffix.lower() not in suffixes:
         raise NerfpipeError(f"--output: {path}: must end in {' or '.join(suffixes)}")
     for file in (path, *(path.with_suffix(suffix) for suffix in beside)):
-        if file.is_dir():
-            raise NerfpipeError(f"{file}: is a folder; name a file with --output")
-        if file.exists() and not force:
-            raise NerfpipeError(f"{file}: is there already; name another file with --output, or say --force")
+        check_free(file, force)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import atomic_file
 from nerfpipe.report.page import page
 from nerfpipe.report.runs import read_run
@@ -21,11 +20,3 @@ def write_report(names: list[str], output: Path) -> list[str]:
         *(f"notice: {run.name}: {remark}" for run in runs for remark in run.remarks()),
         f"{output}: {', '.join(run.name for run in runs)}; {size:.1f} MB, nothing else is needed to read it",
     ]
-
-
-def check_free(output: Path, force: bool) -> None:
-    """Raises NerfpipeError when the page would take the place of something unasked, or of a folder."""
-    if output.is_dir():
-        raise NerfpipeError(f"{output}: is a folder; name a file with --output")
-    if output.exists() and not force:
-        raise NerfpipeError(f"{output}: is there already; name another file with --output, or say --force")
