@@ -67,9 +67,7 @@ def read_key_frames(file: Path, similarity: Similarity, centre: Tensor) -> KeyFr
 
 def write_key_frames(file: Path, frames: KeyFrames, similarity: Similarity) -> None:
     """Write the key frames in the units of the scene's data, for `read_key_frames`."""
-    turned = np.array(similarity.rotation).T @ frames.poses[:, :, :3]  # [K, 3, 3]
-    places = similarity.original(frames.poses[:, :, 3])
-    matrices = np.concatenate([turned, places[:, :, None]], axis=2)  # [K, 3, 4]
+    matrices = similarity.original_poses(frames.poses)  # [K, 3, 4]
     entries = [
         {"transform_matrix": [*matrix.tolist(), [0.0, 0.0, 0.0, 1.0]], "focus": float(focus / similarity.scale)}
         for matrix, focus in zip(matrices, frames.focus, strict=True)

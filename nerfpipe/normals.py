@@ -9,8 +9,8 @@ from torch import Tensor
 from nerfpipe.cameras import Camera
 from nerfpipe.media import to_8bit
 from nerfpipe.probe import Probe
-from nerfpipe.rays import rays_to_world
 from nerfpipe.renderer import Picture
+from nerfpipe.space import world_rays
 
 SEEN = 0.5  # opacity from which a pixel shows a surface
 
@@ -20,8 +20,7 @@ def normal_map(probe: Probe, picture: Picture, camera: Camera, pose: Tensor) -> 
 
     Taken at the picture's depth. A normal that points away from the camera is turned round: what is seen faces us.
     """
-    in_camera = camera.directions(camera.pixel_centres())  # [H·W, 3]
-    origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
+    origins, directions = world_rays(camera, pose)  # [H·W, 3]
     t = probe.space.distance(origins, directions, picture.depth.flatten())  # [H·W]
     seen = (picture.opacity.flatten() >= SEEN) & (t > 0)
     normals = torch.zeros_like(directions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ class Picture:
     colour: Tensor  # [H, W, 3] in [0, 1], over the background
     opacity: Tensor  # [H, W]
     depth: Tensor  # [H, W], distance along the unit ray in scene units; 0 where nothing is
+
+    @classmethod
+    def joined(cls, strips: list[Picture]) -> Picture:
+        """One picture of strips [h, W] from top to bottom."""
+        return cls(*(torch.cat([getattr(each, field.name) for each in strips]) for field in fields(cls)))
 
 
 def render_rays(

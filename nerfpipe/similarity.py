@@ -36,6 +36,11 @@ class Similarity:
         turned = np.array(self.rotation) @ original[:, :, :3]
         return np.concatenate([turned, self.points(original[:, :, 3])[:, :, None]], axis=2)  # [N, 3, 4]
 
+    def original_poses(self, poses: np.ndarray) -> np.ndarray:
+        """Camera-to-world poses [N, 3, 4] of the scene in original units: `poses` undone."""
+        turned = np.array(self.rotation).T @ poses[:, :, :3]
+        return np.concatenate([turned, self.original(poses[:, :, 3])[:, :, None]], axis=2)  # [N, 3, 4]
+
     @property
     def is_identity(self) -> bool:
         return self == IDENTITY

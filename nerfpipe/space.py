@@ -91,7 +91,12 @@ class Space:
         return torch.where(t > 0, distance_from_ndc(origins, directions, t, self.frustum), 0)
 
 
-def camera_rays(camera: Camera, pose: Tensor, space: Space) -> RayBatch:
-    """The H·W rays of a camera at a pose [3, 4], row by row, without targets."""
+def world_rays(camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """Origins and unit directions [H·W, 3] in the world of a camera's pixels at a pose [3, 4], row by row."""
     in_camera = camera.directions(camera.pixel_centres())  # [H·W, 3]
-    return space.rays(*rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera))
+    return rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
+
+
+def camera_rays(camera: Camera, pose: Tensor, space: Space) -> RayBatch:
+    """The H·W rays of a camera at a pose [3, 4] as they pass through a space, row by row, without targets."""
+    return space.rays(*world_rays(camera, pose))

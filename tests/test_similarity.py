@@ -37,6 +37,7 @@ def test_poses_move_with_the_points_that_they_see(similarity: Similarity, point:
     np.testing.assert_allclose(
         similarity.scale * moved[:, :3] @ np.array(point) + moved[:, 3], similarity.points(seen[None])[0], atol=1e-6
     )
+    np.testing.assert_allclose(similarity.original_poses(similarity.poses(pose)), pose, atol=1e-6)
 
 
 def test_the_identity() -> None:

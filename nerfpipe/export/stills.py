@@ -91,12 +91,10 @@ def write_depth_png(path: Path, depth: np.ndarray, step: float, meaning: dict[st
 
 def camera_entry(subject: Subject, camera: Camera, pose: Tensor) -> dict[str, Any]:
     """The lens, and its camera-to-world pose in the data's own coordinates, for a .json."""
-    similarity = subject.about.similarity
-    turn = np.array(similarity.rotation).T @ pose[:, :3].double().numpy()
-    place = similarity.original(pose[:, 3].double().numpy())
+    [original] = subject.about.similarity.original_poses(pose[None].double().numpy())
     lens = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     axes = "x right, y up, looking along -z"
-    return {"camera": lens, "pose": np.column_stack([turn, place]).tolist(), "camera_axes": axes}
+    return {"camera": lens, "pose": original.tolist(), "camera_axes": axes}
 
 
 def export_normals(subject: Subject, options: ViewOptions, output: Path) -> Iterator[str]:

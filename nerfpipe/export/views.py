@@ -17,10 +17,9 @@ from nerfpipe.modelfile import ModelAbout, load_model
 from nerfpipe.paths import camera_path
 from nerfpipe.probe import Probe
 from nerfpipe.progress import Progress
-from nerfpipe.rays import rays_to_world
 from nerfpipe.renderer import Picture, Renderer
 from nerfpipe.runtime import set_up
-from nerfpipe.space import camera_rays
+from nerfpipe.space import camera_rays, world_rays
 from nerfpipe.turn import sized
 
 BAND = 2**15  # rays between two steps of the progress bar
@@ -51,8 +50,7 @@ class Subject:
 
         In scene units; 0 where nothing is.
         """
-        in_camera = camera.directions(camera.pixel_centres())
-        origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
+        origins, directions = world_rays(camera, pose)
         return origins, directions, self.about.space.distance(origins, directions, picture.depth.flatten())
 
 
@@ -126,4 +124,4 @@ def render_bands(subject: Subject, camera: Camera, pose: Tensor) -> Picture:
             band = rays[slice(first * camera.width, (first + height) * camera.width)]
             parts.append(subject.renderer.view(band, subject.about.background_colour, height, camera.width))
             progress.advance(height)
-    return Picture(*(torch.cat([getattr(part, name) for part in parts]) for name in ("colour", "opacity", "depth")))
+    return Picture.joined(parts)

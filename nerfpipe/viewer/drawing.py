@@ -69,7 +69,7 @@ class Artist:
                 pictures.append(self.renderer.view(rays, self.background, strip.height, strip.width))
                 if mode == "normals":
                     normals.append(normal_map(self.probe, pictures[-1], strip, pose))
-        return Drawing(joined(pictures), torch.cat(normals) if normals else None)
+        return Drawing(Picture.joined(pictures), torch.cat(normals) if normals else None)
 
     def coloured(self, drawing: Drawing, mode: Mode, extent: Extent | None = None) -> np.ndarray:
         """The picture of a mode, [H, W, 3] uint8. Without an extent, depth is drawn between the ends that are seen."""
@@ -115,11 +115,6 @@ def sampled(model: Model, factor: float) -> Iterator[None]:
             for name in ("render_step", "samples_per_ray"):
                 if name in was:
                     setattr(sampler, name, was[name])
-
-
-def joined(strips: list[Picture]) -> Picture:
-    """One picture of strips from top to bottom."""
-    return Picture(*(torch.cat([getattr(each, name) for each in strips]) for name in ("colour", "opacity", "depth")))
 
 
 def seen_extent(picture: Picture) -> Extent:
