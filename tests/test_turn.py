@@ -16,9 +16,10 @@ from conftest import BALL_RADIUS, PARAMS
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from nerfpipe.asking import checked
 from nerfpipe.cameras import look_at
-from nerfpipe.cli import app, changed
-from nerfpipe.config import PATHS
+from nerfpipe.cli import app
+from nerfpipe.config import PATHS, RenderParams
 from nerfpipe.defaults import RENDER, RUNTIME
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import Model, Pass
@@ -61,8 +62,8 @@ def hashes(folder: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 
-def few(**more: object):
-    return changed(RENDER, {"frames": 5, "size": 16, **more})
+def few(**more: object) -> RenderParams:
+    return checked(RenderParams, **(RENDER.model_dump() | {"frames": 5, "size": 16} | more))
 
 
 def test_a_turn_is_two_gifs_and_a_page_the_same_in_every_run(trained, tmp_path: Path) -> None:
