@@ -15,10 +15,12 @@ from sharing import Published, publish
 from nerfpipe.bank_writer import build
 from nerfpipe.cameras import Camera
 from nerfpipe.config import Params
+from nerfpipe.modelfile import ModelAbout
 from nerfpipe.paths import orbit
 from nerfpipe.raybank import RayBank
 from nerfpipe.rays import rays_to_world
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.training import describe_model
 from nerfpipe.yamlfile import read_yaml
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -123,3 +125,9 @@ def with_params() -> Callable[..., Params]:
         return Params.model_validate(content)
 
     return changed
+
+
+@pytest.fixture
+def about(bank: RayBank, with_params: Callable[..., Params]) -> ModelAbout:
+    """What a model file of method tiny says of the small scene."""
+    return describe_model(with_params(method="tiny"), bank)

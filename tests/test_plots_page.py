@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import find_browser
 from dvc_render.html import PAGE_HTML
 from dvc_render.vega import VegaRenderer
 from tiny_pipeline import ROOT, clone, dvc, run, shrink
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=direct://")
 PATIENCE_MS, PATIENCE_SECONDS = 10_000, 120
 PROBE = "<script>onload = () => document.title = Array.from(document.images, i => i.naturalWidth).join(' ')</script>"
@@ -37,10 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found is None:
-        pytest.skip(f"none of these is installed: {', '.join(BROWSERS)}")
-    return found
+    return find_browser()
 
 
 @pytest.fixture(scope="module")

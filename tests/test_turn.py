@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -24,11 +23,9 @@ from nerfpipe.defaults import RENDER, RUNTIME
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import Model, Pass
 from nerfpipe.modelfile import ModelAbout
-from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer
 from nerfpipe.route import choose_route
 from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.training import describe_model
 from nerfpipe.turn import render_turn
 from stages.render import in_sight
 
@@ -44,9 +41,8 @@ class Ball(nn.Module):
 
 
 @pytest.fixture
-def trained(bank: RayBank, with_params: Callable) -> tuple[Renderer, ModelAbout]:
+def trained(about: ModelAbout) -> tuple[Renderer, ModelAbout]:
     """A ball, and what a model file says of its scene."""
-    about = describe_model(with_params(method="tiny"), bank)
     model = Model([Pass(Stratified(SAMPLES, False), Ball())])
     return Renderer(model, torch.device("cpu"), RUNTIME, bf16=False), about
 

@@ -1,0 +1,174 @@
+"""What the viewer draws: sizes, order of work, strips, crop boxes and depth."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import BALL_RADIUS
+from viewer_subject import CAMERA, EYE, ball_artist, view
+
+from nerfpipe.modelfile import ModelAbout
+from nerfpipe.viewer.desk import SETTLE, Desk
+from nerfpipe.viewer.drawing import Artist, z_depth
+from nerfpipe.viewer.pace import ENOUGH, SLOWEST, SMALLEST, SMOOTH, Pace, dimensions
+from nerfpipe.viewer.settings import vertical_fov
+
+
+@pytest.fixture
+def artist(about: ModelAbout) -> Artist:
+    return ball_artist(about)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("cost", [1e-7, 1e-6, 4e-6, 2e-5, 1e-3])
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.8])
+def test_moving_pictures_are_as_large_as_five_a_second_allow(cost: float, aspect: float) -> None:
+    side = Pace(cost).moving(aspect, largest=10_000)
+    width, height = dimensions(side, aspect)
+    rate = 1 / (width * height * cost)
+    assert rate >= 0.97 * SLOWEST or side == SMALLEST
+    assert rate >= 0.97 * SMOOTH or side <= ENOUGH  # what is smooth is given up only to reach a useful size
+
+
+def test_two_hundred_pixels_are_drawn_where_five_a_second_can_be() -> None:
+    assert Pace(1 / (SLOWEST * ENOUGH**2)).moving(1.0, largest=800) == ENOUGH
+    assert Pace(1e-9).moving(1.0, largest=300) == 300
+
+
+def test_the_pace_follows_what_frames_cost_but_not_a_single_hitch() -> None:
+    pace = Pace(1e-6)
+    pace.note(10_000, 100.0)
+    assert pace.cost < 1.5e-6
+    for _ in range(40):
+        pace.note(10_000, 0.05)
+    assert pace.cost == pytest.approx(5e-6, rel=0.01)
+
+
+@pytest.mark.parametrize(("first", "largest"), [(48, 800), (200, 800), (150, 151), (800, 800)])
+def test_pictures_at_rest_grow_to_the_full_size(first: int, largest: int) -> None:
+    sizes = [first, *Pace.ladder(first, largest)]
+    assert sizes[-1] == largest
+    assert all(a < b <= 3 * a for a, b in pairwise(sizes))
+
+
+# Order of work
+
+
+def test_only_the_newest_camera_is_drawn() -> None:
+    desk = Desk()
+    for place in range(5):
+        desk.ask("page", place, now=0.0)
+    wish = desk.take(now=0.0)
+    assert (wish.subject, wish.level) == (4, 0)
+    desk.ask("page", 5, now=0.1)
+    assert not desk.stale(wish)  # a moving picture is finished, or nothing would be seen while moving
+    desk.finish(wish, last=False)
+    assert desk.take(now=0.1).subject == 5
+
+
+def test_fine_work_waits_for_rest_and_is_dropped_for_a_newer_camera() -> None:
+    desk = Desk()
+    desk.ask("page", "a", now=0.0)
+    desk.finish(desk.take(now=0.0), last=False)
+    assert desk.take(now=SETTLE / 2) is None
+    fine = desk.take(now=SETTLE)
+    assert (fine.subject, fine.level) == ("a", 1)
+    assert not desk.stale(fine)
+    desk.ask("page", "b", now=1.0)
+    assert desk.stale(fine)
+    desk.finish(fine, last=True)  # too late: it must not count for the new camera
+    assert (desk.take(now=1.0).subject, desk.take(now=1.0).level) == ("b", 0)
+
+
+def test_a_finished_picture_is_not_drawn_again_until_it_is_asked_for() -> None:
+    desk = Desk()
+    desk.ask("page", "a", now=0.0)
+    for last in (False, True):
+        desk.finish(desk.take(now=9.0), last)
+    assert desk.take(now=9.0) is None
+    desk.ask_again()
+    assert desk.take(now=9.0).level == 0
+
+
+def test_pages_take_turns_and_whoever_moves_goes_before_whoever_rests() -> None:
+    desk = Desk()
+    desk.ask("resting", "r", now=0.0)
+    desk.finish(desk.take(now=0.0), last=False)
+    fine = desk.take(now=1.0)
+    assert fine.page == "resting"
+    served = []
+    for moment in range(6):
+        for page in ("one", "two"):
+            desk.ask(page, moment, now=2.0 + moment)
+        assert desk.stale(fine)
+        wish = desk.take(now=2.0 + moment)
+        served.append(wish.page)
+        desk.finish(wish, last=False)
+    assert sorted(served) == ["one"] * 3 + ["two"] * 3
+    assert all(a != b for a, b in pairwise(served))
+
+
+def test_a_closed_page_is_forgotten() -> None:
+    desk = Desk()
+    desk.ask("page", "a", now=0.0)
+    wish = desk.take(now=0.0)
+    desk.leave("page")
+    assert desk.stale(wish)
+    desk.finish(wish, last=False)
+    assert desk.take(now=9.0) is None
+
+
+# Drawing
+
+
+def test_what_is_drawn_in_strips_is_the_picture_as_a_whole(artist: Artist, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerfpipe.viewer.drawing.BLOCK_PIXELS", 7 * CAMERA.width)
+    for mode in ("colour", "depth", "opacity", "normals"):
+        strips = artist.draw(CAMERA, EYE, mode, dropped=lambda: False)
+        whole = artist.draw(CAMERA, EYE, mode)
+        assert np.array_equal(artist.coloured(strips, mode), artist.coloured(whole, mode))
+
+
+def test_work_is_left_between_two_strips(artist: Artist, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerfpipe.viewer.drawing.BLOCK_PIXELS", 7 * CAMERA.width)
+    looks = iter([False, False, True])
+    assert artist.draw(CAMERA, EYE, dropped=lambda: next(looks)) is None
+
+
+def test_a_crop_box_hides_what_lies_outside_it(artist: Artist) -> None:
+    whole = artist.draw(CAMERA, EYE).picture
+    behind = artist.draw(CAMERA, EYE, crop=((-0.8, -0.8, -0.8), (0.2, 0.8, 0.8)), samples=2.0).picture
+    middle = (CAMERA.height // 2, CAMERA.width // 2)
+    assert whole.depth[middle] == pytest.approx(3 - BALL_RADIUS, abs=0.03)
+    assert behind.depth[middle] == pytest.approx(3 - 0.2, abs=0.03)  # the cut, seen from +x
+    upper = artist.draw(CAMERA, EYE, crop=((-0.8, -0.8, 0.1), (0.8, 0.8, 0.8))).picture
+    assert upper.opacity[: CAMERA.height // 3].max() > 0.9
+    assert upper.opacity[-CAMERA.height // 3 :].max() == 0
+
+
+def test_samples_are_changed_for_one_drawing_only(artist: Artist) -> None:
+    sampler = artist.model.passes[0].sampler
+    seen = []
+    artist.renderer.view = lambda rays, background, height, width, kept=artist.renderer.view: (
+        seen.append(sampler.samples_per_ray),
+        kept(rays, background, height, width),
+    )[1]
+    artist.draw(CAMERA, EYE, samples=0.5)
+    artist.draw(CAMERA, EYE)
+    assert seen == [64, 128]
+
+
+def test_depth_for_hiding_is_along_the_cameras_axis(artist: Artist) -> None:
+    depth = z_depth(artist.draw(CAMERA, EYE).picture, CAMERA, missing=99.0)
+    assert depth[15, 20] == pytest.approx(3 - BALL_RADIUS, abs=0.03)
+    assert depth[0, 0] == 99.0
+
+
+def test_vertical_fov_holds_the_whole_picture() -> None:
+    assert vertical_fov(CAMERA) == pytest.approx(2 * np.arctan(0.3))
+    assert vertical_fov(CAMERA, aspect=1.0) == pytest.approx(2 * np.arctan(0.4))  # a page narrower than the picture
+    assert view().camera(40) == CAMERA

@@ -1,0 +1,34 @@
+"""What the viewer's tests look at: the ball of the test scene, and where from."""
+
+from __future__ import annotations
+
+import torch
+from conftest import BALL_RADIUS
+from torch import Tensor, nn
+
+from nerfpipe.cameras import Camera, look_at
+from nerfpipe.defaults import RUNTIME
+from nerfpipe.methods import Model, Pass
+from nerfpipe.modelfile import ModelAbout
+from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.viewer.drawing import Artist
+from nerfpipe.viewer.settings import View, vertical_fov
+
+UP = torch.tensor([0.0, 0.0, 1.0])
+EYE = look_at(torch.tensor([3.0, 0.0, 0.0]), torch.zeros(3), UP)
+CAMERA = Camera.centred(40, 30, 50.0)
+
+
+class Ball(nn.Module):
+    """The ball of the test scene, opaque and coloured by its normal, as `ball_image` draws it."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        return 200.0 * (positions.norm(dim=1) < BALL_RADIUS), ((positions / BALL_RADIUS).clamp(-1, 1) + 1) / 2
+
+
+def ball_artist(about: ModelAbout) -> Artist:
+    return Artist(Model([Pass(Stratified(128), Ball())]), about, torch.device("cpu"), RUNTIME)
+
+
+def view(pose: Tensor = EYE) -> View:
+    return View(pose, vertical_fov(CAMERA), 4 / 3, 400, 300)
