@@ -1,7 +1,8 @@
 """Checkpoints: what a killed training continues from, to the same bytes.
 
 They lie outside every DVC out, in a folder named by a fingerprint of all that decides the result: parameters, rays and
-code. A run with anything changed starts afresh; the same run goes on by itself.
+code. A run with anything changed starts afresh; the same run goes on by itself. A finished one is kept until its model
+is in use: should DVC be killed before it has taken the model into its cache, there is no training to be done again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import PARTIAL, atomic_file
+from nerfpipe.files import PARTIAL, atomic_file, work_folder
 
 STATE, DIGEST = "state", "sha256"
+CHECKPOINT, PREVIEWS, LOCK, FINISHED = "checkpoint.safetensors", "previews", "lock", "finished"  # in a run's folder
 READ_BYTES = 1 << 20
 NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
+
+
+def runs_folder() -> Path:
+    """Where each run has a folder, named by its fingerprint."""
+    return work_folder() / "checkpoints"
 
 
 def fingerprint(params: dict[str, Any], rays: Path) -> str:
@@ -63,10 +70,9 @@ class Checkpoint:
 
     def __init__(self, folder: Path, workspace: Path) -> None:
         self.folder = folder
-        self.file = folder / "checkpoint.safetensors"
-        self.previews = folder / "previews"
+        self.file, self.previews = folder / CHECKPOINT, folder / PREVIEWS
         # Two locks: queued experiments may share a run's folder, and two runs may share a workspace.
-        self._locks = [FileLock(folder / "lock", blocking=False), FileLock(workspace / "train.lock", blocking=False)]
+        self._locks = [FileLock(folder / LOCK, blocking=False), FileLock(workspace / "train.lock", blocking=False)]
 
     def __enter__(self) -> Checkpoint:
         for held, lock in enumerate(self._locks):
@@ -112,7 +118,30 @@ class Checkpoint:
             print(f"{self.file}: damaged, starting from the first step", file=sys.stderr, flush=True)
             return None
 
+    def finish(self) -> None:
+        """Note that the model was written; forget the run where that was noted before, so that the next one trains."""
+        marker = self.folder / FINISHED
+        if marker.exists():
+            self.remove()
+        else:
+            marker.touch()
+
     def remove(self) -> None:
-        """Forget the run: it is finished, or cannot be continued."""
-        self.file.unlink(missing_ok=True)
-        shutil.rmtree(self.previews, ignore_errors=True)
+        """Forget the run: it cannot be continued."""
+        _remove(self.folder)
+
+
+def forget_finished() -> None:
+    """Remove the checkpoints of finished runs, now that their models are in use; not where a training is at work."""
+    for marker in runs_folder().glob(f"*/{FINISHED}"):
+        try:
+            with FileLock(marker.parent / LOCK, blocking=False):
+                _remove(marker.parent)
+        except Timeout:
+            continue
+
+
+def _remove(run: Path) -> None:
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(run / PREVIEWS, ignore_errors=True)
+    (run / FINISHED).unlink(missing_ok=True)

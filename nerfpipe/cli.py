@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from nerfpipe.asking import check_free, checked
-from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
-from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params, params_faults
+from nerfpipe.catalogue import CATALOGUE_FILE
+from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params
 from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
+from nerfpipe.soundness import data_faults, settings_faults
 from nerfpipe.stage import read_timings
-from nerfpipe.yamlfile import read_yaml
 
 RAW = Path("data/raw")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
@@ -33,32 +33,19 @@ def about() -> None:
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml and data/scenes.yaml, all faults at once - before DVC deletes a stage's old results."""
+    """Validate params.yaml and data/scenes.yaml, all faults at once, and see that the scene's data are there."""
     with one_line_errors():
-        params, faults = params_faults()
-        entries, entry_faults = catalogue_faults()
-        lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
-        lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
+        params, entries, faults = settings_faults()
         if params is not None:
-            lines += scene_faults(params.scene, entries) + path_faults(params.render.path)
-        if lines:
-            raise NerfpipeError("\n".join(lines))
+            faults += data_faults(params.scene, entries) + path_faults(params.render.path)
+        if faults or params is None:
+            raise NerfpipeError("\n".join(faults))
         print(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
 
 
-def scene_faults(name: str, entries: dict[str, Entry]) -> list[str]:
-    """What stands between `scene:` and its data, in lines, besides faults of its entry."""
-    entry = entries.get(name)
-    if entry is None:
-        return [] if name in read_yaml(CATALOGUE_FILE) else [str(unknown_scene(name))]
-    if entry.path is not None and not local_path(entry.path).exists():
-        return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
-    return []
-
-
 def path_faults(path: str) -> list[str]:
-    """What stands between `render.path` and a path, in lines, where it names a file."""
-    if not path.endswith(PATH_FILE):
+    """What is wrong with the key frames of the file that `render.path` names, in lines."""
+    if not path.endswith(PATH_FILE) or not local_path(path).is_file():
         return []
     import torch  # takes seconds to import
 

@@ -22,6 +22,7 @@ Density = Literal["relu", "softplus"]
 Panel = Literal["colour", "depth", "normals"]
 PATHS = ("auto", "orbit", "swing", "spiral", "wobble")
 PATH_FILE = ".json"  # how a path's name ends where it is a file of key frames
+NO_PATH_FILE = "render.path: {}: not found; correct the name, or save key frames there"
 
 
 class RaysParams(Section):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nerfpipe.config import PATH_FILE, RenderParams
+from nerfpipe.config import NO_PATH_FILE, PATH_FILE, RenderParams
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import local_path
 from nerfpipe.modelfile import ModelAbout
@@ -56,5 +56,5 @@ def read_path(path: str, similarity: Similarity, centre: Tensor) -> KeyFrames:
 
     file = local_path(path)
     if not file.is_file():
-        raise NerfpipeError(f"render.path: {path}: not found; correct the name, or save key frames there")
+        raise NerfpipeError(NO_PATH_FILE.format(path))
     return read_key_frames(file, similarity, centre)

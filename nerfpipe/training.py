@@ -92,7 +92,7 @@ class Trainer:
         if self.history:
             report(self.history[-1])  # what was reported before the kill may be gone since
         steps = self.settings.steps
-        saved = time.monotonic()
+        saved, saved_step = time.monotonic(), self.at.step
         with StopRequest() as stop, Progress(f"train {self.params.method}", steps, "steps", self.at.step) as progress:
             while self.at.step < steps:
                 result = self._timed_step()
@@ -106,7 +106,9 @@ class Trainer:
                     )
                 if time.monotonic() - saved >= self.params.runtime.checkpoint_seconds:
                     self._save()
-                    saved = time.monotonic()
+                    saved, saved_step = time.monotonic(), self.at.step
+        if saved_step < steps:
+            self._save()
 
     def _timed_step(self) -> StepResult:
         at, started = self.at, time.perf_counter()
@@ -199,7 +201,7 @@ class Trainer:
         self.step.optimizer.load_state_dict({"state": adam, "param_groups": groups})
         self.at = Progression(**state["at"])
         self.history = [Row(**row) for row in state["history"]]
-        print(f"going on from step {self.at.step}", flush=True)
+        print(f"going on from step {self.at.step} of {self.settings.steps}", flush=True)
 
 
 def describe_model(params: Params, bank: RayBank) -> ModelAbout:

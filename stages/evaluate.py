@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nerfpipe.checkpoint import forget_finished
 from nerfpipe.config import load_params
 from nerfpipe.evaluation import DIGITS, evaluate_view, summarise
 from nerfpipe.files import atomic_folder, write_json
@@ -40,6 +41,7 @@ def main() -> None:
     write_table(TABLE, rows, f"%.{DIGITS}f")
     test = summarise(rows)
     write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
+    forget_finished()
     print(
         f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()), flush=True
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from nerfpipe import __version__, kernels
-from nerfpipe.checkpoint import Checkpoint, fingerprint
+from nerfpipe.checkpoint import Checkpoint, fingerprint, runs_folder
 from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, processor
-from nerfpipe.files import atomic_folder, work_folder, write_json
+from nerfpipe.files import atomic_folder, write_json
 from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
@@ -36,7 +36,7 @@ def main() -> None:
     model = build_model(params.recipe, params.seed, bank.space)
     if runs_in_kernels(model, device):
         compile_all()  # or load: seconds that are none of training, and code that the fingerprint must see
-    run = work_folder() / "checkpoints" / fingerprint(decides, RAYS)
+    run = runs_folder() / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
         print(
@@ -48,7 +48,7 @@ def main() -> None:
         save_model(MODEL, model, describe_model(params, bank))
         with atomic_folder(PREVIEWS) as folder:
             shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
-        checkpoint.remove()
+        checkpoint.finish()
     for remark in model.remarks():
         print(f"warning: {remark}", file=sys.stderr, flush=True)
     print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)

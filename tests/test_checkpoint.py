@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerfpipe.checkpoint import Checkpoint, fingerprint, loaded_code
+from nerfpipe.checkpoint import Checkpoint, fingerprint, forget_finished, loaded_code, runs_folder
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import PARTIAL
 
@@ -35,6 +35,33 @@ def test_nothing_saved_and_removed_load_as_none(checkpoint: Checkpoint) -> None:
     checkpoint.save(TENSORS, {})
     checkpoint.remove()
     assert checkpoint.load() is None
+
+
+def test_a_finished_run_is_forgotten_when_its_model_is_in_use_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    runs = [Checkpoint(runs_folder() / name, tmp_path / "workspace") for name in ("finished", "begun", "held")]
+    for run in runs:
+        run.save(TENSORS, {"at": 8})
+    runs[0].finish()
+    runs[2].finish()
+    with runs[2]:
+        forget_finished()
+    assert [run.load() is None for run in runs] == [True, False, False]
+    forget_finished()
+    assert [run.load() is None for run in runs] == [True, False, True]
+
+
+def test_a_finished_run_is_taken_up_again_once(checkpoint: Checkpoint) -> None:
+    checkpoint.save(TENSORS, {"at": 8})
+    checkpoint.finish()
+    assert checkpoint.load()[1] == {"at": 8}
+    checkpoint.finish()
+    assert checkpoint.load() is None
+    checkpoint.save(TENSORS, {"at": 9})
+    checkpoint.finish()
+    assert checkpoint.load()[1] == {"at": 9}
 
 
 def test_a_damaged_checkpoint_is_said_and_passed_over(checkpoint: Checkpoint, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -81,6 +83,7 @@ def test_deleted_and_run_again_it_gives_the_same_bytes(project: Path) -> None:
     forget(project, *OUTS)
     again = dvc(project, "repro")
     assert "Running stage 'download'" in again.stdout
+    assert "going on" not in again.stdout
     assert hashes(project) == before
 
 
@@ -94,11 +97,32 @@ def test_killed_in_training_it_resumes_to_the_same_bytes(project: Path, checkpoi
     resumed = dvc(project, "repro")
     assert "going on from step" in resumed.stdout
     assert hashes(project) == before
+
+
+def test_a_training_that_outlives_dvc_is_not_done_again(project: Path) -> None:
+    before = hashes(project)
+    forget(project, "data/model")
+    process = train_to_checkpoint(project)
+    process.kill()  # DVC alone: the stage goes on, and nobody takes what it writes into the cache
+    process.wait()
+    patiently(lambda: any(project.glob(".nerfpipe/checkpoints/*/finished")))
+    again = dvc(project, "repro").stdout
+    assert "going on from step 150 of 150" in again
+    assert hashes(project) == before
     assert not list((project / ".nerfpipe/checkpoints").rglob("*.safetensors"))
 
 
 def kill_after_checkpoints(project: Path, count: int) -> None:
     """Start `dvc repro train` and kill -9 all of it when its checkpoint has been written `count` times anew."""
+    process = train_to_checkpoint(project, count)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def train_to_checkpoint(project: Path, count: int = 1) -> subprocess.Popen:
+    """`dvc repro train`, which has just written its checkpoint `count` times anew."""
+    seen = set(checkpoint_times(project))
+    wanted = len(seen) + count
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "train"],
         cwd=project,
@@ -107,22 +131,28 @@ def kill_after_checkpoints(project: Path, count: int) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    seen: set[int] = {
-        file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors")
-    }
-    wanted = len(seen) + count
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(seen) < wanted:
-        assert time.monotonic() < deadline
+
+    def written() -> bool:
         assert process.poll() is None, "the training ended before it could be killed"
-        for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors"):
-            try:
-                seen.add(file.stat().st_mtime_ns)
-            except FileNotFoundError:
-                continue  # just being replaced
+        seen.update(checkpoint_times(project))
+        return len(seen) >= wanted
+
+    patiently(written)
+    return process
+
+
+def checkpoint_times(project: Path) -> list[int]:
+    """When each checkpoint was written, in nanoseconds; none for one that is just being replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        return [file.stat().st_mtime_ns for file in project.glob(".nerfpipe/checkpoints/*/checkpoint.safetensors")]
+    return []
+
+
+def patiently(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(POLL_SECONDS)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def test_another_method_trains_anew_and_the_first_one_comes_back_from_the_run_cache(project: Path) -> None:
@@ -155,9 +185,25 @@ def test_ngp_compiles_its_kernels_once_and_gives_the_same_bytes_twice(project: P
         dvc(project, "repro")
 
 
-def test_a_change_of_runtime_or_of_the_idle_method_runs_nothing(project: Path) -> None:
+def test_a_change_of_runtime_or_of_the_idle_method_is_checked_and_runs_nothing_else(project: Path) -> None:
     edit(project / "params.yaml", {"runtime.threads": 2, "nerf.train.lr": 1e-3})
-    assert dvc(project, "repro").stdout.strip().splitlines()[-1] == "Data and pipelines are up to date."
+    ran = [line for line in dvc(project, "repro").stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == ["Running stage 'check':"]
+
+
+def test_a_faulty_parameter_stops_the_run_before_any_out_is_deleted(project: Path) -> None:
+    before, original = hashes(project), (project / "params.yaml").read_text()
+    edit(project / "params.yaml", {"tiny.train.lr": -1, "rays.margin": -1})
+    try:
+        refused = dvc(project, "repro", check=False)
+        assert refused.returncode != 0
+        assert [line for line in refused.stderr.splitlines() if line.startswith("error: ")] == [
+            "error: params.yaml: rays.margin: must be greater than or equal to 0 (got -1)",
+            "error: params.yaml: tiny.train.lr: must be greater than 0 (got -1)",
+        ]
+        assert hashes(project) == before
+    finally:
+        (project / "params.yaml").write_text(original)
 
 
 def test_a_faulty_parameter_fails_in_one_line(project: Path) -> None:

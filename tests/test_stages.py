@@ -19,15 +19,15 @@ from nerfpipe.cli import app
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.sources.raw import make_raw
 from nerfpipe.stage import read_timings, stage
-from stages import download, evaluate, rays, render, train
+from stages import check, download, evaluate, rays, render, train
 
-STAGES = {"download": download, "rays": rays, "train": train, "evaluate": evaluate, "render": render}
+STAGES = {"check": check, "download": download, "rays": rays, "train": train, "evaluate": evaluate, "render": render}
 Run = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which all five stages have run, without DVC around them."""
+    """A workspace in which all stages have run, without DVC around them."""
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "data").mkdir()
     shutil.copy(ROOT / "params.yaml", folder)
@@ -189,6 +189,29 @@ def test_check_tells_every_fault_of_both_files(workspace: Path) -> None:
         "error: params.yaml: render.fps: must be greater than 0 (got 0)",
         "error: data/scenes.yaml: robot-arm.size: must be greater than or equal to 8 (got 0)",
     ]
+
+
+def test_the_stage_check_tells_the_same_and_leaves_all_as_it_was(workspace: Path, faults) -> None:
+    edit(workspace / "params.yaml", {"tiny.train.lr": -1, "scene": "nowhere"})
+    edit(workspace / "data/scenes.yaml", {"robot-arm.size": 0})
+    assert faults("check") == [
+        "params.yaml: tiny.train.lr: must be greater than 0 (got -1)",
+        "data/scenes.yaml: robot-arm.size: must be greater than or equal to 8 (got 0)",
+    ]
+    edit(workspace / "params.yaml", {"tiny.train.lr": 1e-3, "render.path": "nowhere.json"})
+    edit(workspace / "data/scenes.yaml", {"robot-arm.size": 16})
+    [scene, path] = faults("check")
+    assert scene.startswith("data/scenes.yaml: no scene 'nowhere'")
+    assert path == "params.yaml: render.path: nowhere.json: not found; correct the name, or save key frames there"
+
+
+def test_the_stage_check_does_not_ask_for_data_that_others_may_have_made_use_of(workspace: Path) -> None:
+    edit(workspace / "data/scenes.yaml", {"desk": {"format": "tiny_nerf", "path": "nowhere.npz"}})
+    edit(workspace / "params.yaml", {"scene": "desk"})
+    before = (workspace / "data/checked").read_bytes()
+    with stage("check"):
+        check.main()
+    assert (workspace / "data/checked").read_bytes() == before
 
 
 def test_check_tells_a_local_path_that_is_not_there(workspace: Path) -> None:

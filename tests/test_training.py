@@ -100,11 +100,12 @@ def test_a_killed_training_resumes_to_the_same_bytes(bank: RayBank, make_trainer
 
 
 def test_killed_after_the_last_step_it_still_reports(bank: RayBank, make_trainer) -> None:
-    finished = make_trainer(bank)
-    finished.run(report=lambda row: None)  # checkpoint_seconds is 0: the last step was saved
-    reported = []
-    make_trainer(bank).run(report=reported.append)
+    finished = make_trainer(bank, **{"runtime.checkpoint_seconds": 1e6})  # the last step is saved all the same
+    finished.run(report=lambda row: None)
+    reported, again = [], make_trainer(bank)
+    again.run(report=reported.append)
     assert reported == finished.history[-1:]
+    assert_same_weights(weights(again), weights(finished))
 
 
 @pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])

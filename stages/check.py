@@ -1,0 +1,31 @@
+"""Stage 0: validate params.yaml and data/scenes.yaml. -> data/checked, which download waits for.
+
+DVC deletes a stage's outs before it runs: a fault that is told here costs none of them. What is written is always the
+same, so that a change of params runs no other stage than those which it is listed for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerfpipe.catalogue import CATALOGUE_FILE
+from nerfpipe.config import PARAMS_FILE
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import atomic_file
+from nerfpipe.soundness import settings_faults
+from nerfpipe.stage import stage
+
+CHECKED = Path("data/checked")
+
+
+def main() -> None:
+    _, _, faults = settings_faults()
+    if faults:
+        raise NerfpipeError("\n".join(faults))
+    with atomic_file(CHECKED) as temporary:
+        temporary.write_text(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with stage("check"):
+        main()
