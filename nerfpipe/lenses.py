@@ -25,6 +25,7 @@ STEPS = 30  # of Newton's method; a lens that can be inverted needs five
 TOLERANCE = 1e-7  # in focal lengths, a ten-thousandth of a pixel: a point further off was not found
 EXACT = 1e-13  # where Newton's method may stop
 TINY = 1e-12
+ANGLES = 4096  # at which a lens is looked at for a fold, between the axis and the farthest that it can see
 
 
 class NotInvertibleError(ValueError):
@@ -36,16 +37,22 @@ class NotInvertibleError(ValueError):
 
 
 def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Tensor:
-    """Image coordinates [P, 2] of directions [P, 3] of any length; NaN where a perspective lens cannot see them."""
+    """Image coordinates [P, 2] of directions [P, 3] of any length; NaN where the lens cannot see them.
+
+    That is behind a perspective lens, and beyond the angle from which any lens folds back: formulas of distortion
+    hold within the picture, and further out may lead into it again.
+    """
     x, y, z = directions.double().unbind(dim=1)
     k = _padded(lens, coefficients)
     if lens == "fisheye":
         across = torch.hypot(x, y)
         angle = torch.atan2(across, z)
+        angle = torch.where(angle < _fisheye_fold(k), angle, torch.nan)
         scale = _fisheye(angle, k)[0] / across.clamp_min(TINY)
         return torch.stack([x * scale, y * scale], dim=1)
     z = torch.where(z > 0, z, torch.nan)
-    return distort(torch.stack([x / z, y / z], dim=1), k)
+    ideal = torch.stack([x / z, y / z], dim=1)
+    return torch.where(_unfolded(ideal, k)[:, None], distort(ideal, k), torch.nan) if any(k) else ideal
 
 
 def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tensor:
@@ -98,11 +105,24 @@ def undistort(moved: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 def _unfolded(ideal: Tensor, k: Sequence[float]) -> Tensor:
     """[P] whether distorted radii grow all the way from the centre to the ideal coordinates [P, 2]."""
-    radius = torch.linspace(0, float(ideal.norm(dim=1).nan_to_num(0, 0, 0).max()), 256, dtype=torch.float64)
+    radius = torch.tan(torch.linspace(0, math.pi / 2, ANGLES, dtype=torch.float64))[:-1]
     radial, slope = _radial(radius * radius, k)
-    folds = (radial + 2 * radius * radius * slope <= 0).nonzero()[:, 0]
-    limit = radius[folds[0]] if len(folds) else torch.inf
-    return ideal.norm(dim=1) < limit
+    return ideal.norm(dim=1) < _first(radius, radial + 2 * radius * radius * slope)
+
+
+def _fisheye_fold(k: Sequence[float]) -> float:
+    """The angle from the axis at which radii stop to grow; infinity where they never do."""
+    return _first(_angles(), _fisheye(_angles(), k)[1])
+
+
+def _angles() -> Tensor:
+    return torch.linspace(0, math.pi, ANGLES, dtype=torch.float64)
+
+
+def _first(places: Tensor, slopes: Tensor) -> float:
+    """The first place [N] whose slope is not above zero; infinity where there is none."""
+    folds = (~(slopes > 0)).nonzero()[:, 0]
+    return float(places[folds[0]]) if len(folds) else math.inf
 
 
 def _radial(square: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -125,13 +145,16 @@ def _fisheye(angle: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
 
 
 def _angle_at(radius: Tensor, k: Sequence[float]) -> Tensor:
-    """The angle [P] from the axis that appears at a radius [P]."""
-    angle = radius.clamp_max(math.pi / 2)
+    """The angle [P] from the axis that appears at a radius [P], before the lens folds back."""
+    fold, angles = _fisheye_fold(k), _angles()
+    angles = angles[angles <= fold]
+    nearest = torch.searchsorted(_fisheye(angles, k)[0], radius.contiguous()).clamp_max(len(angles) - 1)
+    angle = angles[nearest]  # so near that Newton's method leads to no other
     for _ in range(STEPS):
         at, slope = _fisheye(angle, k)
         angle = angle - (at - radius) / slope
-    at, slope = _fisheye(angle, k)
-    _raise_unless(((at - radius).abs() < TOLERANCE) & (slope > 0) & (angle <= math.pi) & (angle >= -TOLERANCE))
+    at, _ = _fisheye(angle, k)
+    _raise_unless(((at - radius).abs() < TOLERANCE) & (angle < fold) & (angle <= math.pi) & (angle >= -TOLERANCE))
     return angle
 
 

@@ -113,3 +113,33 @@ def test_reduced_and_resized_cameras_see_the_same() -> None:
     assert half.distortion == camera.resized(82, 60).distortion == camera.distortion
     assert camera.pinhole().is_pinhole
     assert Camera.from_dict(camera.to_dict()) == camera
+
+
+@pytest.mark.parametrize("k", [(-0.6, 0.15), (-0.3,), (0.2, -0.3, 0.1, -0.01)])
+def test_a_fisheye_that_folds_is_inverted_up_to_the_fold_and_not_beyond(k: tuple[float, ...]) -> None:
+    """(-0.6, 0.15) folds at 0.935 rad and grows again from 1.235 on: 0.6 appears at 1.48 rad alone."""
+
+    def radius(angle: torch.Tensor) -> torch.Tensor:
+        return angle * sum(c * angle ** (2 * n) for n, c in enumerate((1.0, *k)))
+
+    angles = torch.linspace(0, math.pi, 100_001, dtype=torch.float64)
+    fold = int((radius(angles).diff() <= 0).nonzero()[0])
+    before = angles[: int(0.99 * fold) : 500]
+    image = torch.stack([radius(before), torch.zeros_like(before)], dim=1)
+    found = lenses.directions("fisheye", k, image)
+    assert_close(torch.atan2(found[:, 0], found[:, 2]), before, atol=1e-8, rtol=0)
+    highest = float(radius(angles)[fold])
+    with pytest.raises(NotInvertibleError):
+        lenses.directions("fisheye", k, torch.tensor([[1.001 * highest, 0.0]]))
+
+
+@pytest.mark.parametrize(("lens", "k"), [("perspective", (-0.3,)), ("fisheye", (-0.6, 0.15))])
+def test_directions_beyond_the_fold_have_no_pixel(lens: str, k: tuple[float, ...]) -> None:
+    """-0.3 folds at a radius of 1.054: what stands at 1.2 or at 5 would be shown in the picture."""
+    camera = Camera(20, 20, 20.0, 20.0, 10.0, 10.0, lens, k)
+    across = torch.tensor([0.0, 0.4, 0.7, 1.5, 2.6, 5.0])
+    points = torch.stack([across, torch.zeros(6), torch.full((6,), -1.0)], dim=1)
+    pixels, _ = camera.project(points)
+    assert torch.isfinite(pixels[:3]).all()
+    assert torch.isnan(pixels[3:]).all()
+    assert_close(camera.directions(pixels[:3]), points[:3] / points[:3].norm(dim=1, keepdim=True), atol=1e-6, rtol=0)
