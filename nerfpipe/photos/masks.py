@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.photos.pictures import LOSSLESS, READ_ERRORS, one_line, some, to_8bit
+from nerfpipe.photos.pictures import LOSSLESS, one_line, some, to_8bit
+from nerfpipe.scenes.pictures import READ_ERRORS
 
 HALF = 128  # of 255: lighter is kept
 

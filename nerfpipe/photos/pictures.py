@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,11 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.scenes.pictures import HEIC, HEIC_REMEDY, READ_ERRORS
 
 LOSSLESS = {".jpg": False, ".jpeg": False, ".webp": False, ".png": True, ".tif": True, ".tiff": True}
 FOREIGN = {
-    "HEIC": (".heic", ".heif", ".hif", ".avif"),
+    "HEIC": HEIC,
     "raw": (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
 }
 FEWEST = 3  # pictures: with two, no point is seen often enough to tell a good match from a bad one
@@ -29,8 +28,6 @@ UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # EXIF FocalPlaneResolutionUnit
 LIKELY_FOCAL = (0.2, 10.0)  # in longer sides of the picture; EXIF that says otherwise is wrong
 
 Image.MAX_IMAGE_PIXELS = 250_000_000  # telephones take 200 megapixels; beyond twice this Pillow refuses a file
-
-READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -68,10 +65,7 @@ def list_pictures(folder: Path) -> list[Path]:
 def foreign_remedy(kind: str) -> str:
     """How to get JPEG out of what a camera wrote."""
     if kind == "HEIC":
-        return (
-            "export them as JPEG (macOS: `sips -s format jpeg *.HEIC --out jpeg`), "
-            "and for the next ones set the iPhone's Settings > Camera > Formats to Most Compatible"
-        )
+        return HEIC_REMEDY
     return "export them as JPEG or TIFF, all with the same settings and without lens correction"
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
-from nerfpipe.scenes.jsonfile import pose_of, read_frame_list
+from nerfpipe.scenes.jsonfile import pose_of, read_frame_list, text
 from nerfpipe.scenes.pictures import look_at_header
+from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import SPLITS, Scene
-from nerfpipe.scenes.transforms import camera_of, mask_of, picture_of
+from nerfpipe.scenes.transforms import camera_of, mask_of
 
 
 def is_here(folder: Path) -> bool:
@@ -25,12 +26,13 @@ def load(folder: Path, reading: Reading) -> Scene:
     frames: list[Frame] = []
     splits: dict[str, list[int]] = {}
     notes: list[str] = []
+    places = Places(folder, reading.images, reading.masks)
     for name in SPLITS:
         file = folder / f"transforms_{name}.json"
         if name != "train" and not file.is_file():
             splits[name] = []
             continue
-        found, _, remarks = present(read_frames(file, reading), reading, file, may_be_empty=name != "train")
+        found, _, remarks = present(read_frames(file, places), reading, file, may_be_empty=name != "train")
         splits[name] = list(range(len(frames), len(frames) + len(found)))
         frames += found
         notes += remarks
@@ -40,15 +42,16 @@ def load(folder: Path, reading: Reading) -> Scene:
     return scene_of(frames, splits, reading, folder, default="bounded", notes=notes)
 
 
-def read_frames(file: Path, reading: Reading) -> list[Frame]:
+def read_frames(file: Path, places: Places) -> list[Frame]:
     """The frames of one split."""
     content, entries = read_frame_list(file)
-    pictures = [picture_of(file, entry, place, reading.images) for place, entry in enumerate(entries)]
+    names = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
+    pictures = [places.picture(name) for name in names]
     there = next((picture for picture in pictures if picture.is_file()), pictures[0])  # none: `present` will say so
     size = dict(zip(("w", "h"), look_at_header(there)[:2], strict=True)) if there.is_file() else {"w": 2, "h": 2}
     frames = []
     for place, (picture, entry) in enumerate(zip(pictures, entries, strict=True)):
         camera = camera_of({**size, **content, **entry}, file, picture)
-        mask = mask_of({**content, **entry}, file, place, picture, reading)
-        frames.append(Frame(picture, camera, pose_of(entry, file, place), mask))
+        mask, leaves_out = mask_of({**content, **entry}, file, place, picture, places)
+        frames.append(Frame(picture, camera, pose_of(entry, file, place), mask, mask_leaves_out=leaves_out))
     return frames

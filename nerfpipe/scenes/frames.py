@@ -35,6 +35,7 @@ class Frame:
     depth: Path | None = None  # along the optical axis
     depth_unit: float = 1.0  # of the depth map's numbers, in the data's units
     near: float | None = None  # where something begins to be, if the data says so
+    mask_leaves_out: bool = False  # what is white in the mask, instead of what is black
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class _Views:
         if frame.mask is None:
             small = camera.reduced(self.factor)
             return np.ones((small.height, small.width), dtype=bool)
-        return read_mask(frame.mask, camera.width, camera.height, self.factor)
+        return read_mask(frame.mask, camera.width, camera.height, self.factor, frame.mask_leaves_out)
 
     def depth(self, view: int) -> np.ndarray:
         """[H, W] distance along the rays, in scene units."""

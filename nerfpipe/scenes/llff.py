@@ -18,6 +18,7 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes import normalise
 from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
 from nerfpipe.scenes.pictures import look_at_header, picture_files
+from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import Scene
 
 FILE = "poses_bounds.npy"
@@ -39,13 +40,14 @@ def load(folder: Path, reading: Reading) -> Scene:
             f"{folder / FILE}: has {len(rows)} rows and {pictures[0].parent} {len(pictures)} pictures; "
             "there must be a row for each picture, in the order of their names"
         )
+    places = Places(folder, None, reading.masks)
     width, height, _ = look_at_header(pictures[0])
     frames = [
         Frame(
             picture,
             made_smaller(camera_of(row), width, height),
             pose_of(row),
-            mask_of(folder, reading, picture),
+            places.mask(picture.name),
             near=float(row[15]),
         )
         for picture, row in zip(pictures, rows, strict=True)
@@ -112,7 +114,3 @@ def with_images(reading: Reading, folder: Path) -> Reading:
         )
     rest = max(1, reading.factor // made)
     return replace(reading, images="images" if made == 1 else f"images_{made}", factor=rest)
-
-
-def mask_of(folder: Path, reading: Reading, picture: Path) -> Path | None:
-    return None if reading.masks is None else folder / reading.masks / f"{picture.stem}.png"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from nerfpipe.errors import NerfpipeError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-HEIC = (".heic", ".heif")
+HEIC = (".heic", ".heif", ".hif", ".avif")
+HEIC_REMEDY = (
+    "export them as JPEG (macOS: `sips -s format jpeg *.HEIC --out jpeg`), "
+    "and for the next ones set the iPhone's Settings > Camera > Formats to Most Compatible"
+)
 DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names for grey pictures of more than 8 bits
 SIXTEEN_BITS = 65535
+# What Pillow makes of files that are no pictures, or damaged ones.
+READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -25,7 +33,7 @@ def picture_files(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     for file in files:
         if file.suffix.lower() in HEIC:
-            raise NerfpipeError(f"{file}: HEIC pictures cannot be read; convert them to JPEG first")
+            raise _heic(file)
     pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not pictures:
         raise NerfpipeError(f"{folder}: holds no picture ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
@@ -52,39 +60,63 @@ def read_picture(file: Path, factor: int = 1) -> np.ndarray:
     return np.array(image.convert("RGBA"))
 
 
-def read_mask(file: Path, width: int, height: int, factor: int = 1) -> np.ndarray:
-    """[H, W] bool: what is not black, of a mask that must be width x height; when reduced, where all of it is."""
+def read_mask(file: Path, width: int, height: int, factor: int = 1, leaves_out: bool = False) -> np.ndarray:
+    """[H, W] bool: what is not black, of a mask that must be width x height; when reduced, where all of it is.
+
+    leaves_out: what is black instead, whatever the mask's alpha.
+    """
     image = _whole(file)
     if image.size != (width, height):
         raise NerfpipeError(
             f"{file}: the mask has {image.width}x{image.height} pixels and its picture {width}x{height}; "
             "they must be of one size"
         )
-    mask = image.getchannel("A") if image.mode in ("LA", "RGBA") and _is_flat(image) else image.convert("L")
-    kept = Image.fromarray(np.where(np.array(mask) > 0, 255, 0).astype(np.uint8))
+    if leaves_out:
+        counted = ~np.array(image.convert("RGB")).any(axis=2)
+    else:
+        mask = image.getchannel("A") if image.mode in ("LA", "RGBA") and _is_flat(image) else image.convert("L")
+        counted = np.array(mask) > 0
+    kept = Image.fromarray(np.where(counted, 255, 0).astype(np.uint8))
     return np.array(kept.reduce(factor) if factor > 1 else kept) == 255
 
 
 def read_depth_map(file: Path, width: int, height: int, factor: int = 1) -> np.ndarray:
-    """[H, W] float32, as it stands in a 16-bit picture or a .npy array, NaN where it is 0; reduced by picking."""
-    if file.suffix.lower() == ".npy":
-        try:
-            depth = np.load(file, allow_pickle=False).astype(np.float32).squeeze()
-        except FileNotFoundError:
-            raise NerfpipeError(f"{file}: no such depth map") from None
-        except Exception as error:  # a damaged header raises almost anything
-            raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({_one_line(error)})") from None
-    else:
-        depth = np.array(_whole(file)).astype(np.float32)
-    if depth.shape != (height, width):
+    """[H, W] float32, as it stands in a 16-bit picture or a .npy array, NaN where it is 0.
+
+    A map of another size, as telephones measure, and a reduced one take the nearest number: means would put surfaces
+    where there are none.
+    """
+    depth = _depth_numbers(file)
+    if not _of_proportions(depth.shape, width, height):
         raise NerfpipeError(
-            f"{file}: the depth map is {list(depth.shape)} and its picture {[height, width]}; they must be of one size"
+            f"{file}: the depth map is {list(depth.shape)} and its picture {[height, width]}; "
+            "they must be of one size, or at least of the same proportions"
         )
     depth = np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
-    if factor == 1:
-        return depth
-    rows, columns = (np.minimum(np.arange(0, side, factor) + factor // 2, side - 1) for side in depth.shape)
+    rows, columns = (
+        ((np.minimum(np.arange(0, full, factor) + factor // 2, full - 1) + 0.5) * side / full).astype(np.int64)
+        for full, side in zip((height, width), depth.shape, strict=True)
+    )
     return depth[np.ix_(rows, columns)]
+
+
+def _depth_numbers(file: Path) -> np.ndarray:
+    if file.suffix.lower() != ".npy":
+        return np.array(_whole(file)).astype(np.float32)
+    try:
+        return np.load(file, allow_pickle=False).astype(np.float32).squeeze()
+    except FileNotFoundError:
+        raise NerfpipeError(f"{file}: no such depth map") from None
+    except Exception as error:  # a damaged header raises almost anything
+        raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({_one_line(error)})") from None
+
+
+def _of_proportions(shape: tuple[int, ...], width: int, height: int) -> bool:
+    """Whether a map [H, W] shows all of a picture, but for a pixel that rounding may have cost one of its sides."""
+    if len(shape) != 2 or 0 in shape:
+        return False
+    tall, wide = shape
+    return abs(wide * height / width - tall) <= 1 or abs(tall * width / height - wide) <= 1
 
 
 def _one_line(error: Exception) -> str:
@@ -98,21 +130,27 @@ def _opened(file: Path) -> Image.Image:
             return Image.open(file)
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: no such picture") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        raise NerfpipeError(f"{file}: not a readable picture; get the file again, or leave it out") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise NerfpipeError(f"{file}: far too large a picture ({error}); make it smaller first") from None
+    except READ_ERRORS:
+        if file.suffix.lower() in HEIC:
+            raise _heic(file) from None
+        raise NerfpipeError(f"{file}: not a readable picture; get the file again, or leave it out") from None
 
 
 def _whole(file: Path) -> Image.Image:
     with _opened(file) as image:
         try:
             image.load()
-        except (OSError, ValueError, SyntaxError, EOFError):
+        except READ_ERRORS:
             raise NerfpipeError(
                 f"{file}: a damaged or truncated picture; get the file again, or leave it out"
             ) from None
         return image
+
+
+def _heic(file: Path) -> NerfpipeError:
+    return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
 
 
 def _has_alpha(image: Image.Image) -> bool:

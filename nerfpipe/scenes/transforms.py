@@ -8,22 +8,26 @@ OpenCV's, k1 to k6, p1, p2, or with `camera_model: OPENCV_FISHEYE` k1 to k4. Spl
 from __future__ import annotations
 
 import math
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.frames import Frame, Reading, Splits, every_nth, present, scene_of
+from nerfpipe.scenes.frames import Frame, Reading, present, scene_of
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list, text
-from nerfpipe.scenes.pictures import SUFFIXES, look_at_header
+from nerfpipe.scenes.pictures import look_at_header
+from nerfpipe.scenes.places import Places, dynamic_mask, with_suffix
 from nerfpipe.scenes.plyfile import read_points
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import Scene
+from nerfpipe.scenes.splits import splits_of
 
 FILE = "transforms.json"
 PERSPECTIVE = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 FISHEYE = ("k1", "k2", "k3", "k4")
 FISHEYE_MODEL = "OPENCV_FISHEYE"
 MODELS = (None, "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", FISHEYE_MODEL)
+ALL_ROUND = ("is_equirectangular", "equirectangular", "latlong")  # instant-ngp's keys of other lenses ...
+FTHETA = "ftheta_"  # ... and how those of another begin
 MILLIMETRE = 1e-3  # nerfstudio's default unit of depth maps
 
 
@@ -35,49 +39,68 @@ def load(folder: Path, reading: Reading) -> Scene:
     """Raises NerfpipeError naming the file and key at fault."""
     file = folder / FILE
     content, entries = read_frame_list(file)
-    frames = [frame_of(content, entry, file, place, reading) for place, entry in enumerate(entries)]
+    places = Places(folder, reading.images, reading.masks)
+    frames = [frame_of(content, entry, file, place, places) for place, entry in enumerate(entries)]
     frames, numbers, notes = present(frames, reading, file)
-    splits = splits_of(content, [entries[i] for i in numbers], reading, file)
+    splits, split_notes = splits_of(content, [entries[i] for i in numbers], reading, file)
+    notes = [*notes, *split_notes, *depth_notes(content, entries)]
     points = content.get("ply_file_path")
     points = read_points(folder / text(content, "ply_file_path", file, "(top)")) if points else None
     return scene_of(frames, splits, reading, file, default="unbounded", points=points, notes=notes)
 
 
-def frame_of(content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, reading: Reading) -> Frame:
+def frame_of(content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, places: Places) -> Frame:
     """Frame number `place`; what it does not say itself holds for all."""
     merged = {**content, **entry}
-    picture = picture_of(file, entry, place, reading.images)
-    mask = mask_of(merged, file, place, picture, reading)
-    named = merged.get("depth_file_path")
-    depth = file.parent / text(merged, "depth_file_path", file, f"frames[{place}]") if named else None
-    unit = number(merged, "depth_unit_scale_factor", file, MILLIMETRE)
-    return Frame(picture, camera_of(merged, file, picture), pose_of(entry, file, place), mask, depth, unit)
+    picture = places.picture(text(entry, "file_path", file, f"frames[{place}]"))
+    mask, leaves_out = mask_of(merged, file, place, picture, places)
+    depth, unit = depth_of(merged, file, place)
+    camera, pose = camera_of(merged, file, picture), pose_of(entry, file, place)
+    return Frame(picture, camera, pose, mask, depth, unit, mask_leaves_out=leaves_out)
 
 
-def picture_of(file: Path, entry: dict[str, Any], place: int, images: str | None) -> Path:
-    """The picture of frame number `place`; its name may leave out the suffix, .png most often."""
-    picture = file.parent / text(entry, "file_path", file, f"frames[{place}]")
-    if images is not None:
-        picture = file.parent / images / picture.name
-    if picture.is_file() or picture.suffix.lower() in SUFFIXES:
-        return picture
-    named = [picture.with_name(picture.name + suffix) for suffix in SUFFIXES]
-    return next((each for each in named if each.is_file()), named[0])
+def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, places: Places) -> tuple[Path | None, bool]:
+    """The mask of a picture, and whether white is left out in it.
+
+    By its name in the entry's folder of masks, else as the frame says, else the one that lies beside the picture.
+    """
+    if places.masks is not None:
+        return places.mask(places.relative(picture)), False
+    if content.get("mask_path"):
+        return file.parent / text(content, "mask_path", file, f"frames[{place}]"), False
+    mask = dynamic_mask(picture)
+    return mask, mask is not None
 
 
-def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, reading: Reading) -> Path | None:
-    """The mask of a picture: by its name in the entry's folder of masks, else as the frame says."""
-    if reading.masks is not None:
-        folder = file.parent / reading.masks
-        added = folder / f"{picture.name}.png"  # as COLMAP wants it
-        return added if added.is_file() else folder / f"{picture.stem}.png"
-    named = content.get("mask_path")
-    return file.parent / text(content, "mask_path", file, f"frames[{place}]") if named else None
+def depth_of(content: dict[str, Any], file: Path, place: int) -> tuple[Path | None, float]:
+    """The depth map of a frame and the unit of its numbers: by nerfstudio's keys, else by instant-ngp's."""
+    where = f"frames[{place}]"
+    if content.get("depth_file_path"):
+        unit = number(content, "depth_unit_scale_factor", file, MILLIMETRE)
+        return file.parent / text(content, "depth_file_path", file, where), unit
+    unit = number(content, "integer_depth_scale", file, -1.0)
+    if not content.get("depth_path") or unit <= 0 or not content.get("enable_depth_loading", True):
+        return None, 1.0
+    return with_suffix(file.parent / text(content, "depth_path", file, where)), unit
+
+
+def depth_notes(content: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
+    """What to tell the user of depth maps that are named and not read."""
+    scaled = all(
+        "integer_depth_scale" in {**content, **entry}
+        for entry in entries
+        if entry.get("depth_path") and not entry.get("depth_file_path")
+    )
+    return [] if scaled else ["depth_path without integer_depth_scale: those depth maps are not read"]
 
 
 def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:
     """The lens that keys of the file and of a frame together tell of."""
     model = content.get("camera_model")
+    if foreign := [key for key in content if (key in ALL_ROUND and content[key]) or key.startswith(FTHETA)]:
+        raise NerfpipeError(
+            f"{file}: {foreign[0]}: lenses of that kind are not known here; make pinholes of the pictures"
+        )
     if model not in MODELS:
         known = ", ".join(str(name) for name in MODELS if name)
         raise NerfpipeError(f"{file}: camera_model: {model!r} is not known here; known are {known}")
@@ -114,28 +137,3 @@ def focal_lengths(content: dict[str, Any], file: Path, width: int, height: int) 
     if min(found.values()) <= 0:
         raise NerfpipeError(f"{file}: the focal length must be above 0 pixels, an angle of view between 0 and pi")
     return found.get("x", found.get("y", 0.0)), found.get("y", found.get("x", 0.0))
-
-
-def splits_of(content: dict[str, Any], entries: list[dict[str, Any]], reading: Reading, file: Path) -> Splits:
-    """Which frames train and which are held out, by the file's own lists where it has them."""
-    lists = {name: _names(content, f"{name}_filenames", file) for name in SPLITS}
-    if not lists["train"] or not (lists["test"] or lists["val"]):
-        return every_nth(len(entries), reading.test_every)
-    place = {_same(entry["file_path"]): number for number, entry in enumerate(entries)}
-    listed = {name: lists[name] or lists["test" if name == "val" else "val"] for name in SPLITS}
-    unknown = [each for names in listed.values() for each in names if each not in place]
-    if unknown and reading.missing == "error":
-        raise NerfpipeError(f"{file}: {unknown[0]!r:.60} is in a split and no frame has that file_path")
-    return {name: [place[each] for each in names if each in place] for name, names in listed.items()}
-
-
-def _names(content: dict[str, Any], key: str, file: Path) -> list[str]:
-    names = content.get(key) or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise NerfpipeError(f"{file}: {key}: must be a list of file names")
-    return [_same(name) for name in names]
-
-
-def _same(name: str) -> str:
-    """One spelling of a path, whatever its dots and slashes."""
-    return str(PurePosixPath(name.replace("\\", "/")))
