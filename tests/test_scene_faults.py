@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ import scene_files
 from nerfpipe.bank_writer import build
 from nerfpipe.catalogue import Entry
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.raybank import RayBank
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.sources.raw import make_raw
@@ -149,7 +151,7 @@ def test_pictures(spoil: Callable[[Path], object], expected: str, scene: Scene, 
 def test_heic(scene: Scene, data: Path, fault: Fault) -> None:
     scene_files.write_llff(scene, data, 1.0, 5.0)
     (data / "images" / "IMG_1.HEIC").write_bytes(b"x")
-    assert re.search(r"IMG_1.HEIC: HEIC pictures cannot be read; convert them to JPEG", fault())
+    assert re.search(r"IMG_1.HEIC: HEIC pictures cannot be read; export them as JPEG", fault())
 
 
 @pytest.mark.parametrize(
@@ -180,9 +182,16 @@ def test_colmap_without_images(scene: Scene, data: Path, fault: Fault) -> None:
     assert re.search(r"it has cameras.bin, points3D.bin, and no images.bin", fault(format="colmap"))
 
 
-def test_an_incomplete_colmap_model_alone_is_no_format(scene: Scene, data: Path, fault: Fault) -> None:
-    (colmap(scene, data) / "images.bin").unlink()
-    assert re.search(r"an incomplete COLMAP model", fault())
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "text"])
+@pytest.mark.parametrize("gone", ["cameras", "images"])
+def test_an_incomplete_colmap_model_alone_is_no_format(
+    gone: str, binary: bool, scene: Scene, data: Path, fault: Fault
+) -> None:
+    suffix, other = (".bin", ".txt") if binary else (".txt", ".bin")
+    (colmap(scene, data, binary) / f"{gone}{suffix}").unlink()
+    kept = {"cameras": "images", "images": "cameras"}[gone]
+    wanted = rf"model: it has {kept}{suffix}, points3D{suffix}, and no {gone}{suffix} \(or {other}\), at sparse/0"
+    assert re.search(wanted, fault())
 
 
 @pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
@@ -201,6 +210,32 @@ def test_colmap_text_with_nonsense(scene: Scene, data: Path, fault: Fault) -> No
 def test_colmap_lens_that_is_not_known(scene: Scene, data: Path, fault: Fault) -> None:
     scene_files.write_colmap(scene, data, "FOV", [20, 20, 8, 6, 0.1], np.zeros((3, 3)))
     assert re.search(r"camera model FOV is not known here; undistort", fault())
+
+
+def test_a_colmap_lens_newer_than_these(scene: Scene, data: Path, fault: Fault) -> None:
+    file = colmap(scene, data) / "cameras.bin"
+    content = bytearray(file.read_bytes())
+    content[12:16] = (11).to_bytes(4, "little")  # behind the count and the camera's number
+    file.write_bytes(content)
+    assert re.search(r"cameras.bin: camera model 11 is not known here; undistort", fault())
+
+
+def test_a_colmap_lens_in_text_newer_than_these(scene: Scene, data: Path, fault: Fault) -> None:
+    file = colmap(scene, data, binary=False) / "cameras.txt"
+    file.write_text("7 RAD_TAN_THIN_PRISM_FISHEYE 16 12 5 5 5 5\n")
+    assert re.search(r"cameras.txt: camera model RAD_TAN_THIN_PRISM_FISHEYE is not known here; undistort", fault())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file of such a name")
+def test_colmap_pictures_may_be_named_by_the_time_of_day(
+    scene: Scene, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = colmap(scene, data, binary=False) / "images.txt"
+    file.write_text(file.read_text().replace("003.png", "12:30:05.png"))
+    (data / "images" / "003.png").rename(data / "images" / "12:30:05.png")
+    monkeypatch.chdir(tmp_path)
+    bring_and_build(tmp_path, space="bounded")
+    assert len(RayBank(tmp_path / "bank").about.camera_index) == scene.views
 
 
 @pytest.mark.parametrize("name", ["/etc/outside.png", "../../outside.png", "C:/outside.png"])

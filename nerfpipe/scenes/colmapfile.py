@@ -23,6 +23,7 @@ MODELS = (
 ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"}
 UNKNOWN = {"FOV", "THIN_PRISM_FISHEYE"}
 FILES = ("cameras", "images", "points3D")
+SUFFIXES = (".bin", ".txt")
 LONGEST_NAME = 4096  # bytes of a picture's name
 REMEDY = "export the model again (colmap model_converter), or leave the folder out"
 
@@ -54,7 +55,7 @@ def find_model(folder: Path) -> Path | None:
 
 def kind_of(folder: Path) -> str | None:
     """ ".bin" or ".txt" where cameras and images are both there; else None."""
-    for suffix in (".bin", ".txt"):
+    for suffix in SUFFIXES:
         if all((folder / f"{name}{suffix}").is_file() for name in FILES[:2]):
             return suffix
     return None
@@ -64,7 +65,7 @@ def read_model(folder: Path) -> Model:
     """The model in a folder. Raises NerfpipeError naming the file at fault."""
     suffix = kind_of(folder)
     if suffix is None:
-        raise NerfpipeError(f"{folder}: an incomplete COLMAP model: {_what_is_missing(folder)}; {REMEDY}")
+        raise NerfpipeError(f"{folder}: {incomplete(folder)}; {REMEDY}")
     readers = BINARY if suffix == ".bin" else TEXT
     cameras = dict(_guarded(folder / f"cameras{suffix}", readers["cameras"]))
     images = sorted(_guarded(folder / f"images{suffix}", readers["images"]), key=lambda image: image.name)
@@ -80,10 +81,13 @@ def read_model(folder: Path) -> Model:
     return Model(cameras, images, np.array(points, dtype=np.float64).reshape(-1, 3))
 
 
-def _what_is_missing(folder: Path) -> str:
-    there = sorted(file.name for file in folder.iterdir() if file.stem in FILES) if folder.is_dir() else []
-    wanted = "images.bin" if "cameras.bin" in there else "cameras.bin and images.bin"
-    return f"it has {', '.join(there) or 'nothing'}, and no {wanted} (or .txt)"
+def incomplete(folder: Path) -> str:
+    """What the model in a folder has and what it misses, in the suffix that most of it has."""
+    names = [f"{name}{suffix}" for name in FILES for suffix in SUFFIXES]
+    there = [name for name in names if (folder / name).is_file()]
+    suffix, other = SUFFIXES if sum(name.endswith(SUFFIXES[1]) for name in there) * 2 <= len(there) else SUFFIXES[::-1]
+    wanted = " and ".join(name for name in (f"cameras{suffix}", f"images{suffix}") if name not in there)
+    return f"an incomplete COLMAP model: it has {', '.join(there) or 'nothing'}, and no {wanted} (or {other})"
 
 
 def _guarded(file: Path, read: Callable[[Path], Iterator]) -> list:
@@ -95,12 +99,14 @@ def _guarded(file: Path, read: Callable[[Path], Iterator]) -> list:
         raise NerfpipeError(f"{file}: damaged or cut short ({error}); {REMEDY}") from None
 
 
+def _unknown(model: str | int) -> NerfpipeError:
+    return NerfpipeError(f"camera model {model} is not known here; undistort the pictures (colmap image_undistorter)")
+
+
 def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Camera:
     """A lens by the name of its model and its parameters in COLMAP's order."""
     if model in UNKNOWN:
-        raise NerfpipeError(
-            f"camera model {model} is not known here; undistort the pictures (colmap image_undistorter)"
-        )
+        raise _unknown(model)
     one = model in ONE_FOCAL
     if not np.isfinite(numbers).all() or min(width, height) < 1 or min(numbers[: 1 if one else 2]) <= 0:
         raise ValueError(f"a camera of {width}x{height} with {numbers}")
@@ -153,8 +159,10 @@ def _binary_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
     data = _Bytes(file)
     for _ in range(data.take("Q")[0]):
         number, model, width, height = data.take("iiQQ")
-        if not 0 <= model < len(MODELS):
+        if model < 0:
             raise ValueError(f"camera model {model}")
+        if model >= len(MODELS):  # newer than those listed here, and how many numbers it has is not known
+            raise _unknown(model)
         name, count = MODELS[model]
         yield number, camera_of(name, width, height, list(data.take(f"{count}d")))
 
@@ -185,8 +193,10 @@ def _lines(file: Path) -> list[list[str]]:
 def _text_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
     counts = dict(MODELS)
     for words in filter(None, _lines(file)):
+        if words[1] not in counts:
+            raise _unknown(words[1])
         numbers = [float(word) for word in words[4:]]
-        if words[1] not in counts or len(numbers) != counts[words[1]]:
+        if len(numbers) != counts[words[1]]:
             raise ValueError(f"camera model {words[1]} with {len(numbers)} parameters")
         yield int(words[0]), camera_of(words[1], int(words[2]), int(words[3]), numbers)
 

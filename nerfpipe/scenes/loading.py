@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes import blender, colmap, llff, procedural, tiny_nerf, transforms
+from nerfpipe.scenes import blender, colmap, colmapfile, llff, procedural, tiny_nerf, transforms
 from nerfpipe.scenes.frames import Reading
-from nerfpipe.scenes.pictures import SUFFIXES
+from nerfpipe.scenes.pictures import HEIC, HEIC_REMEDY, SUFFIXES
 from nerfpipe.scenes.scene import ENTRY_FILE, Scene
 
 # Formats with pictures in files, in the order in which they are looked for. A folder often holds several: what tells
@@ -20,6 +20,7 @@ from nerfpipe.scenes.scene import ENTRY_FILE, Scene
 FOLDER_FORMATS: dict[str, ModuleType] = {"blender": blender, "transforms": transforms, "colmap": colmap, "llff": llff}
 READING = ("name", "background", "space", "images", "masks", "factor", "missing", "test_every")
 KEYS = {*READING, "format", "bounds", "train_views", "file"}
+TO_PHOTOS = "find them with `nerfpipe photos FOLDER --name NAME`"
 DEPTH = 3  # folders down, in which a scene is looked for
 
 
@@ -64,10 +65,14 @@ def find_scene(folder: Path, form: str | None) -> tuple[str, Path]:
 
 
 def _nothing_known(folder: Path) -> str:
-    if any(colmap_part.stem in ("cameras", "points3D") for colmap_part in folder.rglob("*.bin")):
-        return "an incomplete COLMAP model (cameras.bin and images.bin must both be there), and no other format's files"
-    if any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
-        return "pictures without cameras; find them with `nerfpipe photos FOLDER --name NAME`"
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if parts := [file for file in files if file.stem in colmapfile.FILES and file.suffix in colmapfile.SUFFIXES]:
+        place = parts[0].parent
+        return f"{colmapfile.incomplete(place)}, at {place.relative_to(folder)}; and there are no other format's files"
+    if any(file.suffix.lower() in SUFFIXES for file in files):
+        return f"pictures without cameras; {TO_PHOTOS}"
+    if any(file.suffix.lower() in HEIC for file in files):
+        return f"HEIC pictures cannot be read; {HEIC_REMEDY}; they have no cameras either: then {TO_PHOTOS}"
     return (
         "no format was found: transforms_train.json (Blender), transforms.json, a COLMAP model (sparse/0), "
         "poses_bounds.npy (LLFF) or a single .npz; is the path right?"
