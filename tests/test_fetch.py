@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -494,6 +495,23 @@ def test_other_addresses_or_size_without_checksum_are_fetched(server: FileServer
     assert fetch_kept([two]).read_bytes() == OTHER
     server.put("/1", file_server.file(DATA + b"more"))
     assert fetch_kept([one], len(DATA) + 4).read_bytes() == DATA + b"more"
+
+
+def test_a_lost_download_is_held_to_the_checksum_seen(server: FileServer, project: Path) -> None:
+    urls = [server.put("/1", file_server.file(DATA)), server.put("/2", file_server.file(DATA))]
+    kept = fetch_kept(urls)
+    kept.unlink()
+    server.put("/1", file_server.file(OTHER))
+    assert fetch_kept(urls).read_bytes() == DATA  # from the mirror
+    kept.unlink()
+    server.put("/2", file_server.file(OTHER))
+    with pytest.raises(NerfpipeError) as caught:
+        fetch_kept(urls)
+    *addresses, _, last = str(caught.value).splitlines()
+    assert all(f"where {SHA256} is expected" in line for line in addresses)
+    note = re.fullmatch(r"(\S+\.json): holds to what an earlier run got; delete it to take another", last)[1]
+    Path(note).unlink()
+    assert fetch_kept(urls).read_bytes() == OTHER
 
 
 def test_two_at_once_is_one_clear_line(server: FileServer, project: Path) -> None:

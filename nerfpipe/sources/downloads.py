@@ -45,20 +45,35 @@ def _fetch_verified(path: Path, urls: list[str], size: int | None, checksum: str
 
 
 def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[Path, str]:
-    """The file and the checksum that it has, which later runs hold it to."""
+    """The file and the checksum that it has, which later runs hold it to.
+
+    Unless the entry has come to say another size: then another file is meant.
+    """
     by_address = folder / f"addresses-{hashlib.sha256(' '.join(urls).encode()).hexdigest()}"
     note = by_address.with_name(f"{by_address.name}.json")
     with _alone(by_address, file_name(urls[0])):
-        if seen := _noted_checksum(note):
+        seen, bytes_seen = _noted(note)
+        if seen and size in (None, bytes_seen or size):
             path = folder / _stored_name(seen)
-            if _is_kept(path, Expected(size, seen), file_name(urls[0])):
-                return path, seen
+            if not _is_kept(path, Expected(size, seen), file_name(urls[0])):
+                _fetch_same(urls, path, size, seen, note)
+            return path, seen
         fetch(urls, by_address, size)
         seen = checksum_of(by_address, "sha256")
         path = folder / _stored_name(seen)
         os.replace(by_address, path)
-        write_json(note, {"url": urls, "checksum": seen})
+        write_json(note, {"url": urls, "checksum": seen, "bytes": path.stat().st_size})
     return path, seen
+
+
+def _fetch_same(urls: list[str], path: Path, size: int | None, seen: str, note: Path) -> None:
+    """Fetch again what is lost or damaged. Raises NerfpipeError where the addresses give something else by now."""
+    try:
+        fetch(urls, path, size, seen)
+    except NerfpipeError as error:
+        if f"{seen} is expected" not in str(error):
+            raise
+        raise NerfpipeError(f"{error}\n{note}: holds to what an earlier run got; delete it to take another") from None
 
 
 def _is_kept(path: Path, expected: Expected, name: str) -> bool:
@@ -70,11 +85,13 @@ def _is_kept(path: Path, expected: Expected, name: str) -> bool:
     return fault is None
 
 
-def _noted_checksum(note: Path) -> str | None:
+def _noted(note: Path) -> tuple[str | None, int | None]:
+    """The checksum and the size in bytes of what the addresses gave, where it is known."""
     try:
-        return str(json.loads(note.read_text(encoding="utf-8"))["checksum"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        content = json.loads(note.read_text(encoding="utf-8"))
+        return str(content["checksum"]), content.get("bytes")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
 
 
 def _stored_name(checksum: str) -> str:
