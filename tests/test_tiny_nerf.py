@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -219,3 +220,13 @@ def test_a_damaged_byte_never_gives_anything_but_a_line(
     except NerfpipeError as error:
         told = str(error)
     assert told.startswith(f"{file}: ")
+
+
+def test_arrays_that_unpack_to_far_more_are_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 MB of zeros in 200 kB: refused by what the archive declares, with nothing inflated."""
+    arrays = good_arrays() | {"images": np.zeros((25, 1000, 1000), np.float64)}
+    np.savez_compressed(file, **arrays)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was read"))
+    assert re.fullmatch(
+        r"has 0\.2 MB and would unpack to 200\.0 MB, where the limit is 100\.0 MB; if you .*", fault(file)
+    )

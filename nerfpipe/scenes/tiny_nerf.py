@@ -16,6 +16,8 @@ from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.bounds import bounds_from_cameras
 from nerfpipe.scenes.scene import Scene, pose_faults
+from nerfpipe.sources.archive import unpacked_limit
+from nerfpipe.sources.content import megabytes
 
 KEYS = ("images", "poses", "focal")
 
@@ -54,6 +56,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         if not zipfile.is_zipfile(stream):
             raise NerfpipeError(f"{file}: not a whole .npz archive; get the file again")
     try:
+        check_size(file)
         with np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
             if missing:
@@ -71,6 +74,18 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise NerfpipeError(f"{file}: {key}: is no array; get the file again")
     return arrays
+
+
+def check_size(file: Path) -> None:
+    """Raise NerfpipeError where the arrays would take far more memory than a packed scene does."""
+    with zipfile.ZipFile(file) as archive:
+        total = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in KEYS)
+    packed = file.stat().st_size
+    if total > unpacked_limit(packed):
+        raise NerfpipeError(
+            f"{file}: has {megabytes(packed)} and would unpack to {megabytes(total)}, where the limit is "
+            f"{megabytes(unpacked_limit(packed))}; if you trust it, save it again with numpy.savez, which does not pack"
+        )
 
 
 def checked(file: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -49,9 +49,14 @@ def unpack(archive: Path, kind: Kind, folder: Path, name: str, inside: str | Non
     return list(places)
 
 
+def unpacked_limit(packed: int) -> int:
+    """How large an archive of this size may become."""
+    return max(UNPACKED_FLOOR, UNPACKED_RATIO * packed)
+
+
 def _within_limits(reader: ZipReader | TarReader, packed: int, shown: str) -> list[Member]:
     """What the archive holds, less what systems leave in archives, if it is neither too many files nor too large."""
-    members, total, limit = [], 0, max(UNPACKED_FLOOR, UNPACKED_RATIO * packed)
+    members, total, limit = [], 0, unpacked_limit(packed)
     for count, member in enumerate(reader.members(), start=1):
         if member.size < 0:
             raise DamagedError(f"{quoted(member.name)} has a negative size")
