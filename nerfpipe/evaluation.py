@@ -32,7 +32,8 @@ def evaluate_view(
     render = to_8bit(picture.colour)
     truth = to_8bit(over(rays.target, bank.background).reshape(H, W, 3))
     render, truth, counted = masked(render, truth, bank.mask(view), to_8bit(bank.background))
-    row: dict[str, Any] = {"view": view, "psnr": psnr(render[counted], truth[counted]), "ssim": ssim(render, truth)}
+    row: dict[str, Any] = {"view": view, "psnr": psnr(render[counted], truth[counted])}
+    row["ssim"] = ssim(render, truth, counted)
     true_depth = bank.true_depth(view)
     if true_depth is not None:
         depth = bank.distance(view, picture.depth.flatten()).reshape(H, W)

@@ -27,24 +27,29 @@ def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
     return mse_to_psnr(float(np.mean(difference**2)))
 
 
-def ssim(picture: np.ndarray, truth: np.ndarray) -> float:
+def ssim(picture: np.ndarray, truth: np.ndarray, counted: np.ndarray | None = None) -> float:
     """Structural similarity of two 8-bit pictures [H, W, 3] (Wang et al. 2004, Gaussian window).
 
-    NaN for pictures smaller than the window.
+    counted [H, W] bool: the pixels whose windows are averaged, by default all that have a whole window. NaN where there
+    are none, and for pictures smaller than the window.
     """
     if min(picture.shape[:2]) < SSIM_WINDOW:
         return math.nan
-    return float(
-        structural_similarity(
-            picture,
-            truth,
-            channel_axis=-1,
-            data_range=255,
-            gaussian_weights=True,
-            sigma=SSIM_SIGMA,
-            use_sample_covariance=False,
-        )
+    mean, each = structural_similarity(
+        picture,
+        truth,
+        channel_axis=-1,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=SSIM_SIGMA,
+        use_sample_covariance=False,
+        full=True,
     )
+    if counted is None or counted.all():
+        return float(mean)
+    whole = (slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2)),) * 2
+    found = each[whole][counted[whole]]  # [P, 3]
+    return float(found.mean()) if found.size else math.nan
 
 
 def depth_error(depth: Tensor, opacity: Tensor, truth: Tensor) -> float:

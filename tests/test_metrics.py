@@ -65,6 +65,22 @@ def test_ssim_needs_room_for_its_window(size: tuple[int, int]) -> None:
     assert math.isnan(ssim(even(1, size), even(1, size)))
 
 
+def test_ssim_is_over_the_pixels_that_count() -> None:
+    """Two pictures alike on the right, where nothing counts: what is alike there must not make up for the left."""
+    x, y, counted = noise(1, (20, 40)), noise(2, (20, 40)), np.zeros((20, 40), bool)
+    x[:, 20:] = y[:, 20:]
+    counted[:, :15] = True  # no window of these reaches what is alike
+    assert ssim(x, y, counted) == pytest.approx(ssim(x[:, :20], y[:, :20]), abs=1e-12)
+    assert ssim(x, y) > ssim(x, y, counted) + 0.3
+    assert ssim(x, y, np.ones((20, 40), bool)) == ssim(x, y)
+
+
+def test_ssim_of_nothing_that_counts_is_nan() -> None:
+    edge = np.zeros((16, 20), bool)
+    edge[:5] = True  # no whole window
+    assert math.isnan(ssim(noise(0), noise(1), edge))
+
+
 def test_depth_error_is_over_what_both_see() -> None:
     truth = torch.tensor([[2.0, 2.0, math.inf, 4.0]])
     depth = torch.tensor([[2.5, 9.0, 1.0, 3.0]])
