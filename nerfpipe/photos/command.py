@@ -140,7 +140,7 @@ def failure(source: Path, views: list[View], model: Model | None) -> str:
     placed = {} if model is None else model.poses
     missing = [view.name for view in views if view.searched not in placed]
     count = f"only {len(placed)}" if placed else "none"
-    return f"{source}: {count} of {len(views)} pictures could be registered; not {some(missing)}\n{ADVICE}"
+    return f"{source}: {count} of {len(views)} pictures could be registered; not {some(missing)}; {ADVICE}"
 
 
 def report(views: list[View], model: Model) -> Iterator[str]:

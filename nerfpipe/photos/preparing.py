@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.photos.masks import black_and_white, read_mask
-from nerfpipe.photos.pictures import Picture, fitted, read_picture
+from nerfpipe.photos.pictures import Picture, fitted, read_picture, some
 from nerfpipe.progress import Progress
 
 FEATURE_SIDE = 1600  # pixels, longer side: poses are found twice as finely as an 800-pixel capture shows
@@ -36,8 +36,8 @@ class View:
 
 
 def prepare_files(files: list[Path], masks: dict[str, Path], workshop: Path, longest: int) -> list[View]:
-    """Prepare picture files, several at once; NerfpipeError with a line for each that cannot be read."""
-    faults: list[str] = []
+    """Prepare picture files, several at once; NerfpipeError that names all that cannot be read."""
+    faults: dict[str, str] = {}  # by the picture's name
 
     def prepared(numbered: tuple[int, Path]) -> View | None:
         number, file = numbered
@@ -46,7 +46,7 @@ def prepare_files(files: list[Path], masks: dict[str, Path], workshop: Path, lon
             mask = read_mask(masks[file.name], picture.image.size) if masks else None
             return prepare(picture, mask, number, workshop, longest)
         except NerfpipeError as error:
-            faults.append(str(error))
+            faults[file.name] = str(error)
             return None
 
     views = []
@@ -59,7 +59,8 @@ def prepare_files(files: list[Path], masks: dict[str, Path], workshop: Path, lon
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C not all of them, only those begun
     if faults:
-        raise NerfpipeError("\n".join(sorted(faults)))
+        first, *others = (file.name for file in files if file.name in faults)
+        raise NerfpipeError(faults[first] + (f" (and {len(others)} more: {some(others)})" if others else ""))
     return agreeing([view for view in views if view is not None])
 
 
