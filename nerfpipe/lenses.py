@@ -6,6 +6,8 @@ OpenCV's, which COLMAP, instant-ngp and nerfstudio follow:
 
     perspective  k1 k2 p1 p2 k3 k4 k5 k6   rational radial and tangential (Brown 1966; OpenCV, calib3d)
     fisheye      k1 k2 k3 k4               a polynomial in the angle from the axis (Kannala and Brandt 2006)
+    fov          omega                     radians; one angle bends the whole picture (Devernay and Faugeras 2001), as
+                                           COLMAP has it and OpenCV does not
 
 All is computed in float64.
 """
@@ -19,8 +21,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Lens = Literal["perspective", "fisheye"]
-COEFFICIENTS: dict[Lens, int] = {"perspective": 8, "fisheye": 4}  # numbers at most; those not given are 0
+Lens = Literal["perspective", "fisheye", "fov"]
+COEFFICIENTS: dict[Lens, int] = {"perspective": 8, "fisheye": 4, "fov": 1}  # numbers at most; those not given are 0
 STEPS = 30  # of Newton's method; a lens that can be inverted needs five
 TOLERANCE = 1e-7  # in focal lengths, a ten-thousandth of a pixel: a point further off was not found
 EXACT = 1e-13  # where Newton's method may stop
@@ -52,6 +54,9 @@ def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Te
         return torch.stack([x * scale, y * scale], dim=1)
     z = torch.where(z > 0, z, torch.nan)
     ideal = torch.stack([x / z, y / z], dim=1)
+    if lens == "fov":
+        radius = ideal.norm(dim=1, keepdim=True).clamp_min(TINY)
+        return ideal * torch.atan(radius * 2 * math.tan(k[0] / 2)) / (k[0] * radius)
     return torch.where(_unfolded(ideal, k)[:, None], distort(ideal, k), torch.nan) if any(k) else ideal
 
 
@@ -63,7 +68,11 @@ def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tens
         angle = _angle_at(radius, k)
         scale = torch.sin(angle) / radius.clamp_min(TINY)
         return torch.stack([image[:, 0] * scale, image[:, 1] * scale, torch.cos(angle)], dim=1)
-    ideal = undistort(image, k) if any(k) else image
+    ideal = image
+    if lens == "fov":
+        ideal = _without_fov(image, k[0])
+    elif any(k):
+        ideal = undistort(image, k)
     towards = torch.cat([ideal, torch.ones_like(ideal[:, :1])], dim=1)  # [P, 3]
     return towards / towards.norm(dim=1, keepdim=True)
 
@@ -123,6 +132,13 @@ def _first(places: Tensor, slopes: Tensor) -> float:
     """The first place [N] whose slope is not above zero; infinity where there is none."""
     folds = (~(slopes > 0)).nonzero()[:, 0]
     return float(places[folds[0]]) if len(folds) else math.inf
+
+
+def _without_fov(image: Tensor, omega: float) -> Tensor:
+    """The ideal coordinates [P, 2] that a field-of-view lens moves to `image` [P, 2]: less than 90 degrees aside."""
+    radius = image.norm(dim=1, keepdim=True).clamp_min(TINY)
+    _raise_unless((abs(omega) * radius < math.pi / 2)[:, 0] & (abs(omega) < math.pi))
+    return image * torch.tan(radius * omega) / (2 * math.tan(omega / 2) * radius)
 
 
 def _radial(square: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,8 @@ from nerfpipe.scenes.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera axes <-> OpenCV's
 NUMBERS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "OPENCV": 4, "OPENCV_FISHEYE": 5,
-           "FULL_OPENCV": 6, "FOV": 7, "SIMPLE_RADIAL_FISHEYE": 8, "RADIAL_FISHEYE": 9}  # fmt: skip
+           "FULL_OPENCV": 6, "FOV": 7, "SIMPLE_RADIAL_FISHEYE": 8, "RADIAL_FISHEYE": 9,
+           "THIN_PRISM_FISHEYE": 10}  # fmt: skip
 
 
 def square(pose: np.ndarray) -> list[list[float]]:

@@ -70,9 +70,12 @@ def test_a_lens_without_distortion_is_a_pinhole() -> None:
     assert_close(zero.directions(pixels), plain.directions(pixels))
 
 
-@pytest.mark.parametrize("lens", ["perspective", "fisheye"])
-def test_a_camera_projects_its_rays_to_their_pixels(lens: str) -> None:
-    camera = Camera(40, 30, 28.0, 29.0, 19.0, 16.0, lens, (0.06, -0.02, 0.001, -0.002))
+@pytest.mark.parametrize(
+    ("lens", "k"),
+    [("perspective", (0.06, -0.02, 0.001, -0.002)), ("fisheye", (0.06, -0.02, 0.001, -0.002)), ("fov", (0.8,))],
+)
+def test_a_camera_projects_its_rays_to_their_pixels(lens: str, k: tuple[float, ...]) -> None:
+    camera = Camera(40, 30, 28.0, 29.0, 19.0, 16.0, lens, k)
     pixels = camera.pixel_centres()
     directions = camera.directions(pixels)
     assert directions.dtype == torch.float32
@@ -90,6 +93,18 @@ def test_distortion_moves_pixels_the_way_it_should() -> None:
     ideal, bent = plain.directions(corner)[0], barrel.directions(corner)[0]
     assert bent[0] < ideal[0] < 0 < ideal[1] < bent[1]
     assert_close(bent[0] / bent[1], ideal[0] / ideal[1])
+
+
+def test_a_field_of_view_lens_is_devernays_and_faugeras() -> None:
+    """Their formula: tan(r' omega) = 2 r tan(omega / 2), and r' = r where omega is nothing."""
+    ideal = image_points()
+    towards = torch.cat([ideal, torch.ones_like(ideal[:, :1])], dim=1) * 3
+    moved = lenses.project("fov", (0.8,), towards)
+    expected = 2 * math.tan(0.4) * ideal.norm(dim=1)
+    assert_close(torch.tan(moved.norm(dim=1) * 0.8), expected)
+    assert_close(moved[:, 0] * ideal[:, 1], moved[:, 1] * ideal[:, 0])  # the same way from the centre
+    assert_close(lenses.project("fov", (1e-7,), towards), ideal)
+    assert torch.isnan(lenses.project("fov", (0.8,), torch.tensor([[0.1, 0.0, -1.0]]))).all()
 
 
 @pytest.mark.parametrize("k", [(-0.6,), (0.0, -0.5), (float("nan"),)])

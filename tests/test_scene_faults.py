@@ -208,8 +208,15 @@ def test_colmap_text_with_nonsense(scene: Scene, data: Path, fault: Fault) -> No
 
 
 def test_colmap_lens_that_is_not_known(scene: Scene, data: Path, fault: Fault) -> None:
-    scene_files.write_colmap(scene, data, "FOV", [20, 20, 8, 6, 0.1], np.zeros((3, 3)))
-    assert re.search(r"camera model FOV is not known here; undistort", fault())
+    scene_files.write_colmap(scene, data, "THIN_PRISM_FISHEYE", [20, 20, 8, 6, *[0.1] * 8], np.zeros((3, 3)))
+    assert re.search(r"camera model THIN_PRISM_FISHEYE is not known here; undistort", fault())
+
+
+@pytest.mark.parametrize("omega", [1.6, 4.0, -4.0])
+def test_colmap_field_of_view_that_bends_too_far(omega: float, scene: Scene, data: Path, fault: Fault) -> None:
+    """At 8 pixels from the middle, 1.07 focal lengths, 1.6 is beyond a right angle; pi and more bends nothing."""
+    scene_files.write_colmap(scene, data, "FOV", [7.5, 7.5, 8, 6, omega], np.zeros((3, 3)))
+    assert re.search(r"the fov distortion .* cannot be inverted at pixel", fault(space="bounded"))
 
 
 def test_a_colmap_lens_newer_than_these(scene: Scene, data: Path, fault: Fault) -> None:

@@ -138,6 +138,8 @@ def test_transforms_with_a_lens_in_every_frame(arm: Scene, tmp_path: Path, read:
             [30, 31, 12, 11, *K, 0.01, 0.02, -0.01, 0.003],
             Camera(SIZE, SIZE, 30, 31, 12, 11, "perspective", (*K, 0.01, 0.02, -0.01, 0.003)),
         ),
+        ("FOV", [30, 31, 12, 11, 0.9], Camera(SIZE, SIZE, 30, 31, 12, 11, "fov", (0.9,))),
+        ("FOV", [30, 31, 12, 11, 0], Camera(SIZE, SIZE, 30, 31, 12, 11)),
         ("SIMPLE_RADIAL_FISHEYE", [30, 12, 11, 0.05], Camera(SIZE, SIZE, 30, 30, 12, 11, "fisheye", (0.05,))),
         ("RADIAL_FISHEYE", [30, 12, 11, 0.05, 0.01], Camera(SIZE, SIZE, 30, 30, 12, 11, "fisheye", (0.05, 0.01))),
     ],

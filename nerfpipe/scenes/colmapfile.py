@@ -21,7 +21,7 @@ MODELS = (
     ("FULL_OPENCV", 12), ("FOV", 5), ("SIMPLE_RADIAL_FISHEYE", 4), ("RADIAL_FISHEYE", 5), ("THIN_PRISM_FISHEYE", 12),
 )  # fmt: skip
 ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"}
-UNKNOWN = {"FOV", "THIN_PRISM_FISHEYE"}
+UNKNOWN = {"THIN_PRISM_FISHEYE"}
 FILES = ("cameras", "images", "points3D")
 SUFFIXES = (".bin", ".txt")
 LONGEST_NAME = 4096  # bytes of a picture's name
@@ -111,7 +111,7 @@ def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Came
     if not np.isfinite(numbers).all() or min(width, height) < 1 or min(numbers[: 1 if one else 2]) <= 0:
         raise ValueError(f"a camera of {width}x{height} with {numbers}")
     (fx, fy), (cx, cy, *k) = (numbers[:1] * 2, numbers[1:]) if one else (numbers[:2], numbers[2:])
-    lens = "fisheye" if model.endswith("FISHEYE") else "perspective"
+    lens = "fisheye" if model.endswith("FISHEYE") else "fov" if model == "FOV" and any(k) else "perspective"
     return Camera(width, height, fx, fy, cx, cy, lens, tuple(k) if any(k) else ())
 
 
