@@ -107,6 +107,49 @@ def test_a_faulty_npz_is_named_and_the_rays_stay(workspace: Path, faults, change
     assert told in lines[0]
 
 
+def spoilt_transforms(scene: Scene, data: Path) -> None:
+    scene_files.write_transforms(scene, data, [scene.cameras[0]] * scene.views)
+    (data / "images/003.png").write_bytes(b"no picture")
+
+
+def spoilt_llff(scene: Scene, data: Path) -> None:
+    scene_files.write_llff(scene, data, 1.0, 5.0)
+    (data / "images/003.png").unlink()
+
+
+def spoilt_colmap(scene: Scene, data: Path) -> None:
+    camera = scene.cameras[0]
+    scene_files.write_colmap(scene, data, "SIMPLE_PINHOLE", [camera.fx, 8, 6], np.zeros((3, 3)))
+    (data / "sparse/0/images.bin").write_bytes((data / "sparse/0/images.bin").read_bytes()[:-9])
+
+
+def cut_picture(scene: Scene, data: Path) -> None:
+    """Its header is sound: the fault shows when half of the new rays are written."""
+    scene_files.write_transforms(scene, data, [scene.cameras[0]] * scene.views)
+    whole = (data / "images/005.png").read_bytes()
+    (data / "images/005.png").write_bytes(whole[:-60])
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (spoilt_transforms, "data/raw/images/003.png: not a readable picture"),
+        (spoilt_llff, "data/raw/poses_bounds.npy: has 10 rows"),
+        (spoilt_colmap, "data/raw/sparse/0/images.bin: damaged or cut short"),
+        (cut_picture, "data/raw/images/005.png: a damaged or truncated picture"),
+    ],
+)
+def test_a_faulty_scene_of_files_is_named_and_the_rays_stay(
+    workspace: Path, faults, scene: Scene, write: Callable[[Scene, Path], None], told: str
+) -> None:
+    write(scene, workspace / "stranger")
+    shutil.rmtree(workspace / "data/raw")
+    (workspace / "data/raw").mkdir()
+    make_raw("stranger", Entry.model_validate({"path": "stranger", "space": "bounded"}), workspace / "data/raw")
+    [line] = faults("rays")
+    assert line.startswith(told)
+
+
 def test_a_split_that_is_empty_is_told(workspace: Path, faults) -> None:
     npz(workspace)
     entry = json.loads((workspace / "data/raw/entry.json").read_text())
