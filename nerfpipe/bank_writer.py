@@ -75,7 +75,7 @@ def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path)
     counts = [len(hits(view)) for view in scene.splits["train"]]
     if sum(counts) == 0:
         raise NerfpipeError(
-            f"scene {scene.name}: no train ray meets the bounds {space.box.tolist()}; "
+            f"scene {scene.name}: no train ray meets the bounds {_shown_box(scene)}; "
             "check the poses' scale and axes and the masks, or set `bounds:` in the scene's entry"
         )
     small = starts[-1] <= np.iinfo(np.uint32).max
@@ -84,6 +84,13 @@ def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path)
         numbers[first : first + count] = hits(view)
         first += count
     numbers.flush()
+
+
+def _shown_box(scene: Scene) -> str:
+    """The bounds as the data's own coordinates have them, if they are a box in the world."""
+    if scene.kind != "bounded":
+        return str(scene.bounds.tolist())
+    return str(np.float32(scene.similarity.original(scene.bounds.astype(np.float64))).tolist())
 
 
 def _write_colour(scene: Scene, file: Path) -> None:

@@ -22,7 +22,7 @@ from nerfpipe.modelfile import ModelAbout
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer
-from nerfpipe.scenes.bounds import nearest_point
+from nerfpipe.scenes.bounds import middle_of
 from nerfpipe.training_step import StepResult, TrainingStep
 from nerfpipe.volume import over
 
@@ -207,11 +207,9 @@ class Trainer:
 def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     """The header of a model trained with these params on this bank."""
     poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
-    positions = poses[:, :, 3]
-    try:
-        centre = nearest_point(positions, -poses[:, :, 2])
-    except NerfpipeError:  # they look in parallel
-        centre = bank.space.box.mean(dim=0).numpy()
+    middle = middle_of(poses)
+    lost = middle is None or (bank.space.unbounded and not middle.certain)
+    centre = bank.space.box.mean(dim=0).numpy() if lost else middle.point
     return ModelAbout(
         version=__version__,
         scene=bank.about.scene,

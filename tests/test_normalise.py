@@ -11,7 +11,15 @@ from scipy.spatial.transform import Rotation
 
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.normalise import around_origin, box_of, faces_forward, near_from_points, up_direction
+from nerfpipe.scenes.bounds import middle_of
+from nerfpipe.scenes.normalise import (
+    around_box,
+    around_origin,
+    box_of,
+    faces_forward,
+    near_from_points,
+    up_direction,
+)
 
 WORLD = Rotation.from_euler("xyz", [0.7, -1.1, 2.0]).as_matrix()  # structure from motion turns the world at will
 UP = WORLD @ [0, 0, 1]
@@ -70,6 +78,93 @@ def test_one_place_is_refused() -> None:
     poses[:, :, 3] = 5
     with pytest.raises(NerfpipeError, match="all cameras stand in one place"):
         around_origin(poses)
+
+
+def in_a_row(shake: float, seed: int, count: int = 20) -> np.ndarray:
+    """Cameras [N, 3, 4] along the x axis that look along -z, but for hands that shake by so many degrees."""
+    rng, poses = np.random.default_rng(seed), np.tile(np.eye(3, 4), (count, 1, 1))
+    poses[:, 0, 3] = np.linspace(-0.5, 0.5, count)
+    poses[:, :, 3] += rng.normal(0, 0.01, (count, 3))
+    if shake:
+        turns = Rotation.from_euler("xyz", rng.normal(0, shake, (count, 3)), degrees=True).as_matrix()
+        poses[:, :, :3] = turns @ poses[:, :, :3]
+    return poses
+
+
+def wall(width: float) -> np.ndarray:
+    """Points [P, 3] on a wall 5 in front of `in_a_row`, some of them strays."""
+    points = np.random.default_rng(1).uniform([-width / 2, -1, -5.1], [width / 2, 1, -4.9], (2000, 3))
+    points[:20] = 1000
+    return points
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("shake", [0.0, 1.0, 4.0, 10.0])
+def test_points_tell_the_middle_where_cameras_look_in_parallel(shake: float, seed: int) -> None:
+    """By the cameras alone, the unit would be their own spread, and the wall ten of them away."""
+    poses, points = in_a_row(shake, seed), wall(width=4)
+    similarity = around_origin(poses, points)
+    np.testing.assert_allclose(similarity.centre, [0, 0, -5], atol=0.2)
+    assert np.linalg.norm(similarity.poses(poses)[:, :, 3], axis=1).max() == pytest.approx(1)
+
+
+def test_most_points_are_within_one_where_they_reach_further_than_the_cameras() -> None:
+    similarity = around_origin(in_a_row(0.0, 0), wall(width=40))
+    share = (np.linalg.norm(similarity.points(wall(width=40)), axis=1) <= 1).mean()
+    assert share == pytest.approx(0.8, abs=0.01)
+
+
+def test_points_tell_the_middle_where_cameras_look_outwards() -> None:
+    poses = around(0.0, np.arange(0, 360, 30))
+    poses[:, :, [0, 2]] *= -1  # turned round, in a room 20 wide whose middle is elsewhere
+    points = np.random.default_rng(0).uniform([-7, -10, -10], [13, 10, 10], (5000, 3))
+    similarity = around_origin(poses, points)
+    np.testing.assert_allclose(similarity.centre, [3, 0, 0], atol=0.5)
+    assert 9 < 1 / similarity.scale < 14
+
+
+@pytest.mark.parametrize("azimuths", [np.arange(0, 360, 20), np.arange(-20, 21, 5)], ids=["round", "an arc"])
+def test_points_change_nothing_where_cameras_tell_the_middle(azimuths: np.ndarray) -> None:
+    poses = around(20.0, azimuths)
+    poses[:, :, 3] += np.random.default_rng(0).normal(0, 0.05, (len(poses), 3))
+    points = np.random.default_rng(0).normal(3, 5, (1000, 3))
+    assert around_origin(poses, points) == around_origin(poses)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_shaking_hands_tell_no_middle(seed: int) -> None:
+    middle = middle_of(in_a_row(5.0, seed))
+    assert middle is not None
+    assert not middle.certain
+    assert middle_of(in_a_row(0.0, seed)) is None
+
+
+def test_points_do_not_help_cameras_in_one_place() -> None:
+    poses = around(0.0, np.arange(0, 360, 30))
+    poses[:, :, 3] = 5
+    with pytest.raises(NerfpipeError, match="all cameras stand in one place"):
+        around_origin(poses, wall(width=4))
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(-1.5, 1.5), (-4, 4), (3, 3.5), ([-1, -1, -0.15], [1, 1, 1.35])])
+def test_a_box_of_a_usual_size_stays_where_it_is(lower: object, upper: object) -> None:
+    assert around_box(np.array([np.broadcast_to(lower, 3), np.broadcast_to(upper, 3)], np.float32)).is_identity
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(999.0, 1001.0), (-0.02, 0.03), (-1500.0, 1500.0), ([-3, -3, 7], [3, 2, 8])]
+)
+def test_a_box_of_another_size_or_elsewhere_is_moved_to_the_origin(lower: object, upper: object) -> None:
+    box = np.array([np.broadcast_to(lower, 3), np.broadcast_to(upper, 3)], np.float32)
+    moved = around_box(box).points(box.astype(np.float64))
+    np.testing.assert_allclose(moved.mean(axis=0), 0, atol=1e-6)
+    assert np.ptp(moved, axis=0).max() == pytest.approx(2)
+    np.testing.assert_array_equal(around_box(box).rotation, np.eye(3))
+
+
+def test_a_box_that_is_none_is_left_for_others_to_refuse() -> None:
+    assert around_box(np.array([[9.0, 9, 9], [8, 9, 9]])).is_identity
+    assert around_box(np.array([[np.nan] * 3, [9.0] * 3])).is_identity
 
 
 def test_facing_forward() -> None:

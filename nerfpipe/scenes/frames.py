@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from nerfpipe.cameras import Camera
-from nerfpipe.contraction import CUBE
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.lenses import NotInvertibleError
-from nerfpipe.scenes import normalise
-from nerfpipe.scenes.bounds import bounds_from_cameras
 from nerfpipe.scenes.pictures import look_at_header, read_depth_map, read_mask, read_picture
+from nerfpipe.scenes.placing import place
 from nerfpipe.scenes.scene import SPLITS, Scene, pose_faults
-from nerfpipe.similarity import IDENTITY, Similarity
 from nerfpipe.space import Kind
 
 Splits = dict[str, list[int]]
@@ -97,7 +94,8 @@ def scene_of(
     cameras = [frame.camera.reduced(reading.factor) for frame in frames]
     lenses = tuple(dict.fromkeys(cameras))
     _check_lenses(lenses, where)
-    placed = place(kind, frames, cameras, poses, points, reading.bounds, where)
+    told = min((frame.near for frame in frames if frame.near is not None), default=None)
+    placed = place(kind, cameras, poses, points, reading.bounds, told, where)
     depths = any(frame.depth for frame in frames)
     masks = any(frame.mask for frame in frames)
     views = _Views(frames, reading.factor, placed.similarity.scale)
@@ -111,72 +109,9 @@ def scene_of(
         read_image=views.image,
         read_depth=views.depth if depths else None,
         read_mask=views.mask if masks else None,
-        notes=(*notes, *size_notes),
+        notes=(*notes, *size_notes, *placed.notes),
         **placed.about(),
     ).validate(str(where))
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A scene in its space: see Scene for what the fields mean."""
-
-    kind: Kind
-    poses: np.ndarray
-    bounds: np.ndarray
-    similarity: Similarity
-    points: np.ndarray | None
-    near: float = 0.0
-    frustum: tuple[float, float] | None = None
-
-    def about(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-def place(
-    kind: Kind,
-    frames: list[Frame],
-    cameras: list[Camera],
-    poses: np.ndarray,
-    points: np.ndarray | None,
-    bounds: np.ndarray | None,
-    where: Path,
-) -> Placed:
-    """Move, turn and scale the scene as its space wants it. A bounded one stays as it is."""
-    near = _nearest(frames, cameras, poses, points)
-    try:
-        if kind == "bounded":
-            box = _box(cameras, poses, points) if bounds is None else bounds
-            return Placed(kind, poses.astype(np.float32), box, IDENTITY, _float32(points))
-        if kind == "unbounded":
-            similarity = normalise.around_origin(poses)
-            moved, room = similarity.poses(poses), (near or 0.0) * similarity.scale
-            extent = np.array(CUBE, dtype=np.float32)
-            return Placed(kind, moved.astype(np.float32), extent, similarity, _moved(points, similarity), room)
-        if near is None:
-            raise NerfpipeError(
-                "a `space: forward` needs to know what is near, from points or poses_bounds.npy; there are none"
-            )
-        similarity = normalise.before_cameras(poses, near)
-    except NerfpipeError as error:
-        raise NerfpipeError(f"{where}: {error}") from None
-    moved, frustum = similarity.poses(poses), normalise.frustum_of(cameras)
-    box = normalise.forward_bounds(cameras, moved, frustum)
-    return Placed(kind, moved.astype(np.float32), box, similarity, _moved(points, similarity), 0.0, frustum)
-
-
-def _box(cameras: list[Camera], poses: np.ndarray, points: np.ndarray | None) -> np.ndarray:
-    """Bounds [2, 3] of almost all points, where there are any; else of what all cameras look at."""
-    if points is None or len(points) < normalise.FEW:
-        return bounds_from_cameras(cameras, poses)
-    return normalise.box_of(points)
-
-
-def _nearest(frames: list[Frame], cameras: list[Camera], poses: np.ndarray, points: np.ndarray | None) -> float | None:
-    """Where the scene begins, in the data's units: as the frames say, else by the points."""
-    told = [frame.near for frame in frames if frame.near is not None]
-    if told:
-        return min(told)
-    return None if points is None else normalise.near_from_points(points, cameras, poses)
 
 
 def with_picture_sizes(frames: list[Frame]) -> tuple[list[Frame], bool, list[str]]:
@@ -242,11 +177,3 @@ def _check_lenses(cameras: tuple[Camera, ...], where: Path) -> None:
                 f"{where}: the {camera.lens} distortion ({numbers}) cannot be inverted at pixel ({column}, {row}): no "
                 "ray leads there; correct its numbers, or undistort the pictures first"
             ) from None
-
-
-def _float32(points: np.ndarray | None) -> np.ndarray | None:
-    return None if points is None else points.astype(np.float32)
-
-
-def _moved(points: np.ndarray | None, similarity: Similarity) -> np.ndarray | None:
-    return None if points is None else similarity.points(points).astype(np.float32)

@@ -12,8 +12,8 @@ import torch
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.ndc import Frustum, rays_to_ndc
-from nerfpipe.scenes.bounds import nearest_point
-from nerfpipe.similarity import Similarity
+from nerfpipe.scenes.bounds import middle_of
+from nerfpipe.similarity import IDENTITY, Similarity
 
 LEVEL = (
     0.02  # mean squared lean of the cameras' x axes, below which one direction is said to have none: about 8 degrees
@@ -27,6 +27,9 @@ PLANE = 0.75  # where the near plane of a forward-facing scene stands, of the ne
 STRAYS = 0.01  # share of the points that a box leaves out at either side, along each axis
 ROOM = 0.1  # around that box, of its longest side
 FEW = 20  # points in view below which a camera says nothing of what is near
+MOST = 0.8  # of the points, how many are held, where they say what size a scene is
+REACH = 4.0  # data units from the origin up to which a box may stay where it is: about one period of the encodings ...
+SMALL = 0.25  # ... and half of its longest side, from which on it is large enough
 
 
 def up_direction(poses: np.ndarray) -> np.ndarray:
@@ -63,19 +66,41 @@ def turned_up(up: np.ndarray) -> np.ndarray:
     return np.eye(3) + cross + cross @ cross / (1 + cosine)
 
 
-def around_origin(poses: np.ndarray) -> Similarity:
-    """Up is +z, the middle of what the cameras [N, 3, 4] look at is the origin, the farthest camera is 1 away."""
-    positions, axes = poses[:, :, 3], -poses[:, :, 2]
-    try:
-        centre = nearest_point(positions, axes)
-        if np.mean(((centre - positions) * axes).sum(axis=1) > 0) < 0.5:
-            centre = positions.mean(axis=0)  # they look outwards
-    except NerfpipeError:  # they look in parallel
-        centre = positions.mean(axis=0)
-    distance = np.linalg.norm(positions - centre, axis=1).max()
-    if not distance > 0:
+def around_origin(poses: np.ndarray, points: np.ndarray | None = None) -> Similarity:
+    """Up is +z, the middle of what the cameras [N, 3, 4] look at is the origin, the farthest camera is 1 away.
+
+    Where cameras do not tell that middle, it is the points' [P, 3], and most of those are within 1 too; without points
+    it is the cameras' own. Raises NerfpipeError where all cameras stand in one place.
+    """
+    positions, middle, radius = poses[:, :, 3], middle_of(poses), 0.0
+    if not np.ptp(positions, axis=0).max() > 0:
         raise NerfpipeError("all cameras stand in one place: nothing can be learned of depth; move while photographing")
-    return Similarity.of(centre, turned_up(up_direction(poses)), 1 / distance)
+    told = middle is not None and not middle.outwards
+    if enough(points) and not (told and middle.certain):
+        centre = np.median(points, axis=0)
+        radius = float(np.quantile(np.linalg.norm(points - centre, axis=1), MOST))
+    else:
+        centre = middle.point if told else positions.mean(axis=0)
+    distance = np.linalg.norm(positions - centre, axis=1).max()
+    return Similarity.of(centre, turned_up(up_direction(poses)), 1 / max(distance, radius))
+
+
+def enough(points: np.ndarray | None) -> bool:
+    """Whether there are points [P, 3] to go by."""
+    return points is not None and len(points) >= FEW
+
+
+def around_box(box: np.ndarray) -> Similarity:
+    """The middle of the box [2, 3] is the origin and half its longest side 1, if it is far from that; else no change.
+
+    Encodings, densities and the least near count in scene units; but what has a usual size keeps its coordinates.
+    """
+    lower, upper = box.astype(np.float64)
+    half = float((upper - lower).max()) / 2
+    sound = np.isfinite(box).all() and (upper > lower).all()  # if not, whoever validates the scene will say so
+    if not sound or (np.abs(box).max() <= REACH and half >= SMALL):
+        return IDENTITY
+    return Similarity.of((lower + upper) / 2, np.eye(3), 1 / half)
 
 
 def before_cameras(poses: np.ndarray, near: float) -> Similarity:

@@ -15,6 +15,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.bounds import bounds_from_cameras
+from nerfpipe.scenes.placing import place_in_box
 from nerfpipe.scenes.scene import Scene, pose_faults
 from nerfpipe.sources.archive import unpacked_limit
 from nerfpipe.sources.content import megabytes
@@ -27,7 +28,7 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
     arrays = read_arrays(file)
     images, poses, focal = checked(file, arrays)
     N, H, W, _ = images.shape
-    poses = np.ascontiguousarray(poses[:, :3, :], dtype=np.float32)  # [N, 3, 4]
+    poses = poses[:, :3, :]  # [N, 3, 4]
     if faults := pose_faults(poses):
         raise NerfpipeError(f"{file}: poses: {faults[0]}")
     if train_views >= N:
@@ -36,17 +37,18 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
             "set `train_views:` below that in the scene's entry"
         )
     camera = Camera.centred(W, H, focal)
+    box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
+    placed = place_in_box(box, poses, points=None)
     held_out = np.arange(train_views, N)
     return Scene(
         name=name,
         cameras=(camera,),
         camera_index=np.zeros(N, dtype=np.int64),
-        poses=poses,
         splits={"train": np.arange(train_views), "val": held_out, "test": held_out},
-        bounds=bounds_from_cameras([camera] * N, poses) if bounds is None else bounds,
         background=background,
         has_alpha=False,
         read_image=lambda view: opaque(images[view]),
+        **placed.about(),
     ).validate(str(file))
 
 
