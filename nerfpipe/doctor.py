@@ -60,7 +60,7 @@ def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
         f"{'alpha channel, ' if scene.has_alpha else ''}{scene.background} background",
         "splits  " + ", ".join(f"{len(scene.splits[name])} {name}" for name in SPLITS) + shared_views(scene),
         f"space   {space.describe()}{points}",
-        *(f"scale   {line}" for line in scale_lines(scene.similarity)),
+        *(f"scale   {line}" for line in scale_lines(scene.similarity, *space.ends(extent))),
         f"rays    {space.limits(extent)}; {share:.0%} of the train rays pass through",
         *(f"notice  {note}" for note in scene.notes),
         *(f"warning {warning}" for warning in usual_mistakes(scene, space)),

@@ -15,6 +15,7 @@ bounds, so that a ray costs about 8 bytes on disk instead of the 36 of nine floa
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
@@ -36,6 +37,7 @@ from nerfpipe.space import Space
 
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
+FINE_CENTRE = 3  # a scene's centre is told to 10^-3 of a scene unit
 DTYPES = {
     "poses": (np.float32,),
     "directions": (np.float32,),
@@ -160,7 +162,7 @@ class RayBank:
                 f"{self.space.describe()}, background {self.about.background}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
                 self.space.limits(extent),
-                *scale_lines(self.about.similarity),
+                *scale_lines(self.about.similarity, *self.space.ends(extent)),
                 f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds"
                 + (" and lie within the masks" if self._mask is not None else ""),
                 f"{self.bytes_per_ray():.2f} bytes per ray on disk",
@@ -172,9 +174,17 @@ class RayBank:
         return sum(file.stat().st_size for file in self.folder.iterdir()) / int(self._view_start[-1])
 
 
-def scale_lines(similarity: Similarity) -> list[str]:
-    """What a scene unit is in the units of the data, where that is not the same; one line or none."""
-    return [] if similarity.is_identity else [f"a scene unit is {1 / similarity.scale:.4g} of the data's units"]
+def scale_lines(similarity: Similarity, near: float, far: float) -> list[str]:
+    """Centre, scale, near and far in the data's units, where these are not scene units; one line or none."""
+    if similarity.is_identity:
+        return []
+    unit = 1 / similarity.scale
+    places = max(0, math.ceil(FINE_CENTRE - math.log10(unit)))
+    centre = ", ".join(f"{round(x, places) + 0.0:.{places}f}" for x in similarity.centre)  # never -0
+    return [
+        f"in the data's units: centre ({centre}), a scene unit {unit:.4g}, near {near * unit:.3g}, far "
+        + ("infinity" if math.isinf(far) else f"{far * unit:.3g}")
+    ]
 
 
 def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ forward    what lies before cameras that all look the same way, as a box (see nd
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -66,6 +67,15 @@ class Space:
             case "forward":
                 return "near plane 1 scene unit before the mean camera, far infinity"
         return f"near {extent.near:.3g}, far {extent.far:.3g} scene units, from where rays enter and leave the bounds"
+
+    def ends(self, extent: Extent) -> tuple[float, float]:
+        """Near and far in scene units, as `limits` tells them."""
+        match self.kind:
+            case "unbounded":
+                return self.near, math.inf
+            case "forward":
+                return 1.0, math.inf
+        return extent.near, extent.far
 
     def rays(self, origins: Tensor, directions: Tensor, target: Tensor | None = None) -> RayBatch:
         """World rays (origins and unit directions [R, 3]) as they pass through this space."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,10 @@ import torch
 from torch.testing import assert_close
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.raybank import RayBank
+from nerfpipe.raybank import RayBank, scale_lines
 from nerfpipe.rays import near_far
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.similarity import IDENTITY, Similarity
 
 TWO_LENSES = ((16, 12), (9, 14))
 MakeScene = Callable[..., Scene]
@@ -197,6 +199,16 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
     rays = bank.train(np.arange(bank.train_rays))
     assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
     assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds")
+
+
+def test_centre_scale_near_and_far_are_told_in_the_datas_units() -> None:
+    moved = Similarity.of(np.array([500_012.3, -1e-17, -0.25]), np.eye(3), 1 / 50)
+    assert scale_lines(moved, 0.05, 4.0) == [
+        "in the data's units: centre (500012.30, 0.00, -0.25), a scene unit 50, near 2.5, far 200"
+    ]
+    [line] = scale_lines(moved, 0.05, math.inf)
+    assert line.endswith("far infinity")
+    assert scale_lines(IDENTITY, 0.05, 4.0) == []
 
 
 def test_a_number_beyond_the_last_ray_is_told(scene: Scene, build_bank: BuildBank) -> None:

@@ -160,6 +160,19 @@ def test_an_unbounded_space_has_no_end() -> None:
     assert near < 1 < 3.96 < far < 4
 
 
+@pytest.mark.parametrize(
+    ("space", "ends"),
+    [
+        (EVERYWHERE, (0.1, np.inf)),
+        (Space("forward", ((-1.2, -1.2, -1.0), (1.2, 1.2, 1.0)), 0.0, (1.5, 1.5)), (1.0, np.inf)),
+        (Space.boxed(torch.tensor([[-1.0, -1, -1], [1, 1, 1]])), (0.5, 7.0)),
+    ],
+    ids=["unbounded", "forward", "bounded"],
+)
+def test_near_and_far_of_every_kind_of_space(space: Space, ends: tuple[float, float]) -> None:
+    assert space.ends(Extent(0.5, 7.0)) == ends
+
+
 def test_a_bounded_space_is_the_box() -> None:
     space = Space.boxed(torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), near=0.5)
     rays = space.rays(torch.tensor([[0.0, 0, 3], [0, 0, 0]]), torch.tensor([[0.0, 0, -1], [0, 0, -1]]))
