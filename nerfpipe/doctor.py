@@ -18,7 +18,9 @@ from nerfpipe.files import atomic_file
 from nerfpipe.raybank import scale_lines
 from nerfpipe.rays import Extent
 from nerfpipe.runtime import set_up
+from nerfpipe.scenes.bounds import middle_of
 from nerfpipe.scenes.loading import load_scene
+from nerfpipe.scenes.normalise import FEW, distances_seen
 from nerfpipe.scenes.scene import SPLITS, Scene
 from nerfpipe.space import Space, camera_rays
 
@@ -27,6 +29,7 @@ SAME = 1e-6  # scene units: poses that differ by less are one
 FEW_VIEWS = 8
 ODD_SCALE = 30  # times larger or smaller than the bounds are the cameras' distances, hardly ever on purpose
 POINTS_SHOWN = 20_000
+POSES = "are the poses camera-to-world, looking along -z?"
 FORWARD_DEPTH = 8.0  # how far a forward scene is drawn, in distances of its near plane
 AXIS_LENGTH = 0.25  # of a camera's view direction in the picture, times the size of the bounds
 PIXELS, DPI = 900, 100
@@ -78,19 +81,62 @@ def usual_mistakes(scene: Scene, space: Space) -> list[str]:
         warnings.append(f"{len(scene.splits['train'])} train views are few: expect good pictures near them only")
     if np.linalg.norm(positions - positions.mean(axis=0), axis=1).max() < SAME:
         warnings.append("all cameras stand in one place: depth cannot be seen from there; move while photographing")
-    if space.kind != "bounded":
-        return warnings
+    looks = box_mistakes(space, positions, axes) if space.kind == "bounded" else direction_mistakes(scene)
+    return [*warnings, *looks, *point_mistakes(scene)]
+
+
+def box_mistakes(space: Space, positions: np.ndarray, axes: np.ndarray) -> list[str]:
+    """Of cameras with these positions and optical axes [N, 3] around a bounded scene."""
+    warnings = []
     middle, size = space.box.mean(dim=0).numpy(), float((space.box[1] - space.box[0]).norm())
     away = np.flatnonzero(((middle - positions) * axes).sum(axis=1) < 0)
     if len(away):
         warnings.append(
-            f"{len(away)} of {scene.views} cameras, of which view {away[0]} is the first, face away from the bounds: "
-            "are the poses camera-to-world, looking along -z?"
+            f"{len(away)} of {len(axes)} cameras, of which view {away[0]} is the first, face away from the bounds: "
+            f"{POSES}"
         )
     distance = float(np.linalg.norm(positions - middle, axis=1).mean())
     if not size / ODD_SCALE < distance < size * ODD_SCALE:
         warnings.append(
             f"the cameras are {distance:.3g} from the middle of bounds that measure {size:.3g}: is the scale right?"
+        )
+    return warnings
+
+
+def direction_mistakes(scene: Scene) -> list[str]:
+    """Cameras of an unbounded or forward scene that have behind them what the cameras look at together."""
+    middle = middle_of(scene.poses.astype(np.float64))
+    if middle is None or not middle.certain:
+        return []  # they look in parallel, or every which way
+    behind = np.flatnonzero(middle.ahead <= 0)
+    if not len(behind):
+        return []
+    return [
+        f"{len(behind)} of {scene.views} cameras, of which view {behind[0]} is the first, face away from the place "
+        f"where the optical axes meet: {POSES}"
+    ]
+
+
+def point_mistakes(scene: Scene) -> list[str]:
+    """Points that cameras do not see, or that are of another size than the scene."""
+    if scene.points is None or len(scene.points) < FEW:
+        return []
+    step = -(-len(scene.points) // POINTS_SHOWN)
+    points, poses, warnings = scene.points[::step].astype(np.float64), scene.poses.astype(np.float64), []
+    seen = [step * len(distances_seen(points, scene.camera(view), pose)) for view, pose in enumerate(poses)]
+    blind = np.flatnonzero(np.array(seen) < FEW)
+    if len(blind):
+        warnings.append(
+            f"{len(blind)} of {scene.views} cameras, of which view {blind[0]} is the first, see fewer than {FEW} of "
+            f"the {len(scene.points):,} points: {POSES} Are the points in the poses' coordinates?"
+        )
+    middle = np.median(points, axis=0)
+    size = float(np.median(np.linalg.norm(points - middle, axis=1)))
+    distance = float(np.median(np.linalg.norm(poses[:, :, 3] - middle, axis=1)))
+    if scene.kind != "bounded" and not (size > distance / ODD_SCALE and max(size, distance) < ODD_SCALE):
+        warnings.append(
+            f"half of the points are within {size:.3g} of a place {distance:.3g} scene units from the cameras: "
+            "are they in the poses' units?"
         )
     return warnings
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
+from conftest import ORBIT_RADIUS
+from scipy.spatial.transform import Rotation
 
+from nerfpipe import doctor
+from nerfpipe.cameras import look_at
 from nerfpipe.contraction import CUBE
 from nerfpipe.doctor import draw_cameras, usual_mistakes
 from nerfpipe.scenes.scene import Scene
@@ -51,6 +56,83 @@ def test_cameras_facing_away(make_scene: MakeScene) -> None:
     poses[2, :, 1:3] *= -1
     [warning] = warnings_of(replace(scene, poses=poses))
     assert "1 of 12 cameras, of which view 2 is the first, face away" in warning
+
+
+def captured(scene: Scene, kind: str, points: bool = True) -> Scene:
+    """The ball as an unbounded scene, or one seen by cameras in a row that look at its middle, with points on it."""
+    poses, rng = scene.poses.copy(), np.random.default_rng(0)
+    poses[:, :, 3] /= ORBIT_RADIUS
+    if kind == "forward":
+        eyes = torch.tensor([[x, 0.1 * (k % 2), 3.0] for k, x in enumerate(np.linspace(-0.5, 0.5, len(poses)))])
+        poses = torch.stack([look_at(eye, torch.zeros(3), torch.tensor([0.0, 1, 0])) for eye in eyes.float()]).numpy()
+    normals = rng.normal(size=(4000, 3))
+    surface = (0.2 * normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+    frustum = (1.5, 1.5) if kind == "forward" else None
+    bounds = np.array(CUBE, dtype=np.float32)
+    return replace(
+        scene, kind=kind, poses=poses, points=surface if points else None, bounds=bounds, frustum=frustum, near=0.1
+    )
+
+
+def turned(poses: np.ndarray) -> np.ndarray:
+    """As OpenCV's poses would be, taken for OpenGL's."""
+    return poses * np.array([1, -1, -1, 1], dtype=np.float32)
+
+
+captures = pytest.mark.parametrize("kind", ["unbounded", "forward"])
+
+
+@captures
+@pytest.mark.parametrize("points", [True, False])
+def test_a_sound_capture_gets_no_warning(kind: str, points: bool, make_scene: MakeScene) -> None:
+    assert warnings_of(captured(make_scene(train=8), kind, points)) == []
+
+
+@captures
+def test_a_capture_with_all_cameras_facing_away(kind: str, make_scene: MakeScene) -> None:
+    scene = captured(make_scene(train=8), kind, points=False)
+    [warning] = warnings_of(replace(scene, poses=turned(scene.poses)))
+    assert "12 of 12 cameras, of which view 0 is the first, face away" in warning
+    assert "looking along -z?" in warning
+
+
+@captures
+def test_a_capture_with_some_cameras_facing_away(kind: str, make_scene: MakeScene) -> None:
+    scene = captured(make_scene(train=8), kind)
+    poses = scene.poses.copy()
+    poses[3:5] = turned(poses[3:5])
+    away, blind = warnings_of(replace(scene, poses=poses))
+    assert "2 of 12 cameras, of which view 3 is the first, face away" in away
+    assert "2 of 12 cameras, of which view 3 is the first, see fewer than 20 of the 4,000 points" in blind
+
+
+def test_cameras_that_look_every_which_way_are_not_suspected(make_scene: MakeScene) -> None:
+    """Their axes meet nowhere, so that none can be said to face away from there."""
+    scene = captured(make_scene(train=8), "unbounded", points=False)
+    rng = np.random.default_rng(0)
+    shaken = np.tile(np.eye(3, 4, dtype=np.float32), (12, 1, 1))
+    shaken[:, :, :3] = Rotation.from_euler("xyz", rng.normal(0, 5, (12, 3)), degrees=True).as_matrix()
+    shaken[:, 0, 3] = np.linspace(-1, 1, 12)
+    assert warnings_of(replace(scene, poses=shaken)) == []
+
+
+@captures
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_points_in_other_units_than_the_poses(kind: str, factor: float, make_scene: MakeScene) -> None:
+    scene = captured(make_scene(train=8), kind)
+    warnings = warnings_of(replace(scene, points=scene.points * np.float32(factor)))
+    assert any("are they in the poses' units?" in warning for warning in warnings)
+
+
+def test_many_points_are_thinned_before_they_are_counted(
+    make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "POINTS_SHOWN", 15)
+    scene = captured(make_scene(train=8), "unbounded")
+    assert warnings_of(scene) == []
+    poses = scene.poses.copy()
+    poses[2] = turned(poses[2])
+    assert any("1 of 12 cameras, of which view 2" in warning for warning in warnings_of(replace(scene, poses=poses)))
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
