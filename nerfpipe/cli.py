@@ -15,6 +15,7 @@ from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
+from nerfpipe.renderfolder import check_render_folder
 from nerfpipe.soundness import data_faults, settings_faults
 from nerfpipe.stage import read_timings
 
@@ -122,12 +123,11 @@ def render(
     radius: Annotated[float | None, typer.Option(help="times the mean distance of the cameras")] = None,
     size: Annotated[int | None, typer.Option(help="pixels of the longer side")] = None,
     panels: Annotated[str | None, typer.Option(help="side by side in panels.gif, as colour,depth,normals")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace a folder that is there")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace a folder with an earlier render")] = False,
 ) -> None:
     """Render a turn around a model file alone. What is not given comes from params.yaml, if one is here."""
     with one_line_errors():
-        if output.exists() and not force:
-            raise NerfpipeError(f"{output}: is there already; name another folder with --output, or say --force")
+        check_render_folder(output, force)
         settings, runtime = render_params()
         given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "tilt": tilt, "radius": radius}
         given |= {"size": size, "panels": None if panels is None else [name.strip() for name in panels.split(",")]}

@@ -16,6 +16,7 @@ from nerfpipe.defaults import RENDER, RUNTIME
 from nerfpipe.methods import build_model
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
+from nerfpipe.renderfolder import RENDERED
 from nerfpipe.training import describe_model
 
 FEW = ("--frames", "3", "--size", "20")
@@ -68,6 +69,57 @@ def test_a_folder_that_is_there_is_not_replaced_unasked(model: Path) -> None:
     assert code == 1
     assert "renders: is there already; name another folder with --output, or say --force" in printed
     assert Path("renders/mine.txt").read_text() == "precious"
+
+
+def test_only_a_render_is_replaced_by_force(model: Path) -> None:
+    Path("data/model").mkdir(parents=True)
+    shutil.copy(model, "data/model/field.safetensors")
+    code, printed = invoke("render", model, *FEW, "--output", "data", "--force")
+    assert (code, printed.count("\n")) == (1, 1)
+    assert "data: holds model, which no render made, and --force would delete it; name another folder" in printed
+    assert Path("data/model/field.safetensors").read_bytes() == model.read_bytes()
+
+
+def test_a_render_is_replaced_by_force_also_after_a_file_manager_looked_at_it(model: Path) -> None:
+    assert invoke("render", model, *FEW, "--panels", "colour,depth")[0] == 0
+    Path("renders/.DS_Store").touch()
+    code, printed = invoke("render", model, *FEW, "--frames", "2", "--force")
+    assert (code, "2 frames" in printed) == (0, True)
+    assert not list(Path("renders").glob("panels.*"))  # those of the first
+    Path("renders/panels.gif").mkdir()
+    assert invoke("render", model, *FEW, "--force")[0] == 1
+
+
+def test_all_that_a_render_makes_is_known_to_be_replaceable(model: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is not installed")
+    assert invoke("render", model, *FEW, "--panels", "colour,normals")[0] == 0
+    assert sorted(file.name for file in Path("renders").iterdir()) == sorted(RENDERED)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (".", "holds the folder you are in"),
+        ("..", "holds the folder you are in"),
+        ("/", "holds the folder you are in"),
+        ("new/..", "holds the folder you are in, or has no name of its own"),
+        ("m.safetensors", "m.safetensors: is a file; name another folder with --output"),
+    ],
+)
+def test_what_cannot_be_the_folder_of_a_render_is_told(model: Path, output: str, told: str) -> None:
+    before = model.read_bytes()
+    code, printed = invoke("render", model, *FEW, "--output", output, "--force")
+    assert (code, printed.count("\n")) == (1, 1)
+    assert told in printed
+    assert [file.name for file in model.parent.iterdir()] == ["m.safetensors"]
+    assert model.read_bytes() == before
+
+
+def test_the_folder_one_is_in_is_told_also_by_its_full_name(model: Path) -> None:
+    Path("inner").mkdir()
+    code, printed = invoke("render", model, *FEW, "--output", model.parent, "--force")
+    assert (code, "holds the folder you are in" in printed) == (1, True)
+    assert Path("inner").is_dir()
 
 
 @pytest.mark.parametrize(
