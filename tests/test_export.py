@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ from torch import Tensor, nn
 
 from nerfpipe.defaults import RUNTIME
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.export import sight
+from nerfpipe.export import pieces, sight
 from nerfpipe.export.marching import Grid, march
 from nerfpipe.export.mesh import export_mesh
-from nerfpipe.export.meshfile import linear
+from nerfpipe.export.meshfile import linear, vertex_normals
 from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions
-from nerfpipe.export.pieces import piece_of, worth_keeping
+from nerfpipe.export.pieces import pieces_of, without, worth_keeping
 from nerfpipe.export.pointcloud import export_pointcloud, lonely, thinned
 from nerfpipe.export.stills import export_depth, export_normals, png_step
 from nerfpipe.export.views import Subject, choose_view
@@ -29,6 +30,7 @@ from nerfpipe.modelfile import ModelAbout
 from nerfpipe.ndc import from_ndc
 from nerfpipe.paths import orbit
 from nerfpipe.probe import Probe
+from nerfpipe.progress import Progress
 from nerfpipe.renderer import Renderer
 from nerfpipe.sampling.stratified import Stratified
 from nerfpipe.similarity import Similarity
@@ -55,6 +57,14 @@ class Balls(nn.Module):
         distance = torch.stack([(x - torch.tensor(c)).norm(dim=1) - r for c, r in self.balls]).amin(dim=0)
         depth = -distance / EDGE
         return torch.where(depth < -20, 0, 2 * HALF * torch.sigmoid(depth)), (x / 2 + 0.5).clamp(0, 1)
+
+
+class Void(nn.Module):
+    """Dense everywhere but in a ball."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        density, colours = Balls(((0.0, 0.0, 0.0), 0.5))(positions, directions)
+        return 2 * HALF - density, colours
 
 
 def subject(
@@ -162,10 +172,33 @@ def test_floaters_and_hollows_are_dropped_but_not_the_room_a_camera_stands_in() 
     sizes = [len(large.faces), len(small.faces), len(hollow.faces)]
     expected = np.repeat([True, False, False], sizes)
     outside, within = np.array([[3.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 0.1]])
-    assert len(set(piece_of(both.faces, len(both.vertices)))) == 3
     assert (worth_keeping(both.vertices, both.faces, 0.1, outside) == expected).all()
     assert (worth_keeping(both.vertices, both.faces, 0.1, within) == np.repeat([True, False, True], sizes)).all()
     assert (worth_keeping(both.vertices, both.faces, 0.0, outside) == np.repeat([True, True, False], sizes)).all()
+
+
+def test_pieces_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    balls = [trimesh.creation.icosphere(1, radius=0.2).apply_translation(place) for place in rng.random((9, 3)) * 9]
+    for ball in balls[::3]:
+        ball.invert()
+    all_ = trimesh.util.concatenate(balls)
+    faces = np.asarray(all_.faces)[rng.permutation(len(all_.faces))].astype(np.int32)  # those of a piece lie far apart
+    vertices, inside = np.asarray(all_.vertices), balls[3].centroid[None]
+    expected = np.repeat(np.arange(9), len(vertices) // 9)[faces[:, 0]]
+    for block in (7, 100, 10**6):
+        monkeypatch.setattr(pieces, "BLOCK", block)
+        with Progress("pieces", len(faces), "faces") as progress:
+            found = pieces_of(faces, len(vertices), progress)[faces[:, 0]]
+        assert len({*zip(found, expected, strict=True)}) == len(set(found)) == 9
+        kept = worth_keeping(vertices, faces, 0.5, inside)
+        assert set(expected[kept]) == {1, 2, 3, 4, 5, 7, 8}  # 0 and 6 are hollow, and 3 has a camera in it
+        left, numbers = without(vertices, faces, kept)
+        assert len(left) == len(vertices) * 7 // 9
+        assert (left[numbers] == vertices[faces[kept]]).all()
+        normals = vertex_normals(vertices, faces)
+        cosine = (normals * np.asarray(all_.vertex_normals)).sum(axis=1)
+        assert cosine.min() > 0.99
 
 
 def test_small_balls_beside_a_large_one_are_kept_only_when_asked(tmp_path: Path, scene) -> None:
@@ -200,6 +233,25 @@ def test_what_no_camera_sees_can_be_left_out(tmp_path: Path, scene, monkeypatch:
 def test_a_field_without_a_surface_is_told(tmp_path: Path, scene, field: nn.Module, told: str) -> None:
     with pytest.raises(NerfpipeError, match=told):
         lines(export_mesh(subject(field, scene), MeshOptions(density=10, resolution=16), tmp_path / "mesh.ply"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".glb"])
+def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
+    space = Space("unbounded", ((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), near=0.1)
+    of = subject(Void(), scene, space)
+    with pytest.raises(NerfpipeError, match=r"no face is left: all [\d,]+ are of hollows; give another --density"):
+        lines(export_mesh(of, MeshOptions(density=HALF, resolution=24), tmp_path / f"mesh{suffix}"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".glb"])
+def test_a_mesh_that_no_camera_sees_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
+    of = subject(Balls(((0.0, 0.0, 0.0), 0.5)), scene, samples=64)
+    away = np.array(of.about.poses) * (-1, 1, -1, 1)  # right and back turned round: all look outwards
+    of = replace(of, about=replace(of.about, poses=away.tolist()))
+    with pytest.raises(NerfpipeError, match=r"of [\d,]+ no train camera sees one; leave out --seen, or give another"):
+        lines(export_mesh(of, MeshOptions(density=HALF, resolution=24, seen=True), tmp_path / f"mesh{suffix}"))
     assert not list(tmp_path.iterdir())
 
 

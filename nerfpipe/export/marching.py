@@ -14,6 +14,7 @@ from torch import Tensor
 from nerfpipe.progress import Progress
 
 SLAB = 2**22  # samples looked at before they are marched and forgotten
+NUMBER = np.int32  # of vertices: two thousand million are more than memory holds
 APART = 1e-3  # no sample is nearer to the level: a surface through a sample would have triangles without area
 
 
@@ -70,7 +71,7 @@ class Grid:
 
 @dataclass
 class Surface:
-    """vertices [V, 3] float64 in the grid's coordinates, faces [F, 3] int64 that look to where density falls;
+    """vertices [V, 3] float64 in the grid's coordinates, faces [F, 3] int32 that look to where density falls;
     lowest and highest: the densities found, whatever the level."""
 
     vertices: np.ndarray
@@ -81,29 +82,30 @@ class Surface:
 
 @dataclass
 class _Seam:
-    """What is marched so far, and the vertices on the layer that the next slab begins with."""
+    """What of a grid is marched so far, and the vertices on the layer that the next slab begins with."""
 
+    grid: Grid
     vertices: list[np.ndarray] = field(default_factory=list)
     faces: list[np.ndarray] = field(default_factory=list)
     count: int = 0
     keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # sorted
-    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, NUMBER))
 
-    def add(self, vertices: np.ndarray, faces: np.ndarray, first: int, last: int, width: int) -> None:
+    def add(self, vertices: np.ndarray, faces: np.ndarray, first: int, last: int) -> None:
         """A slab's vertices [V, 3] in cells, faces [F, 3] and layers; those of the slab before are not doubled.
 
         Both slabs cut the edges of the layer between them, at the same places. An edge is known by the layer's sample
         where it begins and by its direction, which are whole numbers: no tolerance is needed.
         """
-        keys = _edge(vertices[:, 1]) * (2 * width) + _edge(vertices[:, 2])
+        keys = _edge(vertices[:, 1]) * (2 * self.grid.shape[2]) + _edge(vertices[:, 2])
         place = np.searchsorted(self.keys, keys).clip(max=max(0, len(self.keys) - 1))
         known = np.zeros(len(vertices), bool)
         if len(self.keys):
             known = (vertices[:, 0] == first) & (self.keys[place] == keys)
-        number = np.empty(len(vertices), np.int64)
+        number = np.empty(len(vertices), NUMBER)
         number[~known] = self.count + np.arange((~known).sum())
         number[known] = self.numbers[place[known]] if len(self.keys) else 0
-        self.vertices.append(vertices[~known])
+        self.vertices.append(self.grid.place(vertices[~known]))
         self.faces.append(number[faces])
         self.count += int((~known).sum())
         ends = np.flatnonzero(vertices[:, 0] == last)
@@ -124,7 +126,7 @@ def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: i
     """
     X, Y, Z = grid.shape
     thickness = max(1, slab // (Y * Z))
-    seam, lowest, highest = _Seam(), math.inf, -math.inf
+    seam, lowest, highest = _Seam(grid), math.inf, -math.inf
     before = np.empty((0, Y, Z), np.float32)
     with Progress("march", X, "layers") as progress:
         for first in range(0, X, thickness):
@@ -140,14 +142,20 @@ def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: i
                 vertices, faces, _, _ = marching_cubes(heights, 0.0, gradient_direction="ascent")
                 vertices = vertices.astype(np.float64)
                 vertices[:, 0] += start
-                seam.add(vertices, faces.astype(np.int64), start, last - 1, Z)
+                seam.add(vertices, faces, start, last - 1)
             else:
-                seam.keys = seam.numbers = np.empty(0, np.int64)
+                seam.keys, seam.numbers = np.empty(0, np.int64), np.empty(0, NUMBER)
             before = heights[-1:]
             progress.advance(last - first)
-    vertices = np.concatenate([*seam.vertices, np.empty((0, 3))])
-    faces = np.concatenate([*seam.faces, np.empty((0, 3), np.int64)])
-    return Surface(grid.place(vertices), faces, lowest, highest)
+    vertices, faces = _joined(seam.vertices, np.empty((0, 3))), _joined(seam.faces, np.empty((0, 3), NUMBER))
+    return Surface(vertices, faces, lowest, highest)
+
+
+def _joined(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    """The parts as one array, `nothing` where there are none; they are let go, to leave the room to what comes next."""
+    joined = np.concatenate([*parts, nothing])
+    parts.clear()
+    return joined
 
 
 def _heights(density: Tensor, level: float) -> np.ndarray:

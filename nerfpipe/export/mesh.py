@@ -31,25 +31,47 @@ def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterato
     space = subject.about.space
     grid, density, to_scene = meshed_part(subject, options.resolution)
     level = usual_density(grid) if options.density is None else options.density
-    surface = march(density, grid, level)
-    if not surface.lowest < level < surface.highest or not len(surface.faces):
-        raise NerfpipeError(
-            f"no surface at density {level:.4g}; densities run from {surface.lowest:.4g} to {surface.highest:.4g}: "
-            "give another --density"
-        )
-    vertices, faces = to_scene(surface)
+    vertices, faces = to_scene(surface_at(density, grid, level))
     before = len(faces)
-    kept = worth_keeping(vertices, faces, options.pieces, np.array(subject.about.poses)[:, :, 3])
-    vertices, faces = without(vertices, faces, kept)
+    vertices, faces = without(vertices, faces, solid_faces(subject, vertices, faces, options.pieces))
     dropped = before - len(faces)
     if options.seen:
-        vertices, faces = without(vertices, faces, sight.seen_faces(subject, vertices, faces))
+        vertices, faces = without(vertices, faces, faces_in_sight(subject, vertices, faces))
     colours = colour_of(subject, vertices, faces)
     meshfile.write(output, subject.about.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
     yield f"  {extent_words(space, max(grid.cell) / subject.about.similarity.scale)}"
+
+
+def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) -> Surface:
+    """The surface where the density has this level. Raises NerfpipeError where there is none."""
+    surface = march(density, grid, level)
+    if not surface.lowest < level < surface.highest or not len(surface.faces):
+        raise NerfpipeError(
+            f"no surface at density {level:.4g}; densities run from {surface.lowest:.4g} to {surface.highest:.4g}: "
+            "give another --density"
+        )
+    return surface
+
+
+def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
+    """Which faces [F] bool are neither of floaters nor of hollows. Raises NerfpipeError where none is left."""
+    kept = worth_keeping(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
+    if not kept.any():
+        raise NerfpipeError(f"no face is left: all {len(faces):,} are of hollows; give another --density")
+    return kept
+
+
+def faces_in_sight(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which faces [F] bool a train camera sees. Raises NerfpipeError where none is left."""
+    kept = sight.seen_faces(subject, vertices, faces)
+    if not kept.any():
+        raise NerfpipeError(
+            f"no face is left: of {len(faces):,} no train camera sees one; leave out --seen, or give another --density"
+        )
+    return kept
 
 
 def usual_density(grid: Grid) -> float:

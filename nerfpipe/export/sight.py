@@ -14,6 +14,7 @@ from nerfpipe.turn import sized
 
 OPAQUE = 0.9  # opacity from which a pixel shows a surface and nothing behind it
 SIZE = 200  # pixels of the longer side of the views that tell what is seen
+BLOCK = 2**20  # vertices looked for at once in a view
 BEHIND = 0.01  # of the distance, how much farther than what a camera sees a vertex may be and still count as seen
 
 
@@ -26,7 +27,9 @@ def seen_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.
         for pose in poses:
             picture = subject.picture(camera, pose)
             _, _, distance = subject.distances(camera, pose, picture)
-            seen |= sees(camera, pose, reach(distance.reshape_as(picture.opacity), picture.opacity), points)
+            far = reach(distance.reshape_as(picture.opacity), picture.opacity)
+            for some, marks in zip(points.split(BLOCK), seen.split(BLOCK), strict=True):
+                marks |= sees(camera, pose, far, some)
             progress.advance()
     return seen.numpy()[faces].any(axis=1)
 
