@@ -26,18 +26,19 @@ BACKWARDS = ("orbit",)  # a camera that goes to the right turns what it sees to 
 
 def write_turntable(file: Path, frames: list[np.ndarray], route: Route, about: ModelAbout, fps: float) -> None:
     """Write the page of a turn's frames [H, W, 3] uint8, which were rendered along the route."""
-    order, closed = hand_order(len(frames), route)
+    order, closed, stride = hand_order(len(frames), route)
     pictures = [_shrunk(frames[place]) for place in order]
-    html = page([_data_uri(picture) for picture in pictures], closed, fps, pictures[0].size, about)
+    html = page([_data_uri(picture) for picture in pictures], closed, fps / stride, pictures[0].size, about)
     with atomic_file(file) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
-def hand_order(count: int, route: Route) -> tuple[list[int], bool]:
-    """Which frames are shown as a hand goes from left to right, and whether the last joins the first.
+def hand_order(count: int, route: Route) -> tuple[list[int], bool, float]:
+    """Which frames are shown as a hand goes from left to right, whether the last joins the first, and their stride.
 
     An orbit is turned with the hand. A swing goes to and fro, which a hand does itself: the half from its right end to
-    its left. Anything else is followed along its way.
+    its left. Anything else is followed along its way. The stride is how many frames one shown stands for: the page
+    goes as fast as the GIF.
     """
     places, closed = list(range(count)), route.closed
     half = places[-(-count // 4) : 3 * count // 4 + 1]
@@ -45,11 +46,11 @@ def hand_order(count: int, route: Route) -> tuple[list[int], bool]:
         places, closed = half, False
     elif route.kind in BACKWARDS:
         places = [-place % count for place in places]
-    if len(places) > MOST_FRAMES:
-        ends = np.linspace(0, len(places), MOST_FRAMES, endpoint=False) if closed else None
-        chosen = np.linspace(0, len(places) - 1, MOST_FRAMES) if ends is None else ends
-        places = [places[int(place)] for place in chosen]
-    return places, closed
+    if len(places) <= MOST_FRAMES:
+        return places, closed, 1.0
+    end = len(places) if closed else len(places) - 1
+    chosen = np.linspace(0, end, MOST_FRAMES, endpoint=not closed)
+    return [places[int(place)] for place in chosen], closed, float(chosen[1])
 
 
 def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], about: ModelAbout) -> str:

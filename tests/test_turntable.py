@@ -51,13 +51,16 @@ def make(file: Path, kind: str = "orbit", closed: bool = True, scene: str = "rob
 
 @given(st.integers(1, 300), st.sampled_from(["orbit", "swing", "spiral", "wobble", "file"]), st.booleans())
 def test_frames_are_shown_once_each_in_order_and_not_too_many(count: int, kind: str, closed: bool) -> None:
-    order, wraps = hand_order(count, route(kind, closed))
+    order, wraps, stride = hand_order(count, route(kind, closed))
+    spanned = (len(order) - (not wraps)) * stride  # frames of the turn that playing the page once takes the time of
     assert 1 <= len(order) <= MOST_FRAMES
     assert len(set(order)) == len(order)
     assert set(order) <= set(range(count))
     assert not (wraps and not closed)
     steps = {abs(b - a) for a, b in pairwise(order[1:])}
     assert not steps or max(steps) - min(steps) <= 1  # evenly
+    if kind != "swing":
+        assert spanned == pytest.approx(count - (not wraps))
     if kind not in ("swing", "orbit"):
         assert order == sorted(order)
         assert wraps == closed
@@ -66,7 +69,7 @@ def test_frames_are_shown_once_each_in_order_and_not_too_many(count: int, kind: 
 
 
 def test_what_is_seen_turns_with_the_hand() -> None:
-    order, wraps = hand_order(12, route("orbit"))
+    order, wraps, _ = hand_order(12, route("orbit"))
     assert (order[:3], wraps) == ([0, 11, 10], True)
     poses = orbit(torch.zeros(3), 3.0, 20.0, 12)
     ahead = torch.tensor([0.5, 0.0, 0.0])  # a point that the first camera has before it
@@ -79,7 +82,15 @@ def test_what_is_seen_turns_with_the_hand() -> None:
 
 
 def test_a_swing_is_followed_from_its_right_end_to_its_left() -> None:
-    assert hand_order(60, route("swing")) == (list(range(15, 46)), False)
+    assert hand_order(60, route("swing")) == (list(range(15, 46)), False, 1)
+
+
+def test_a_long_turn_takes_as_long_as_its_gif(tmp_path: Path) -> None:
+    def pause(count: int) -> float:
+        return float(re.search(r"pause = ([\d.]+);", make(tmp_path / "a.html", count=count))[1])
+
+    assert pause(COUNT) == 50  # at 20 frames a second
+    assert pause(360) * MOST_FRAMES == pytest.approx(360 * 50)
 
 
 def test_the_page_is_the_same_in_every_run_and_loads_nothing(tmp_path: Path) -> None:
