@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from built_in import BuiltIn, true_distance
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -116,17 +117,6 @@ def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> N
     shown = normal_picture(normals, picture.opacity, torch.ones(3))
     assert shown.shape == (18, 24, 3)
     assert (shown[0, 0] == 255).all()
-
-
-class BuiltIn(nn.Module):
-    """The built-in scene as a field: dense within its true surface."""
-
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        return 4000 * torch.sigmoid(-true_distance(positions) / 0.002), torch.zeros_like(positions)
-
-
-def true_distance(points: Tensor) -> Tensor:
-    return torch.stack([solid.distance(solid.to_local(points)) for solid in robot_arm.solids()]).amin(dim=0)
 
 
 def test_depth_and_normals_of_the_built_in_scene_are_true() -> None:

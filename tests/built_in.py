@@ -1,0 +1,20 @@
+"""The built-in scene as a field that is known exactly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nerfpipe.procedural import robot_arm
+
+
+class BuiltIn(nn.Module):
+    """Dense within the true surface."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        return 4000 * torch.sigmoid(-true_distance(positions) / 0.002), torch.zeros_like(positions)
+
+
+def true_distance(points: Tensor) -> Tensor:
+    """How far [P] points [P, 3] in scene units are from the surface; less than 0 within."""
+    return torch.stack([solid.distance(solid.to_local(points)) for solid in robot_arm.solids()]).amin(dim=0)
