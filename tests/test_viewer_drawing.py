@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from conftest import BALL_RADIUS
-from viewer_subject import CAMERA, EYE, ball_artist, view
+from torch import Tensor, nn
+from viewer_subject import CAMERA, CPU, EYE, ball_artist, view
 
+from nerfpipe.defaults import RUNTIME
+from nerfpipe.methods import Model, Pass, build_model
 from nerfpipe.modelfile import ModelAbout
+from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.space import Space
 from nerfpipe.viewer.desk import SETTLE, Desk
-from nerfpipe.viewer.drawing import Artist, z_depth
+from nerfpipe.viewer.drawing import Artist, sampled, z_depth
 from nerfpipe.viewer.pace import ENOUGH, SLOWEST, SMALLEST, SMOOTH, Pace, dimensions
 from nerfpipe.viewer.settings import vertical_fov
+
+WALL = 4.0  # scene units ahead of the origin
 
 
 @pytest.fixture
@@ -122,7 +131,36 @@ def test_a_closed_page_is_forgotten() -> None:
     assert desk.take(now=9.0) is None
 
 
+def test_drawing_all_anew_neither_brings_back_an_older_camera_nor_a_closed_page() -> None:
+    desk = Desk()
+    for page in ("moves", "leaves"):
+        desk.ask(page, "old", now=0.0)
+
+    class Crowded(type(desk._changed)):
+        """A lock for which others wait: they come as soon as it is free."""
+
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            while waiting:
+                waiting.pop()()
+
+    waiting = [lambda: desk.ask("moves", "new", now=0.0), lambda: desk.leave("leaves")]
+    desk._changed = Crowded()
+    desk.ask_again()
+    wish = desk.take(now=9.0)
+    assert (wish.page, wish.subject) == ("moves", "new")
+    desk.finish(wish, last=True)
+    assert desk.take(now=9.0) is None
+
+
 # Drawing
+
+
+class Wall(nn.Module):
+    """What is farther ahead than the wall, in a space whose rays run in other coordinates, is solid."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        return 5e3 * (positions[:, 2] > 1 - 2 / WALL), torch.full_like(positions, 0.5)
 
 
 def test_what_is_drawn_in_strips_is_the_picture_as_a_whole(artist: Artist, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,10 +200,31 @@ def test_samples_are_changed_for_one_drawing_only(artist: Artist) -> None:
     assert seen == [64, 128]
 
 
+def test_what_a_second_pass_looks_at_is_changed_with_the_first(about: ModelAbout, with_params) -> None:
+    model = build_model(with_params(method="nerf").recipe, 0, about.space)
+    coarse, fine = (each.sampler for each in model.passes)
+    before = coarse.samples_per_ray, fine.draws
+    with sampled(model, 0.5):
+        assert (coarse.samples_per_ray, fine.draws) == (before[0] / 2, before[1] / 2)
+    assert (coarse.samples_per_ray, fine.draws) == before
+
+
 def test_depth_for_hiding_is_along_the_cameras_axis(artist: Artist) -> None:
-    depth = z_depth(artist.draw(CAMERA, EYE).picture, CAMERA, missing=99.0)
+    picture, space = artist.draw(CAMERA, EYE).picture, artist.about.space
+    depth = z_depth(picture, CAMERA, EYE, space, missing=99.0)
     assert depth[15, 20] == pytest.approx(3 - BALL_RADIUS, abs=0.03)
     assert depth[0, 0] == 99.0
+    assert np.array_equal(z_depth(picture, CAMERA, EYE, space, 99.0, every=3), depth[::3, ::3])
+    assert (z_depth(picture, CAMERA, EYE, space, missing=1.0) == 1.0).all()
+
+
+def test_depth_for_hiding_is_in_the_scene_where_rays_are_not(about: ModelAbout) -> None:
+    forward = Space("forward", ((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
+    artist = Artist(Model([Pass(Stratified(512), Wall())]), replace(about, space=forward), CPU, RUNTIME)
+    pose = torch.eye(3, 4)
+    pose[:, 3] = torch.tensor([0.1, -0.1, 0.5])  # half a unit behind where the space begins to count
+    depth = z_depth(artist.draw(CAMERA, pose).picture, CAMERA, pose, forward, missing=160.0)
+    assert depth == pytest.approx(np.full((30, 40), 0.5 + WALL), rel=0.02)
 
 
 def test_vertical_fov_holds_the_whole_picture() -> None:

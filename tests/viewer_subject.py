@@ -16,6 +16,7 @@ from nerfpipe.viewer.settings import View, vertical_fov
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 EYE = look_at(torch.tensor([3.0, 0.0, 0.0]), torch.zeros(3), UP)
+CPU = torch.device("cpu")
 CAMERA = Camera.centred(40, 30, 50.0)
 
 
@@ -27,7 +28,7 @@ class Ball(nn.Module):
 
 
 def ball_artist(about: ModelAbout) -> Artist:
-    return Artist(Model([Pass(Stratified(128), Ball())]), about, torch.device("cpu"), RUNTIME)
+    return Artist(Model([Pass(Stratified(128), Ball())]), about, CPU, RUNTIME)
 
 
 def view(pose: Tensor = EYE) -> View:

@@ -42,17 +42,20 @@ class Desk:
     def ask(self, page: Hashable, subject: Any, now: float | None = None) -> None:
         """Put a page's newest wish in the place of all its older ones."""
         with self._changed:
-            self._number += 1
-            served = self._pages[page].served if page in self._pages else 0.0
-            self._pages[page] = _Page(subject, self._number, time.monotonic() if now is None else now, served=served)
+            self._put(page, subject, time.monotonic() if now is None else now)
             self._changed.notify_all()
 
     def ask_again(self) -> None:
         """Have all pages drawn anew: something that they all show has changed."""
-        with self._changed:
-            wishes = {page: state.subject for page, state in self._pages.items()}
-        for page, subject in wishes.items():
-            self.ask(page, subject)
+        with self._changed:  # all the while: a newer camera must not be replaced, nor a closed page come back
+            for page, state in list(self._pages.items()):
+                self._put(page, state.subject, time.monotonic())
+            self._changed.notify_all()
+
+    def _put(self, page: Hashable, subject: Any, now: float) -> None:
+        self._number += 1
+        served = self._pages[page].served if page in self._pages else 0.0
+        self._pages[page] = _Page(subject, self._number, now, served=served)
 
     def leave(self, page: Hashable) -> None:
         """The page is closed."""

@@ -17,14 +17,16 @@ from nerfpipe.methods import Model
 from nerfpipe.modelfile import ModelAbout
 from nerfpipe.normals import SEEN, normal_map, normal_picture
 from nerfpipe.probe import Probe
-from nerfpipe.rays import Extent, RayBatch, near_far
+from nerfpipe.rays import Extent, RayBatch, near_far, rays_to_world
 from nerfpipe.renderer import Picture, Renderer
+from nerfpipe.sampling.hierarchical import Hierarchical
 from nerfpipe.sampling.occupancy import Occupancy
 from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import camera_rays
+from nerfpipe.space import Space, camera_rays
 from nerfpipe.viewer.settings import Corners, Mode
 
 BLOCK_PIXELS = 2**12  # drawn between two looks at whether someone wants something else
+NUMBERS = ("render_step", "samples_per_ray", "draws")  # of samplers: what says how many samples a ray gets
 ENDS = (0.02, 0.98)  # quantiles of the depths that are seen, drawn nearest and farthest
 
 
@@ -102,19 +104,20 @@ def can_crop(about: ModelAbout) -> bool:
 def sampled(model: Model, factor: float) -> Iterator[None]:
     """Inside, rays are looked at in so many times the samples, where the sampler has a number of its own."""
     samplers = [each.sampler for each in model.passes]
-    before = [vars(sampler).copy() for sampler in samplers]
+    before = [{name: value for name, value in vars(sampler).items() if name in NUMBERS} for sampler in samplers]
     for sampler in samplers:
         if isinstance(sampler, Occupancy):
             sampler.render_step = sampler.render_step / factor
+        elif isinstance(sampler, Hierarchical):
+            sampler.draws = max(1, round(sampler.draws * factor))  # those of the pass before are scaled there
         elif isinstance(sampler, Stratified):
             sampler.samples_per_ray = max(2, round(sampler.samples_per_ray * factor))
     try:
         yield
     finally:
         for sampler, was in zip(samplers, before, strict=True):
-            for name in ("render_step", "samples_per_ray"):
-                if name in was:
-                    setattr(sampler, name, was[name])
+            for name, value in was.items():
+                setattr(sampler, name, value)
 
 
 def seen_extent(picture: Picture) -> Extent:
@@ -127,7 +130,14 @@ def seen_extent(picture: Picture) -> Extent:
     return Extent(near, far)
 
 
-def z_depth(picture: Picture, camera: Camera, missing: float) -> np.ndarray:
-    """Depth along the camera's axis [H, W] float32, as what hides and is hidden is told; `missing` where nothing is."""
-    cosine = -camera.directions(camera.pixel_centres())[:, 2].reshape(camera.height, camera.width)
-    return torch.where(picture.opacity >= SEEN, picture.depth * cosine, missing).numpy()
+def z_depth(picture: Picture, camera: Camera, pose: Tensor, space: Space, missing: float, every: int = 1) -> np.ndarray:
+    """Depth along the axis of the picture's camera [h, w] float32 in scene units, by which what is hidden is told.
+
+    Of every so many pixels across and down. `missing` where nothing is, or what is seen is farther than that.
+    """
+    in_camera = camera.directions(camera.pixel_centres()).reshape(camera.height, camera.width, 3)
+    in_camera, t, opacity = (x[::every, ::every] for x in (in_camera, picture.depth, picture.opacity))
+    flat = in_camera.reshape(-1, 3)
+    distance = space.distance(*rays_to_world(pose.expand(len(flat), 3, 4), flat), t.flatten()).reshape(t.shape)
+    depth = -in_camera[..., 2] * distance  # cameras look along -z
+    return torch.where((opacity >= SEEN) & (depth < missing), depth, missing).numpy()

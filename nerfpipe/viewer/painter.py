@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nerfpipe.cameras import Camera
 from nerfpipe.config import RuntimeParams
@@ -123,7 +124,8 @@ class Painter:
         if drawing is None or self.desk.stale(wish):
             return
         picture = self._with_photograph(self.artist.coloured(drawing, settings.mode), camera, view, settings)
-        self.show(wish.page, Shown(picture, self._depth(drawing, camera, settings), wish.level == 0, self._rate))
+        depth = self._depth(drawing, camera, view.pose, settings)
+        self.show(wish.page, Shown(picture, depth, wish.level == 0, self._rate))
         spent = time.perf_counter() - started
         if wish.level == 0:
             pace.note(camera.width * camera.height, spent)
@@ -139,12 +141,12 @@ class Painter:
         share = settings.photograph * within[..., None]  # [H, W, 1]
         return to_8bit(torch.from_numpy(picture) / 255 * (1 - share) + shown * share)
 
-    def _depth(self, drawing: Drawing, camera: Camera, settings: Settings) -> np.ndarray | None:
+    def _depth(self, drawing: Drawing, camera: Camera, pose: Tensor, settings: Settings) -> np.ndarray | None:
         """What hides the overlays, not finer than they need: as a picture it takes longer to send than the colours."""
         if not settings.overlays:
             return None
         every = -(-max(camera.width, camera.height) // DEPTH_PIXELS)
-        return z_depth(drawing.picture, camera, NOTHING)[::every, ::every].copy()
+        return z_depth(drawing.picture, camera, pose, self.artist.about.space, NOTHING, every)
 
     def _work(self, job: Job) -> None:
         if job.advance(self.artist, lambda: self._stopped.is_set() or self.desk.someone_moves()):
