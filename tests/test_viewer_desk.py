@@ -1,4 +1,4 @@
-"""What the viewer keeps: cameras and photographs, models that change, key frames and films."""
+"""What the viewer keeps: cameras and photographs, models that change, and key frames."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import shutil
 import time
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
 from conftest import PARAMS
-from viewer_subject import CAMERA, EYE, UP, ball_artist
+from viewer_subject import EYE, UP, ball_artist
 
 from nerfpipe.cameras import Camera, look_at
 from nerfpipe.checkpoint import Checkpoint
@@ -24,10 +23,8 @@ from nerfpipe.raybank import RayBank
 from nerfpipe.similarity import Similarity
 from nerfpipe.training import Trainer, describe_model
 from nerfpipe.viewer.drawing import Artist
-from nerfpipe.viewer.jobs import Film, free_file
 from nerfpipe.viewer.keyframe_list import KeyFrameList
 from nerfpipe.viewer.photographs import find_stations, seen_from, standing_in
-from nerfpipe.viewer.settings import Settings
 from nerfpipe.viewer.sources import FileSource, TrainingSource
 
 
@@ -128,7 +125,7 @@ def test_a_model_file_that_is_gone_is_waited_for_and_a_bad_one_told_once(tmp_pat
     assert not source.newer()  # a bad one is told once, not every second
 
 
-# Key frames and films
+# Key frames
 
 
 def test_key_frames_are_added_deleted_saved_and_loaded(tmp_path: Path) -> None:
@@ -163,30 +160,3 @@ def test_a_faulty_upload_is_told_by_its_own_name_and_changes_nothing() -> None:
     with pytest.raises(NerfpipeError, match=r"^mine\.json: frames: a path needs 2 key frames"):
         frames.load("../mine.json", content, Similarity(), torch.zeros(3))
     assert len(frames) == 1
-
-
-def test_a_film_is_drawn_frame_by_frame_and_written(artist: Artist, tmp_path: Path) -> None:
-    poses = torch.stack([look_at(torch.tensor([3.0, y, 0.5]), torch.zeros(3), UP) for y in (0.0, 0.5, 1.0)])
-    progress, written = [], []
-    file = free_file(tmp_path / "out", "film", ".gif", ".mp4")
-    film = Film(
-        CAMERA,
-        poses,
-        Settings(mode="depth"),
-        file,
-        5.0,
-        lambda done, total, left: progress.append((done, total)),
-        written.extend,
-        pytest.fail,
-    )
-    assert film.advance(artist, dropped=lambda: True) is False  # someone moved: the frame is drawn later
-    assert progress == []
-    while not film.advance(artist, dropped=lambda: False):
-        pass
-    for _ in range(100):
-        if written:
-            break
-        time.sleep(0.1)
-    assert progress == [(1, 3), (2, 3), (3, 3)]
-    assert iio.imread(written[0]).shape == (3, 30, 40, 3)
-    assert free_file(tmp_path / "out", "film", ".gif").name == "film_002"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import torch
 from conftest import BALL_RADIUS
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from nerfpipe.viewer.settings import View, vertical_fov
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 EYE = look_at(torch.tensor([3.0, 0.0, 0.0]), torch.zeros(3), UP)
+PATIENCE = 120.0  # seconds that a busy machine may take for anything
 CPU = torch.device("cpu")
 CAMERA = Camera.centred(40, 30, 50.0)
 
@@ -33,3 +37,11 @@ def ball_artist(about: ModelAbout) -> Artist:
 
 def view(pose: Tensor = EYE) -> View:
     return View(pose, vertical_fov(CAMERA), 4 / 3, 400, 300)
+
+
+def until(true: Callable[[], object], what: str = "it") -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:.0f} seconds"
+        time.sleep(0.02)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+import threading
 import time
 import webbrowser
 from dataclasses import dataclass
@@ -13,9 +15,8 @@ from typing import TYPE_CHECKING
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.interrupt import StopRequest
-from nerfpipe.keyframes import FEWEST
 from nerfpipe.viewer.ports import free_port, is_loopback
-from nerfpipe.viewer.sources import FileSource, Loaded, Source, TrainingSource
+from nerfpipe.viewer.sources import FileSource, Loaded, NotYetError, Source, TrainingSource
 
 if TYPE_CHECKING:
     from nerfpipe.viewer.viewer import Viewer
@@ -59,19 +60,27 @@ def view(options: Options) -> None:
             serve(viewer, options, stop)
         finally:
             viewer.stop()
-        kept = viewer.key_frames.unsaved and len(viewer.key_frames) >= FEWEST
-        print(f"stopped; the key frames are in {viewer.write_key_frames()}" if kept else "stopped", flush=True)
+        kept = viewer.keep_key_frames()
+        print("stopped" if kept is None else f"stopped; the key frames are in {kept}", flush=True)
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
-    """The model; of a training that has saved nothing yet, as soon as it has. None when asked to stop before."""
-    if isinstance(source, TrainingSource) and source.stamp() is None:
+    """The model; of a training, as soon as it has saved one. None when asked to stop before.
+
+    A checkpoint that another training has left, or a kill in half, is told and passed by.
+    """
+    if not isinstance(source, TrainingSource):
+        return source.load()
+    if source.stamp() is None:
         print(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends", flush=True)
-        while source.stamp() is None and not stop.requested:
-            time.sleep(LOOK_SECONDS)
-        if stop.requested:
-            return None
-    return source.load()
+    while not stop.requested:
+        if source.newer():
+            try:
+                return source.load()
+            except NotYetError as error:
+                say(f"{error} - waiting for a newer checkpoint; Ctrl-C ends")
+        time.sleep(LOOK_SECONDS)
+    return None
 
 
 def serve(viewer: Viewer, options: Options, stop: StopRequest) -> None:
@@ -84,11 +93,34 @@ def serve(viewer: Viewer, options: Options, stop: StopRequest) -> None:
     if viewer.reason:
         say(viewer.reason)
     if options.open:
-        webbrowser.open(url)
+        threading.Thread(target=open_page, args=(url, port), name="browser", daemon=True).start()
     while not stop.requested:
         time.sleep(LOOK_SECONDS)
         if viewer.painter.failure is not None:
             raise viewer.painter.failure
+
+
+def open_page(url: str, port: int) -> None:
+    """Have a browser open the page, or say how to see it. In a thread of its own: some return when they are closed."""
+    try:
+        opened = has_display() and webbrowser.open(url)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(
+            f"no browser could be opened here; open {url}, "
+            f"or on another machine run ssh -L {port}:localhost:{port} to this one and open http://localhost:{port}"
+        )
+
+
+def has_display() -> bool:
+    """Whether a browser has somewhere to appear: without, a text browser might take this terminal.
+
+    Whoever sets BROWSER wants that one, wherever it appears.
+    """
+    return not sys.platform.startswith("linux") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 def say(text: str) -> None:

@@ -1,25 +1,23 @@
-"""What is drawn without haste: a still, and a film along a path."""
+"""What is drawn without haste: a still, and the pictures of a film along a path."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 from torch import Tensor
 
 from nerfpipe.cameras import Camera
-from nerfpipe.media import write_gif, write_mp4
 from nerfpipe.rays import Extent
 from nerfpipe.space import camera_rays
+from nerfpipe.turn import sized
 from nerfpipe.viewer.drawing import Artist, cropped
 from nerfpipe.viewer.settings import Settings
 
-NUMBERED = 10_000  # files of one name in a folder
+MEASURED = 64  # pixels of the longer side by which a film's depths are measured: ends need no more
 
 
 @dataclass
@@ -42,60 +40,45 @@ class Still:
 
 @dataclass
 class Film:
-    """Pictures along a path, written as GIF and MP4 in a thread of its own when all are drawn."""
+    """Pictures along a path; `drawn` gets it when it has them all. Any thread may set `cancelled`."""
 
     camera: Camera
     poses: Tensor  # [F, 3, 4]
     settings: Settings
-    file: Path  # without its suffix
-    fps: float
-    progress: Callable[[int, int, float], None]  # frames done, of all, seconds left
-    done: Callable[[list[Path]], None]
-    failed: Callable[[OSError], None]
-    frames: list[np.ndarray] = field(default_factory=list)
+    progress: Callable[[Film, float], None]  # after each picture, with the seconds left for the others
+    drawn: Callable[[Film], None]
+    frames: list[np.ndarray] = field(default_factory=list)  # [H, W, 3] uint8 each
     cancelled: bool = False
-    spent: float = 0.0
-    extent: Extent | None = None
+    _spent: float = 0.0
+    _extent: Extent = field(default_factory=Extent)  # one for all frames: colours that change would look like motion
+    _measured: int = 0  # poses in the extent
 
     def advance(self, artist: Artist, dropped: Callable[[], bool]) -> bool:
+        """Draw one more picture. In mode depth all poses come by first, one at a time, to find the extent."""
         if self.cancelled:
             return True
+        if self.settings.mode == "depth" and self._measured < len(self.poses):
+            self._measure(artist)
+            return False
+        self._draw(artist, lambda: self.cancelled or dropped())
+        return len(self.frames) == len(self.poses)
+
+    def _measure(self, artist: Artist) -> None:
+        camera = sized(self.camera, min(MEASURED, max(self.camera.width, self.camera.height)))
+        rays = camera_rays(camera, self.poses[self._measured], artist.about.space)
+        self._extent.include(cropped(rays, self.settings.crop))
+        self._measured += 1
+
+    def _draw(self, artist: Artist, dropped: Callable[[], bool]) -> None:
         settings, started = self.settings, time.monotonic()
-        if settings.mode == "depth" and self.extent is None:
-            self.extent = self._extent(artist)  # one for all frames: colours that change would look like motion
         pose = self.poses[len(self.frames)]
         drawing = artist.draw(self.camera, pose, settings.mode, settings.crop, settings.samples, dropped)
         if drawing is None:
-            return False
-        self.frames.append(artist.coloured(drawing, settings.mode, self.extent))
-        self.spent += time.monotonic() - started
-        finished, total = len(self.frames), len(self.poses)
-        self.progress(finished, total, self.spent / finished * (total - finished))
-        if finished == total:
-            threading.Thread(target=self._write, name="film", daemon=False).start()
-        return finished == total
-
-    def _extent(self, artist: Artist) -> Extent:
-        extent = Extent()
-        for pose in self.poses:
-            extent.include(cropped(camera_rays(self.camera, pose, artist.about.space), self.settings.crop))
-        return extent if extent.hits else Extent(0.0, 1.0)
-
-    def _write(self) -> None:
-        gif, mp4 = self.file.with_suffix(".gif"), self.file.with_suffix(".mp4")
-        try:
-            write_gif(gif, self.frames, self.fps)
-            filmed = write_mp4(mp4, self.frames, self.fps)
-        except OSError as error:
-            self.failed(error)
             return
-        self.done([gif, mp4] if filmed else [gif])
-
-
-def free_file(folder: Path, name: str, *suffixes: str) -> Path:
-    """The first of name_001, name_002, ... in a folder that no file has yet with any of the suffixes; without one."""
-    for number in range(1, NUMBERED):
-        file = folder / f"{name}_{number:03d}"
-        if not any(file.with_suffix(suffix).exists() for suffix in suffixes):
-            return file
-    raise FileExistsError(17, "holds too many files of this name", str(folder / name))
+        extent = self._extent if self._extent.hits else Extent(0.0, 1.0)
+        self.frames.append(artist.coloured(drawing, settings.mode, extent))
+        self._spent += time.monotonic() - started
+        finished, total = len(self.frames), len(self.poses)
+        self.progress(self, self._spent / finished * (total - finished))
+        if finished == total:
+            self.drawn(self)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import viser
-from torch import Tensor
 from viser import transforms
 
+from nerfpipe.errors import describe_os_error
 from nerfpipe.modelfile import ModelAbout
 from nerfpipe.paths import FOCUS, UP, camera_path
 from nerfpipe.viewer.drawing import can_crop
+from nerfpipe.viewer.frusta import Frusta, quaternion
 from nerfpipe.viewer.painter import Shown
-from nerfpipe.viewer.photographs import SAME_PLACE, Station
-from nerfpipe.viewer.settings import FLIP, Corners, View, vertical_fov
+from nerfpipe.viewer.photographs import Station
+from nerfpipe.viewer.settings import Corners, View, vertical_fov
 
-COLOURS = {"train": (60, 110, 200), "val": (60, 160, 110), "test": (225, 120, 30)}
 FRUSTUM = 0.035  # of the cameras' mean distance from what they look at: how large they are drawn
-THIN = 1.5  # pixels of the lines
 INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # of an unbounded scene, see contraction
 JPEG = 92  # quality of the pictures sent
 SMALL = 3 * 2**16  # bytes of a picture up to which PNG costs little
@@ -36,6 +36,22 @@ class Server(viser.ViserServer):
     def request_share_url(self, verbose: bool = True) -> str | None:
         """Nothing: a page could else ask for a tunnel that makes it public."""
         return None
+
+    def notify(self, client: viser.ClientHandle, told: str | Exception, seconds: float | None = None) -> None:
+        """Show a text or what an error says in the corner of a page, if it is still open; for good or for so long."""
+        if client.client_id in self.get_clients():
+            text = describe_os_error(told) if isinstance(told, OSError) else str(told)
+            client.add_notification("nerfpipe", text, auto_close_seconds=seconds)
+
+    def notify_all(self, told: str | Exception, seconds: float | None = None) -> None:
+        for client in self.get_clients().values():
+            self.notify(client, told, seconds)
+
+    def saved(self, client: viser.ClientHandle, file: Path) -> None:
+        """A file is written here: say so, and have the browser save it too."""
+        if client.client_id in self.get_clients():
+            client.send_file_download(file.name, file.read_bytes(), save_immediately=True)
+            self.notify(client, f"saved {file}", seconds=5)
 
     def stop(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -58,8 +74,6 @@ class Stage:
         begin = server.initial_camera
         begin.position, begin.look_at, begin.up = self.home, self.target, self.up
         begin.fov = vertical_fov(about.camera)
-        self._frusta, self._places, self._inside = [], np.empty((0, 3)), None
-        self._group = server.scene.add_frame("/cameras", show_axes=False, visible=False)
 
     def _home(self, poses: np.ndarray, centre: np.ndarray, forward: bool) -> np.ndarray:
         """The train camera's place that is nearest to where the turn of `nerfpipe render` begins.
@@ -75,42 +89,7 @@ class Stage:
 
     def place(self, stations: list[Station], stand: Callable[[viser.ClientHandle, Station], None]) -> None:
         """Draw the cameras; a click on one calls `stand`."""
-        self._places = np.stack([station.pose[:, 3].double().numpy() for station in stations])
-        for number, station in enumerate(stations):
-            camera = station.camera
-            handle = self.server.scene.add_camera_frustum(
-                f"/cameras/{number}",
-                fov=vertical_fov(camera),
-                aspect=camera.width / camera.fx / (camera.height / camera.fy),
-                scale=FRUSTUM * self.distance,
-                thickness=THIN,
-                thickness_units="screen",
-                color=COLOURS[station.split],
-                variant="filled",  # a click between the lines counts too
-                wxyz=quaternion(station.pose.double().numpy()),
-                position=station.pose[:, 3].double().numpy(),
-                cast_shadow=False,
-                receive_shadow=False,
-            )
-            self._frusta.append(handle)
-            handle.on_click(lambda event, station=station: stand(event.client, station))
-
-    def show_cameras(self, visible: bool) -> None:
-        self._group.visible = visible
-
-    def hide_around(self, position: np.ndarray) -> None:
-        """Do not draw the camera that a page stands in, and which would lie over all it sees; draw the one before."""
-        away = np.linalg.norm(self._places - position, axis=1)
-        inside = self._frusta[int(away.argmin())] if away.min() < SAME_PLACE else None
-        if inside is not self._inside:
-            for handle, visible in ((self._inside, True), (inside, False)):
-                if handle is not None:
-                    handle.visible = visible
-            self._inside = inside
-
-    @property
-    def cameras_shown(self) -> bool:
-        return self._group.visible
+        self.frusta = Frusta(self.server.scene, stations, FRUSTUM * self.distance, stand)
 
     def show_box(self, crop: Corners | None) -> None:
         """Draw the crop box, or take it away."""
@@ -129,10 +108,10 @@ class Stage:
         )
 
     def look_from(self, client: viser.ClientHandle, pose: np.ndarray, focus: float | None, fov: float | None) -> None:
-        """Move a page's camera to a pose [3, 4] that looks at something `focus` away; None: at the centre's depth."""
+        """Move a page's camera to a pose [3, 4] that looks at something `focus` away; None: as all cameras do."""
         eye, forward = pose[:, 3], -pose[:, 2]
         if focus is None:
-            depth = float((np.array(self.about.centre) - eye) @ forward)
+            depth = float((self.target - eye) @ forward)
             focus = depth if depth > 0 else self.distance
         camera = client.camera
         with client.atomic():
@@ -180,8 +159,3 @@ def send(client: viser.ClientHandle, shown: Shown) -> None:
     small = shown.picture.size <= SMALL
     form = "png" if shown.moving and small else "jpeg"  # enlarged, JPEG's coloured fringes would be seen
     client.scene.set_background_image(shown.picture, format=form, jpeg_quality=JPEG, depth=shown.depth)
-
-
-def quaternion(pose: np.ndarray | Tensor) -> np.ndarray:
-    """wxyz [4] in OpenCV's axes of a pose [3, 4] in OpenGL's."""
-    return transforms.SO3.from_matrix(np.asarray(pose)[:, :3] * FLIP).wxyz

@@ -52,7 +52,7 @@ class Panel:
 
     def build(self) -> None:
         self.handles["status"] = self.gui.add_markdown("")
-        self.handles["progress"] = self.gui.add_progress_bar(0, visible=False)
+        self.handles["progress"] = self.gui.add_progress_bar(0.0, visible=False)
         self.handles["progress note"] = self.gui.add_markdown("", visible=False)
         self._add_picture()
         if self.crop_range is not None:
@@ -190,4 +190,4 @@ class Panel:
         bar.visible = note.visible = total > 0
         if total:
             bar.value = 100 * done / total
-            note.content = f"{done} of {total} frames, {left:.0f} s left"
+            note.content = f"{done} of {total} frames, {left:.0f} s left" if done < total else f"writing {total} frames"

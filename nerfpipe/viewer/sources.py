@@ -18,6 +18,10 @@ PREFIX = "model."  # of the model's tensors in a checkpoint
 Loaded = tuple[Model, ModelAbout]
 
 
+class NotYetError(NerfpipeError):
+    """What is there is not the model of this training, but a newer checkpoint may be."""
+
+
 class Source(ABC):
     """Gives the model, and says when there is a newer one."""
 
@@ -81,7 +85,7 @@ class TrainingSource(Source):
     def _read(self) -> Loaded:
         found = max(self._found(), default=None)
         if found is None:
-            raise NerfpipeError(f"{self.checkpoints}: no checkpoint yet; start a training with `dvc repro train`")
+            raise NotYetError(f"{self.checkpoints}: no checkpoint yet; start a training with `dvc repro train`")
         file = found[-1]
         return load_model(file) if file == self.file else load_checkpoint(file, self.rays)
 
@@ -110,7 +114,7 @@ def load_checkpoint(file: Path, rays: Path) -> Loaded:
             names = [name for name in content.keys() if name.startswith(PREFIX)]  # noqa: SIM118, not a dict
             model.load_state_dict({name[len(PREFIX) :]: content.get_tensor(name).clone() for name in names})
     except (SafetensorError, OSError) as error:
-        raise NerfpipeError(f"{file}: not a whole checkpoint ({error}); wait for the next one") from None
+        raise NotYetError(f"{file}: not a whole checkpoint ({error}); wait for the next one") from None
     except RuntimeError:
-        raise NerfpipeError(f"{file}: does not fit method {params.method} as params.yaml has it now") from None
+        raise NotYetError(f"{file}: does not fit method {params.method} as params.yaml has it now") from None
     return model.eval(), describe_model(params, bank)

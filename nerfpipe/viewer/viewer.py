@@ -14,10 +14,14 @@ import viser
 
 from nerfpipe.config import RenderParams, RuntimeParams
 from nerfpipe.errors import NerfpipeError, describe_os_error
-from nerfpipe.keyframes import through
+from nerfpipe.files import atomic_file
+from nerfpipe.keyframes import FEWEST, through
+from nerfpipe.paths import looked_at
 from nerfpipe.turn import sized
-from nerfpipe.viewer.jobs import Film, Still, free_file
+from nerfpipe.viewer.films import Films
+from nerfpipe.viewer.jobs import Still
 from nerfpipe.viewer.keyframe_list import KeyFrameList
+from nerfpipe.viewer.numbered import new_file
 from nerfpipe.viewer.page import Server, Stage, focus_of, send, view_of
 from nerfpipe.viewer.painter import Painter, Shown
 from nerfpipe.viewer.panel import Panel
@@ -42,14 +46,21 @@ class Viewer:
         output: Path,
     ) -> None:
         self.render, self.rays, self.output = render, rays, output
-        self.key_frames, self.film_job = KeyFrameList(), None
-        self._lock = threading.RLock()
+        self.key_frames = KeyFrameList()
+        self._lock = threading.RLock()  # of what a model of another scene replaces: stage, panel, settings
         self._told = 0.0
-        self.painter = Painter(source, loaded, runtime, self._show, self._adopt, self._notify_all)
         self.server = Server(*address)
+        self.painter = Painter(source, loaded, runtime, self._show, self._adopt, self.server.notify_all)
+        self.films = Films(
+            output,
+            self.painter.jobs,
+            self._lock,
+            lambda *progress: self.panel.show_progress(*progress),  # of the panel that is there then
+            self.server.notify_all,
+        )
         self._set_stage(loaded)
         self.server.on_client_connect(self._connect)
-        self.server.on_client_disconnect(lambda client: self.painter.desk.leave(client.client_id))
+        self.server.on_client_disconnect(self._disconnect)
         self.painter.start()
 
     def stop(self) -> None:
@@ -65,7 +76,7 @@ class Viewer:
         """Scene and controls for a model."""
         self.about = loaded[1]
         self.painter.stations, self.reason = find_stations(self.about, self.rays)
-        self.painter.settings = replace(self.painter.settings, crop=None, photograph=0.0)
+        self.painter.settings = replace(self.painter.settings, crop=None, photograph=0.0, overlays=False)
         self.stage = Stage(self.server, self.about)
         self.stage.place(self.painter.stations, self.stand)
         self.server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
@@ -81,24 +92,47 @@ class Viewer:
         before, about = self.about, loaded[1]
         if (before.scene, before.space, before.poses) == (about.scene, about.space, about.poses):
             self.about = self.stage.about = about
-            self._notify_all("a newer model is shown", seconds=3)
+            self.server.notify_all("a newer model is shown", seconds=3)
             return
         with self._lock:
-            self.server.gui.reset()
-            self.server.scene.reset()
-            self.key_frames.clear()
+            text = self._clear_stage()
             self._set_stage(loaded)
         for client in self.server.get_clients().values():
             self.stage.go_home(client)
+            self.stage.frusta.page_at(client.client_id, client.camera.position)
+        self.server.notify_all(text)
 
-    def _connect(self, client: viser.ClientHandle) -> None:
-        def ask(_: viser.CameraHandle) -> None:
+    def _clear_stage(self) -> str:
+        """Leave the scene shown so far, and all work on it. Returns what to say of that."""
+        said = ["a model of another scene is shown"]
+        if self.films.cancel() or self.painter.jobs:
+            said.append("the stills and films not drawn yet are given up")
+        self.painter.jobs.clear()
+        try:
+            if (kept := self.keep_key_frames()) is not None:
+                said.append(f"the key frames are in {kept}")
+        except OSError as error:
+            said.append(f"the key frames are lost: {describe_os_error(error)}")
+        self.key_frames.clear()
+        self.stage.frusta.forget()
+        self.server.gui.reset()
+        self.server.scene.reset()
+        return "; ".join(said)
+
+    async def _connect(self, client: viser.ClientHandle) -> None:
+        """A page is opened. As coroutines these run where viser takes in cameras: they see none torn, and in order."""
+
+        async def ask(_: viser.CameraHandle) -> None:
             if client.client_id in self.server.get_clients():
                 self.painter.desk.ask(client.client_id, view_of(client))
-                self.stage.hide_around(client.camera.position)
+                self.stage.frusta.page_at(client.client_id, client.camera.position)
 
         client.camera.on_update(ask)
-        ask(client.camera)
+        await ask(client.camera)
+
+    async def _disconnect(self, client: viser.ClientHandle) -> None:
+        self.painter.desk.leave(client.client_id)
+        self.stage.frusta.page_at(client.client_id, None)
 
     def _show(self, page: Hashable, shown: Shown) -> None:
         client = self.server.get_clients().get(page)
@@ -112,21 +146,18 @@ class Viewer:
             rate = f", {shown.rate:.0f} frames/s" if shown.moving else ""
             self.panel.tell(f"{width}×{height}{rate}" + (f"  \n{self.reason}" if self.reason else ""))
 
-    def _notify_all(self, text: str, seconds: float | None = None) -> None:
-        for client in self.server.get_clients().values():
-            notify(client, text, seconds)
-
     def change(self, **values: Any) -> None:
         with self._lock:
             settings = replace(self.painter.settings, **values)
-            self.painter.settings = replace(settings, overlays=self.stage.cameras_shown or settings.crop is not None)
+            self.painter.settings = replace(settings, overlays=self.stage.frusta.shown or settings.crop is not None)
             if "crop" in values:
                 self.stage.show_box(values["crop"])
         self.painter.desk.ask_again()
 
     def show_cameras(self, visible: bool) -> None:
-        self.stage.show_cameras(visible)
-        self.change()
+        with self._lock:
+            self.stage.frusta.show(visible)
+            self.change()
 
     def stand(self, client: viser.ClientHandle, station: Station) -> None:
         pose = station.pose.double().numpy()
@@ -140,21 +171,14 @@ class Viewer:
         view, settings = view_of(client), self.painter.settings
 
         def done(png: bytes) -> None:
-            file = free_file(self.output, "still", ".png").with_suffix(".png")
-            self._save(client, file, png)
+            try:
+                with new_file(self.output, "still", ".png") as file, atomic_file(file.with_suffix(".png")) as temporary:
+                    temporary.write_bytes(png)
+                self.server.saved(client, file.with_suffix(".png"))
+            except OSError as error:
+                self.server.notify(client, error)
 
         self.painter.jobs.append(Still(view.camera(settings.resolution), view.pose, settings, done))
-
-    def _save(self, client: viser.ClientHandle, file: Path, content: bytes) -> None:
-        """Write a file here, and have the browser save it too."""
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        except OSError as error:
-            notify(client, describe_os_error(error))
-            return
-        client.send_file_download(file.name, content, save_immediately=True)
-        notify(client, f"saved {file}", seconds=5)
 
     def add_key_frame(self, client: viser.ClientHandle) -> None:
         self.key_frames.add(view_of(client).pose, focus_of(client))
@@ -176,67 +200,40 @@ class Viewer:
         self.key_frames.loop = loop
 
     def _list_key_frames(self) -> None:
-        self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
+        with self._lock:
+            self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
 
     def save_key_frames(self, client: viser.ClientHandle) -> None:
         try:
-            file = self.write_key_frames()
+            self.server.saved(client, self._write_key_frames())
         except (NerfpipeError, OSError) as error:
-            notify(client, describe_os_error(error) if isinstance(error, OSError) else str(error))
-            return
-        client.send_file_download(file.name, file.read_bytes(), save_immediately=True)
-        notify(client, f"saved {file}", seconds=5)
+            self.server.notify(client, error)
 
-    def write_key_frames(self) -> Path:
-        """Save the key frames here, in a file of their own."""
-        file = free_file(self.output, "key_frames", ".json").with_suffix(".json")
-        self.key_frames.save(file, self.about.similarity)
-        return file
+    def keep_key_frames(self) -> Path | None:
+        """Save key frames that nobody saved, if they make a path. Returns the file. Raises OSError."""
+        return self._write_key_frames() if self.key_frames.unsaved and len(self.key_frames) >= FEWEST else None
+
+    def _write_key_frames(self) -> Path:
+        with new_file(self.output, "key_frames", ".json") as file:
+            self.key_frames.save(file.with_suffix(".json"), self.about.similarity)
+        return file.with_suffix(".json")
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:
         try:
-            self.key_frames.load(name, content, self.about.similarity, torch.tensor(self.about.centre))
+            centre = looked_at(torch.tensor(self.about.centre), self.about.space.kind == "forward")
+            self.key_frames.load(name, content, self.about.similarity, centre)
         except NerfpipeError as error:
-            notify(client, str(error))
+            self.server.notify(client, error)
             return
         self._list_key_frames()
 
     def film(self, client: viser.ClientHandle, frames: int, fps: float, size: int) -> None:
-        if self.film_job is not None:
-            notify(client, "a film is being made; wait for it, or cancel it")
-            return
         try:
-            poses = through(self.key_frames.frames(), frames)
-        except (NerfpipeError, ValueError) as error:
-            notify(client, str(error))
-            return
-
-        def end(text: str) -> None:
-            self.film_job = None
-            self.panel.show_progress(0, 0, 0)
-            notify(client, text)
-
-        file = free_file(self.output, "film", ".gif", ".mp4")
-        self.film_job = Film(
-            camera=sized(self.about.camera.pinhole(), size),
-            poses=poses,
-            settings=self.painter.settings,
-            file=file,
-            fps=fps,
-            progress=self.panel.show_progress,
-            done=lambda files: end("saved " + " and ".join(str(file) for file in files)),
-            failed=lambda error: end(describe_os_error(error)),
-        )
-        self.panel.show_progress(0, frames, 0)
-        self.painter.jobs.append(self.film_job)
+            with self._lock:
+                poses = through(self.key_frames.frames(), frames)
+                self.films.begin(sized(self.about.camera.pinhole(), size), poses, self.painter.settings, fps)
+        except (NerfpipeError, OSError, ValueError) as error:
+            self.server.notify(client, error)
 
     def cancel_film(self) -> None:
-        if self.film_job is not None:
-            self.film_job.cancelled = True
-            self.film_job = None
-            self.panel.show_progress(0, 0, 0)
-
-
-def notify(client: viser.ClientHandle, text: str, seconds: float | None = None) -> None:
-    """Show a text in the corner of a page, for good or for so long."""
-    client.add_notification("nerfpipe", text, auto_close_seconds=seconds)
+        self.films.cancel()
