@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -20,58 +19,17 @@ import pytest
 from browser import open_browser
 from conftest import PARAMS
 from tiny_pipeline import environment
-from typer.testing import CliRunner
 
-from nerfpipe.cli import app
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.methods import build_model
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.training import describe_model
-from nerfpipe.viewer.ports import free_port, is_loopback
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-
-# The command
-
-
-def test_a_port_in_use_is_passed_by() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert port < free_port("127.0.0.1", port) < port + 100
-    with pytest.raises(NerfpipeError, match=r"--host: cannot serve on 192\.0\.2\.1:8080"):
-        free_port("192.0.2.1", 8080)
-
-
-def test_loopback_is_told_from_other_addresses() -> None:
-    assert all(is_loopback(host) for host in ("127.0.0.1", "::1", "localhost"))
-    assert not any(is_loopback(host) for host in ("0.0.0.0", "192.168.0.7", "::", "example.org"))
-
-
-def test_without_viser_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "viser" else found(name))
-    result = CliRunner().invoke(app, ["view", "m.safetensors"])
-    assert (result.exit_code, result.output) == (
-        1,
-        "error: the viewer needs viser: pip install 'nerfpipe[viewer]'\n",
-    )
-
-
-def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("viser")
-    result = CliRunner().invoke(app, ["view", str(tmp_path / "m.safetensors")])
-    assert result.exit_code == 1
-    assert "m.safetensors: not found; run `dvc repro train` first" in result.output
-
-
-# The page
 
 
 @pytest.fixture
