@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -38,7 +39,7 @@ class ModelAbout:
     scene: str
     method: str
     settings: dict[str, Any]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     space: Space
     similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]
@@ -114,6 +115,9 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
     if header is None:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
-        return ModelAbout(**json.loads(header))
+        about = ModelAbout(**json.loads(header))
     except (ValueError, TypeError, RecursionError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
+    if not all(math.isfinite(high - low) and low < high for low, high in zip(*about.space.bounds, strict=True)):
+        raise NerfpipeError(f"{path}: its header describes no model (bounds {about.space.bounds}); train again")
+    return about

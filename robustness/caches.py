@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from robustness.counts import Counts
-from robustness.project import STAGES, Project, dvc, finish, remove, result, unclear
+from robustness.project import STAGES, Project, finish, remove, result, unclear, unsettled
 
 WRITABLE = stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH
 PROTECTED = 0o444
@@ -45,13 +45,12 @@ def damage_caches(project: Project, work: Path, stages: tuple[str, ...] = tuple(
 def count(counts: Counts, name: str, folder: Path, project: Project) -> None:
     """`dvc repro` must say nothing worse than that it runs a stage, and give the same bytes, also when asked again."""
     try:
-        said = finish(folder, attempts=1)
+        said = finish(folder)
     except AssertionError as error:
         counts.trial(name, str(error), identical=False)
         return
-    fault = unclear(said) or ("" if "Running stage" in said else "DVC took what was damaged")
-    settled = "Running stage" not in dvc(folder, "repro").stdout
-    counts.trial(name, fault or ("" if settled else "it is not up to date"), result(folder) == project.truth)
+    fault = unclear(said) or ("" if "Running stage" in said else "DVC took what was damaged") or unsettled(folder)
+    counts.trial(name, fault, result(folder) == project.truth)
 
 
 def largest(folder: Path, stage: str) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 SHOWN_PROBLEMS = 20  # of one part; a broken part fails in all its trials alike
+TAKEN = "it was taken as sound"
 
 
 @dataclass
@@ -19,6 +21,7 @@ class Counts:
     compared: int = 0  # trials after which the outs and metrics were held against those of an undisturbed run
     identical: int = 0
     resumes: int = 0  # trainings that went on from a step
+    places: Counter[str] = field(default_factory=Counter)  # kills by the phase of the run in which they fell
     skipped: str = ""  # why, where the part could not be tried here
     problems: list[str] = field(default_factory=list)
 
@@ -36,22 +39,38 @@ class Counts:
         verdict = "; ".join(faults) or "as it must be"
         print(f"{self.part} {self.tried}: {name}{', resumed' if resumed else ''}: {verdict}", flush=True)
 
-    def quiet(self, name: str, fault: str, unnoticed: bool = False) -> None:
-        """Count one case of hundreds, and print only what went wrong."""
+    def quiet(self, name: str, fault: str, taken: bool = False, must_refuse: bool = False) -> None:
+        """Count one case of hundreds, and print only what went wrong.
+
+        taken: whether it was taken as sound; `must_refuse`: it is known to be wrong, so that this is a fault.
+        """
+        if taken and must_refuse:
+            fault = fault or TAKEN
         if fault:
             self.trial(name, fault)
             return
         self.tried += 1
-        self.unnoticed += unnoticed
-        self.clear += not unnoticed
+        self.unnoticed += taken
+        self.clear += not taken
+
+    def missed(self, places: list[str]) -> None:
+        """Every one of these phases must have seen a kill."""
+        self.problems += [f"no kill fell into {place}" for place in places if not self.places[place]]
+
+    @property
+    def faults(self) -> list[str]:
+        """All that was not as it must be: of single trials, and of the part as a whole."""
+        whole = ["nothing was tried"] if not self.tried else []
+        whole += ["no training went on from a step"] if self.kills and self.tried and not self.resumes else []
+        return [] if self.skipped else self.problems + whole
 
     @property
     def sound(self) -> bool:
-        return not self.problems and (self.tried > 0 or bool(self.skipped))
+        return not self.faults
 
 
 def table(all_counts: list[Counts]) -> str:
-    """The counts as Markdown, the sums in words, and every problem."""
+    """The counts as Markdown, the sums in words, where the kills fell, and every problem."""
     lines = [
         "| part | tried | reported clearly | sound, or not to be noticed | same bytes | resumes |",
         "|---|---|---|---|---|---|",
@@ -69,12 +88,18 @@ def table(all_counts: list[Counts]) -> str:
     lines += [
         "",
         f"kills: {_sum(kills, 'tried')}, resumes: {_sum(kills, 'resumes')}, identical: {_sum(kills, 'identical')}",
-        f"faults tried: {_sum(faults, 'tried')}, reported clearly: {_sum(faults, 'clear')}, "
-        f"sound or not to be noticed: {_sum(faults, 'unnoticed')}; "
-        f"identical after them: {_sum(faults, 'identical')} of {_sum(faults, 'compared')}",
     ]
     for counts in all_counts:
-        lines += [f"NOT AS IT MUST BE: {counts.part}: {problem}" for problem in counts.problems[:SHOWN_PROBLEMS]]
+        if counts.places:
+            fell = ", ".join(f"{place} {number}" for place, number in counts.places.items())
+            lines.append(f"{counts.part} fell into: {fell}")
+    lines.append(
+        f"faults tried: {_sum(faults, 'tried')}, reported clearly: {_sum(faults, 'clear')}, "
+        f"sound or not to be noticed: {_sum(faults, 'unnoticed')}; "
+        f"identical after them: {_sum(faults, 'identical')} of {_sum(faults, 'compared')}"
+    )
+    for counts in all_counts:
+        lines += [f"NOT AS IT MUST BE: {counts.part}: {fault}" for fault in counts.faults[:SHOWN_PROBLEMS]]
     return "\n".join(lines)
 
 

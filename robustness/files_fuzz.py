@@ -1,9 +1,10 @@
 """Damaged models, checkpoints and ray banks, hundreds of them, read in this process as the stages read them.
 
 Whatever cannot be read is a NerfpipeError of one line (a damaged checkpoint: one line, and a fresh start), soon and
-in little memory. What cannot be noticed is counted apart: a model's weight that stays a number, a digit of its header,
-a colour of the bank. Checkpoints carry a SHA-256 of all they hold, so nothing in them goes unnoticed. In the pipeline
-DVC notices the others as well, by the MD5 sums of dvc.lock, and `dvc repro` makes them anew.
+in little memory. What cannot be noticed is counted apart, and only there may a file be taken: a model's weight that
+stays a number, a digit of its header, a colour of the bank. Checkpoints carry a SHA-256 of all they hold, so nothing in
+them goes unnoticed. In the pipeline DVC notices the others as well, by the MD5 sums of dvc.lock, and `dvc repro` makes
+them anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from nerfpipe.modelfile import HEADER, load_model
 from nerfpipe.raybank import RayBank
 from robustness.counts import Counts
 from robustness.damage import (
+    Damage,
+    another_text,
     cut_short,
     damaged_array,
     damaged_safetensors,
@@ -63,20 +66,20 @@ def fuzz_models(files: list[Path], seed: int, work: Path, count: int = 60) -> Co
     for file in files:
         content = file.read_bytes()
         cases = [*damaged_safetensors(content, random_, count), *other_tensors(content), *other_headers(content)]
-        for name, damaged in cases:
+        for name, damaged, must_refuse in cases:
             target.write_bytes(damaged)
-            counts.quiet(name, *refused(lambda: load_model(target), target))
+            counts.quiet(name, *refused(lambda: load_model(target), target), must_refuse)
     target.unlink()
     target.mkdir()
-    counts.quiet("a folder in its place", *refused(lambda: load_model(target), target))
+    counts.quiet("a folder in its place", *refused(lambda: load_model(target), target), must_refuse=True)
     target.rmdir()
     target.write_bytes(files[0].read_bytes())
     with unreadable(target):
-        counts.quiet("not to be read", *refused(lambda: load_model(target), target))
+        counts.quiet("not to be read", *refused(lambda: load_model(target), target), must_refuse=True)
     return counts
 
 
-def other_headers(content: bytes) -> list[tuple[str, bytes]]:
+def other_headers(content: bytes) -> list[Damage]:
     """Whole files whose header says other things."""
     tensors, header = load(content), json.loads(metadata_of(content)[HEADER])
     cases = [(f"a header of {name}", change(header)) for name, change in WRONG_HEADERS]
@@ -88,8 +91,8 @@ def other_headers(content: bytes) -> list[tuple[str, bytes]]:
             cases.append(
                 (f"a header with twice the {key}", {**header, "settings": {**header["settings"], section: part}})
             )
-    files = [(name, save(tensors, {HEADER: json.dumps(other)})) for name, other in cases]
-    return [*files, ("no header", save(tensors)), ("a header of no JSON", save(tensors, {HEADER: "{"}))]
+    files = [Damage(name, save(tensors, {HEADER: json.dumps(other)})) for name, other in cases]
+    return [*files, Damage("no header", save(tensors)), Damage("a header of no JSON", save(tensors, {HEADER: "{"}))]
 
 
 def refused(read: Callable[[], object], file: Path) -> tuple[str, bool]:
@@ -127,8 +130,8 @@ def fuzz_checkpoints(checkpoint: Path, seed: int, work: Path, count: int = 60) -
     held = Checkpoint(work / "run", work / "workspace")
     held.folder.mkdir(parents=True, exist_ok=True)
     content = checkpoint.read_bytes()
-    cases = [*damaged_safetensors(content, random_, count), *other_tensors(content), ("no state", save(load(content)))]
-    for name, damaged in cases:
+    cases = [*damaged_safetensors(content, random_, count), *other_tensors(content)]
+    for name, damaged, _ in [*cases, Damage("no state", save(load(content)))]:
         held.file.write_bytes(damaged)
         told = io.StringIO()
         try:
@@ -155,10 +158,11 @@ def fuzz_banks(folder: Path, seed: int, work: Path, count: int = 30) -> Counts:
         else:
             content = file.read_bytes()
             cases = [*replaced(), *cut_short(content[:-2], random_, count)]
-            cases += flipped(content, 0, len(content), random_, 2 * count, "its text")
-        for name, damaged in cases:
+            cases += flipped(content, 0, len(content), random_, 2 * count, "its text", another_text)
+        for name, damaged, must_refuse in cases:
             (bank / file.name).write_bytes(damaged)
-            counts.quiet(f"{file.name}: {name}", *refused(lambda place=bank: read_bank(place), bank))
+            taken = refused(lambda place=bank: read_bank(place), bank)
+            counts.quiet(f"{file.name}: {name}", *taken, must_refuse)
     return counts
 
 

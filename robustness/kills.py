@@ -1,8 +1,9 @@
-"""kill -9 at random moments over the whole run, of the stage, of DVC, or of both; then `dvc repro` until it is done.
+"""kill -9 at random moments of every phase, of the stage, of DVC, or of both; then `dvc repro`, once.
 
-A moment is drawn evenly from the seconds of an undisturbed run. What lies before the stage in which it falls stays as
-it is - the stage would only find it done - and that stage and all after it have their outs, cached copies and DVC's
-memory of runs taken away, so that there is work to interrupt. A kill that comes after the end is drawn again.
+The phases take turns, and within one the moment is drawn evenly from its seconds in an undisturbed run. What lies
+before its stage stays as it is - the stage would only find it done - and that stage and all after it have their outs,
+cached copies and DVC's memory of runs taken away, so that there is work to interrupt. A kill that comes after the end
+is drawn again. Where a checkpoint was left, the training that follows must go on from it.
 
 Where DVC alone dies, its stage goes on as an orphan, and `dvc repro` is asked at once: it may do the work beside it, or
 say in one line that another training is running; once the orphan has ended it must succeed.
@@ -22,15 +23,22 @@ import psutil
 
 from robustness.counts import Counts
 from robustness.project import (
+    BEGINS,
+    PHASES,
     POLL_SECONDS,
+    TRAINING,
     Project,
     dvc,
     finish,
+    has_checkpoint,
     partial_files,
+    phase_in,
     result,
     running,
+    stage_of,
     start,
     unclear,
+    unsettled,
     wait_for,
 )
 
@@ -39,57 +47,55 @@ BUSY_LINE = "another training is running here"
 RESUMED = "going on from step"
 OTHER_METHOD_EVERY = 5  # most trials are of the first project, one in so many of each of the others in turn
 DRAWS = 4  # a moment may fall behind the end when the machine is faster than it was; then it is drawn again
+TURNS = PHASES[PHASES.index(TRAINING) :] + PHASES[: PHASES.index(TRAINING)]  # the loop first: few kills see it too
 
 
 def kill_many(projects: list[Project], count: int, seed: int, work: Path) -> Counts:
-    """Kill `count` runs, most of them of the first project."""
+    """Kill `count` runs, most of them of the first project. Phases, kinds and methods: 7, 3 and 5, so all meet."""
     counts, random_ = Counts("kills", kills=True), random.Random(seed)
     for number in range(count):
         others = projects[1:]
         other = others and number % OTHER_METHOD_EVERY == OTHER_METHOD_EVERY - 1
         project = others[number // OTHER_METHOD_EVERY % len(others)] if other else projects[0]
-        kill_once(project, KINDS[number % len(KINDS)], random_, counts, work / "killed")
+        phase, kind = TURNS[number % len(TURNS)], KINDS[number % len(KINDS)]
+        kill_once(project, phase, kind, random_, counts, work / "killed")
+    counts.missed(list(TURNS[:count]))
     return counts
 
 
-def kill_once(project: Project, kind: str, random_: random.Random, counts: Counts, folder: Path) -> None:
+def kill_once(project: Project, phase: str, kind: str, random_: random.Random, counts: Counts, folder: Path) -> None:
     """One trial, counted."""
-    name = f"{kind} of {project.method}, never met"
     for _ in range(DRAWS):
-        moment = random_.uniform(0, project.seconds)
-        stage, offset = place(project, moment)
-        name = f"{kind} of {project.method} at {moment:.1f} s, in {stage or 'the start'}"
-        project.copy(folder, forget_from=stage or "download")
-        orphans = kill_at(folder, stage, offset, kind)
-        if orphans is not None:
+        offset = random_.uniform(0, project.length(phase))
+        name = f"{kind} of {project.method}, {offset:.1f} s after the beginning of {phase}"
+        project.copy(folder, forget_from=stage_of(phase))
+        met = kill_at(folder, phase, offset, kind)
+        if met is not None:
             break
     else:
         counts.trial(name, unclear=f"it was not met in {DRAWS} attempts")
         return
+    fell, orphans = met
+    counts.places[fell] += 1
     try:
         said, fault = go_on(folder, orphans)
+        fault = fault or unsettled(folder)
     except AssertionError as error:
         counts.trial(name, unclear=str(error), identical=False)
         return
     fault = fault or unclear(said)
     if left := partial_files(folder):
         fault = fault or f"left behind: {', '.join(left)}"
-    counts.trial(name, fault, result(folder) == project.truth, RESUMED in said)
+    counts.trial(f"{name}, fell into {fell}", fault, result(folder) == project.truth, RESUMED in said)
 
 
-def place(project: Project, moment: float) -> tuple[str | None, float]:
-    """The stage in which a moment of the undisturbed run falls, None before the first, and seconds since it began."""
-    before = [(began, stage) for stage, began in project.starts.items() if began <= moment]
-    if not before:
-        return None, moment
-    began, stage = max(before)
-    return stage, moment - began
+def kill_at(folder: Path, phase: str, offset: float, kind: str) -> tuple[str, list[psutil.Process]] | None:
+    """Start `dvc repro`, kill so long after the phase began.
 
-
-def kill_at(folder: Path, stage: str | None, offset: float, kind: str) -> list[psutil.Process] | None:
-    """Start `dvc repro`, kill so long after the stage began; what is still alive of it, or None: it ended before."""
+    The phase in which it fell and what is still alive of the run; or None: it ended before.
+    """
     process, log = start(folder)
-    if stage is None or wait_for(running(stage), log, process):
+    if wait_for(BEGINS[phase], log, process):
         time.sleep(offset)
     if kind == "stage":
         while not (found := stage_processes(process)) and process.poll() is None:
@@ -99,15 +105,16 @@ def kill_at(folder: Path, stage: str | None, offset: float, kind: str) -> list[p
     if kind == "stage":
         for each in found:
             end(each)
-        process.wait()
-        return []
-    children = stage_processes(process)
-    if kind == "group":
+    elif kind == "group":
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()
-    return children if kind == "dvc" else []
+    alive = alive_in_group(process.pid)
+    if kind != "dvc":  # the kernel is still taking them down
+        psutil.wait_procs(alive)
+        alive = []
+    return phase_in(log.read_text(errors="replace")), alive
 
 
 def stage_processes(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -119,6 +126,16 @@ def stage_processes(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
+def alive_in_group(group: int) -> list[psutil.Process]:
+    """What is alive of the processes that a run began with: a stage that has lost its DVC, and its shell."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def end(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):  # it was quicker
         process.kill()
@@ -126,12 +143,16 @@ def end(process: psutil.Process) -> None:
 
 def go_on(folder: Path, orphans: list[psutil.Process]) -> tuple[str, str]:
     """Repro until done: all that was said, and what is wrong with how it was said, if anything."""
-    if not orphans:
-        return finish(folder), ""
-    at_once = dvc(folder, "repro", check=False)
-    psutil.wait_procs(orphans)
-    told = [line for line in at_once.stderr.splitlines() if line.startswith("error: ")]
-    fault = ""
-    if at_once.returncode and not (len(told) == 1 and BUSY_LINE in told[0]):
-        fault = f"beside the orphan it failed with {at_once.stderr.splitlines()}"
-    return at_once.stdout + at_once.stderr + finish(folder), fault
+    said, fault = "", ""
+    if orphans:
+        at_once = dvc(folder, "repro", check=False)
+        psutil.wait_procs(orphans)
+        said = at_once.stdout + at_once.stderr
+        told = [line for line in at_once.stderr.splitlines() if line.startswith("error: ")]
+        if at_once.returncode and not (len(told) == 1 and BUSY_LINE in told[0]):
+            fault = f"beside the orphan it failed with {at_once.stderr.splitlines()}"
+    something_to_resume = has_checkpoint(folder)
+    finished = finish(folder)
+    if something_to_resume and running("train") in finished and RESUMED not in finished:
+        fault = fault or "a checkpoint was there, and training did not go on from it"
+    return said + finished, fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,21 @@ STAGES = {
     "render": "data/renders",
 }
 METRICS = ("train.json", "history.csv", "test.json", "views.csv")  # speed.* hold what the clock said
+START, TRAINING = "start", "training"  # before the first stage; and the loop of the stage `train`
 STAGE_LINE = "Running stage '{}'"
+BEGINS = {  # what is said when a phase of a run begins, in their order
+    START: "",
+    "download": STAGE_LINE.format("download"),
+    "rays": STAGE_LINE.format("rays"),
+    "train": STAGE_LINE.format("train"),
+    TRAINING: "; previews in ",  # the last words before the first step
+    "evaluate": STAGE_LINE.format("evaluate"),
+    "render": STAGE_LINE.format("render"),
+}
+PHASES = tuple(BEGINS)
+NOTHING_TO_DO = "Data and pipelines are up to date."
+CHECKPOINTS = ".nerfpipe/checkpoints/*/checkpoint.safetensors"
+CACHED_NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")  # of a file in DVC's cache, its folder's name before it
 POLL_SECONDS, PATIENCE_SECONDS = 0.01, 300
 LONGER = {  # than in the tests, so that training is a good part of a run
     "tiny.train.steps": 1500,
@@ -48,8 +63,13 @@ class Project:
     folder: Path
     method: str
     truth: dict[str, str]  # what every trial must end in
-    starts: dict[str, float]  # seconds after the start at which each stage began
+    starts: dict[str, float]  # seconds after the start at which each phase began, in order
     seconds: float
+
+    def length(self, phase: str) -> float:
+        """Seconds from a phase's beginning to the next one's."""
+        following = [began for other, began in self.starts.items() if PHASES.index(other) > PHASES.index(phase)]
+        return min(following, default=self.seconds) - self.starts[phase]
 
     def copy(self, folder: Path, forget_from: str | None = None) -> Path:
         """A fresh copy at `folder`, without the outs, metrics and caches of a stage and of all that follow it."""
@@ -76,21 +96,30 @@ def other_method(project: Project, folder: Path, method: str) -> Project:
 
 
 def undisturbed(folder: Path, method: str) -> Project:
-    """Run all stages and note when each began and what came out."""
+    """Run all stages and note when each phase began and what came out."""
     edit(folder / "params.yaml", {"method": method, **LONGER})
     dvc(folder, "repro")  # compiles bytecode and looks into everything once, as no later run has to
-    names = list(STAGES)
-    forget(folder, names)
+    forget(folder, list(STAGES))
     process, log, started = *start(folder), time.monotonic()
     starts: dict[str, float] = {}
     while process.poll() is None:
-        text = log.read_text()
-        starts |= {name: time.monotonic() - started for name in names if name not in starts and running(name) in text}
+        text, now = log.read_text(), time.monotonic() - started
+        starts |= {phase: now for phase in PHASES if phase not in starts and BEGINS[phase] in text}
         time.sleep(POLL_SECONDS)
     seconds = time.monotonic() - started
-    if process.returncode or len(starts) < len(names):
+    if process.returncode or len(starts) < len(PHASES):
         raise AssertionError(f"the undisturbed run failed:\n{log.read_text()}")
-    return Project(folder, method, result(folder), starts, seconds)
+    return Project(folder, method, result(folder), {**starts, START: 0.0}, seconds)
+
+
+def stage_of(phase: str) -> str:
+    """The stage that a phase belongs to, or with which it ends."""
+    return {START: "download", TRAINING: "train"}.get(phase, phase)
+
+
+def phase_in(said: str) -> str:
+    """The last phase that began, by what was said."""
+    return [phase for phase in PHASES if BEGINS[phase] in said][-1]
 
 
 def running(stage: str) -> str:
@@ -142,15 +171,38 @@ def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def finish(folder: Path, attempts: int = 3) -> str:
-    """`dvc repro` until it is done; all that was said. Raises AssertionError when it does not come to an end."""
-    said = ""
-    for _ in range(attempts):
-        done = dvc(folder, "repro", check=False)
-        said += done.stdout + done.stderr
-        if done.returncode == 0:
-            return said
-    raise AssertionError(f"`dvc repro` failed {attempts} times: {said}")
+def finish(folder: Path) -> str:
+    """`dvc repro`, where nobody else is at work; all that was said. Raises AssertionError where it fails."""
+    done = dvc(folder, "repro", check=False)
+    if done.returncode:
+        raise AssertionError(f"`dvc repro` failed: {done.stdout + done.stderr}")
+    return done.stdout + done.stderr
+
+
+def unsettled(folder: Path) -> str:
+    """What is wrong with a project in which `dvc repro` is through; empty when nothing is.
+
+    Asked again it must have nothing to do, and each file in DVC's cache must be what its name says.
+    """
+    again = dvc(folder, "repro", check=False)
+    if again.returncode or again.stdout.strip().splitlines()[-1:] != [NOTHING_TO_DO]:
+        return f"asked again, `dvc repro` said {(again.stdout + again.stderr).strip().splitlines()[-3:]}"
+    wrong = misnamed(folder / ".dvc/cache/files/md5")
+    return f"other bytes than their names say, in the cache: {', '.join(wrong)}" if wrong else ""
+
+
+def misnamed(cache: Path) -> list[str]:
+    """The files of a cache whose content is not what their names, MD5 sums, say."""
+    found = {file: file.parent.name + file.name for file in cache.glob("??/*") if file.is_file()}
+    return [
+        name
+        for file, name in found.items()
+        if CACHED_NAME.fullmatch(name) and hashlib.md5(file.read_bytes()).hexdigest() != name.removesuffix(".dir")
+    ]
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob(CHECKPOINTS))
 
 
 def partial_files(folder: Path) -> list[str]:

@@ -1,11 +1,13 @@
 """Wrong params.yaml and scenes.yaml, drawn by hypothesis: no YAML at all, and sound files with something changed.
 
-A case drawn here may by chance be sound; then it must be accepted.
+A case drawn here may by chance be sound; then it must be accepted. What is written out here, and what `known_wrong`
+makes, never is.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 DEEP = 3000  # brackets within brackets: deeper than Python's stack
 LAUGHS = 12  # levels of aliases, nine of each in the next: 9¹² values
+NOBODY = "nobody"  # a key that no section has
 OVERFLOWING = "9" * 400
 
 LAUGHTER = "\n".join(
@@ -97,6 +100,28 @@ def paths(content: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         return [prefix]
     below = [path for key, value in content.items() for path in paths(value, (*prefix, key))]
     return ([prefix] if prefix else []) + below
+
+
+def known_wrong(sound: dict[str, Any], all_required: bool) -> list[bytes]:
+    """Sound but for one value that nothing may have, one key that nobody knows or, where all are required, none."""
+    wrong = []
+    for path in paths(sound):
+        *sections, key = path
+        changes = [lambda section, key=key: section.update({key: {NOBODY: 1}})]
+        changes += [lambda section, key=key: section.pop(key)] if all_required else []
+        wrong += [_changed(sound, sections, change) for change in changes]
+    mappings = {()} | {path[:-1] for path in paths(sound)}
+    wrong += [_changed(sound, path, lambda section: section.update({NOBODY: {}})) for path in sorted(mappings)]
+    return [yaml.safe_dump(content, sort_keys=False).encode() for content in wrong]
+
+
+def _changed(sound: dict[str, Any], sections: Iterable[str], change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """A copy of the mapping, in which one section is changed."""
+    content = section = copy.deepcopy(sound)
+    for name in sections:
+        section = section[name]
+    change(section)
+    return content
 
 
 @st.composite

@@ -1,7 +1,8 @@
 """params.yaml and data/scenes.yaml full of rubbish: `nerfpipe check`, a stage's entry, and DVC itself.
 
 Every case is given to `check` and to a stage's beginning in this process: it is accepted, or exits with 1 and says
-nothing but `error: ` lines. Some are given to the real commands. No out may be touched by any of them.
+nothing but `error: ` lines; what is known to be wrong must be refused. Some are given to the real commands. No out may
+be touched by any of them.
 
 DVC reads params.yaml before any stage does, and exits with 255. What is no YAML it reports with line and column
 (`ERROR: unable to read: 'params.yaml', YAML file structure is corrupted: ...`); of a missing key that dvc.yaml names it
@@ -10,20 +11,23 @@ says `ERROR: failed to parse 'stages.download.params' in 'dvc.yaml': Could not f
 It walks through all that aliases stand for, however much that is, so those files are kept from it here;
 `nerfpipe check` says what is wrong with them at once.
 
-What DVC can read it does not judge: it takes away the outs of the first stage that reads a wrong value, and the stage
-says what is wrong. They are in the cache; with the file put right, `dvc repro` brings them back.
+What DVC can read it does not judge. That is left to the first stage, which looks at both files as `nerfpipe check` does
+and says the same, before DVC takes away the outs of any other stage.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from typer.testing import CliRunner
 
@@ -32,11 +36,13 @@ from nerfpipe.cli import app
 from nerfpipe.config import load_params
 from nerfpipe.stage import stage
 from robustness.counts import Counts
-from robustness.project import Project, dvc, finish, result, run, unclear
-from robustness.rubbish import LAUGHTER, NOT_YAML, wrong_files
+from robustness.project import STAGES, Project, dvc, finish, result, run, running, unclear, unsettled
+from robustness.rubbish import LAUGHTER, NOT_YAML, known_wrong, wrong_files
 
 FILES = ("params.yaml", "data/scenes.yaml")
 SHOWN_CHARACTERS = 60
+WRITTEN, KNOWN = 3, 4  # of so many cases one is written by hand, and one known to be wrong
+STAGE_FAILED = "failed to reproduce 'check'"
 LONGEST_LINE = 2000  # characters: a report is to be read
 
 
@@ -47,19 +53,20 @@ def fuzz_settings(project: Project, seed_: int, work: Path, cases: int = 300, re
     with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _inside(folder):
         for name in FILES:
             sound = Path(name).read_bytes()
-            wrong = drawn(sound, cases, seed_)
-            for content in wrong:
+            wrong = drawn(sound, cases, seed_, all_required=name == FILES[0])
+            for content, must_refuse in wrong.items():
                 Path(name).write_bytes(content)
-                counts.quiet(f"{name}, {shown(content)}", *in_process())
+                counts.quiet(f"{name}, {shown(content)}", *in_process(), must_refuse)
+            Path(name).write_bytes(sound)
+            counts.trial(f"{name}, the outs after all of these", identical=result(folder) == project.truth)
             bearable = [content for content in wrong if content != LAUGHTER.encode()]
             chosen = random.Random(seed_).sample(bearable, min(real, len(bearable)))
             for content in chosen:
                 Path(name).write_bytes(content)
                 fault = through_commands(folder)
                 Path(name).write_bytes(sound)
-                fault = fault or brought_back(folder)
+                fault = fault or taken_up_again(folder)
                 counts.trial(f"{name} through the commands, {shown(content)}", fault, result(folder) == project.truth)
-            Path(name).write_bytes(sound)
     return counts
 
 
@@ -73,9 +80,15 @@ def _inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def drawn(sound: bytes, cases: int, seed_: int) -> list[bytes]:
-    """So many different wrong files: those written by hand first, the others by hypothesis, the same for a seed."""
-    found = dict.fromkeys(NOT_YAML[:cases] if cases >= len(NOT_YAML) else NOT_YAML[:: -(-len(NOT_YAML) // cases)])
+def drawn(sound: bytes, cases: int, seed_: int, all_required: bool) -> dict[bytes, bool]:
+    """So many different wrong files, and whether they must be refused; the same for a seed.
+
+    Up to a third are written by hand, a quarter is known to be wrong, the others are hypothesis's.
+    """
+    by_hand = NOT_YAML[:: max(1, math.ceil(len(NOT_YAML) * WRITTEN / cases))]
+    known = known_wrong(yaml.safe_load(sound), all_required)
+    known = random.Random(seed_).sample(known, min(len(known), cases // KNOWN))
+    found = dict.fromkeys([*by_hand, *known], True)
 
     @seed(seed_)
     @settings(
@@ -88,10 +101,10 @@ def drawn(sound: bytes, cases: int, seed_: int) -> list[bytes]:
     )
     @given(wrong_files(sound))
     def collect(content: bytes) -> None:
-        found.setdefault(content)
+        found.setdefault(content, False)
 
     collect()
-    return list(found)[:cases]
+    return dict(list(found.items())[:cases])
 
 
 def shown(content: bytes) -> str:
@@ -143,15 +156,32 @@ def through_commands(folder: Path) -> str:
     if fault or checked.returncode == 0:
         return fault  # sound, by chance: `dvc repro` would do as the file says
     tried = dvc(folder, "repro", check=False)
-    lines = [line for line in tried.stderr.splitlines() if line.strip()]
-    if tried.returncode and not any(line.startswith(("error: ", "ERROR: ")) for line in lines):
-        return f"dvc repro exited with {tried.returncode} and said {lines[:3]}"
+    if result(folder) != before:
+        return "`dvc repro` touched the outs"
+    return reported_once(tried, checked.stderr.splitlines())
+
+
+def reported_once(tried: subprocess.CompletedProcess[str], faults: list[str]) -> str:
+    """What is wrong with how `dvc repro` refused the files; empty when nothing is.
+
+    One line is DVC's. Beside it stand the faults that `nerfpipe check` found, once; or none, where DVC could not read
+    the file itself and says so in its line.
+    """
+    lines = (tried.stdout + tried.stderr).splitlines()
+    told = [line for line in lines if line.startswith("error: ")]
+    refused = [line for line in lines if line.startswith("ERROR: ")]
+    if tried.returncode == 0:
+        return "`dvc repro` accepted what `nerfpipe check` refuses"
+    if len(refused) != 1 or (told and told != faults) or bool(told) != (STAGE_FAILED in refused[0]):
+        return f"dvc repro exited with {tried.returncode} and said {told + refused}, where check had said {faults}"
     return unclear(tried.stdout + tried.stderr)
 
 
-def brought_back(folder: Path) -> str:
-    """With the file put right, `dvc repro` must succeed."""
+def taken_up_again(folder: Path) -> str:
+    """With the file put right, `dvc repro` must find all as it was: what is wrong with that."""
     try:
-        return unclear(finish(folder, attempts=1))
+        said = finish(folder)
     except AssertionError as error:
         return str(error)
+    again = [stage for stage in STAGES if running(stage) in said]
+    return f"with the file put right it ran again: {', '.join(again)}" if again else unsettled(folder)

@@ -17,9 +17,21 @@ import psutil
 
 from robustness.counts import Counts
 from robustness.kills import RESUMED
-from robustness.project import PATIENCE_SECONDS, POLL_SECONDS, Project, dvc, edit, finish, result, run, start, unclear
+from robustness.project import (
+    PATIENCE_SECONDS,
+    POLL_SECONDS,
+    Project,
+    dvc,
+    edit,
+    finish,
+    has_checkpoint,
+    result,
+    run,
+    start,
+    unclear,
+    unsettled,
+)
 
-CHECKPOINT = ".nerfpipe/checkpoints/*/checkpoint.safetensors"
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 BUSY = ("is busy", "Unable to acquire lock", "another training is running here")
 
@@ -42,6 +54,7 @@ def repro_twice(project: Project, seed: int, work: Path, trials: int = 4) -> Cou
                 fault = fault or f"it said {said.strip().splitlines()[-3:]}"
         try:
             finish(folder)
+            fault = fault or unsettled(folder)
         except AssertionError as error:
             fault = fault or str(error)
         counts.trial(f"a second repro after {moment:.1f} s", fault, result(folder) == project.truth)
@@ -63,7 +76,8 @@ def kill_workers(project: Project, work: Path, trials: int = 2) -> Counts:
             queue(folder, seed, "second")
             said = wait_for_end(folder, "second")
             dvc(folder, "exp", "apply", "second")
-            counts.trial(name, unclear(said), result(folder) == truth, RESUMED in said)
+            fault = unclear(said) or ("" if RESUMED in said else "it did not go on from a step") or unsettled(folder)
+            counts.trial(name, fault, result(folder) == truth, RESUMED in said)
         except AssertionError as error:
             counts.trial(name, str(error), identical=False)
         finally:
@@ -90,7 +104,7 @@ def queue(folder: Path, seed: int, name: str) -> None:
 
 def kill_in_training(folder: Path) -> None:
     """When a checkpoint has been written, kill -9 all processes that work in the folder: worker, DVC and stage."""
-    patiently(lambda: any(folder.glob(CHECKPOINT)), "no checkpoint was seen")
+    patiently(lambda: has_checkpoint(folder), "no checkpoint was seen")
     for process in workers(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

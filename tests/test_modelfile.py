@@ -136,6 +136,7 @@ def test_a_file_without_our_header_is_refused(file: Path) -> None:
         lambda header: {**header, "space": {**header["space"], "bounds": "wide"}},
         lambda header: {**header, "method": ["tiny"]},
         lambda header: {**header, "seed": "lucky"},
+        lambda header: {**header, "seed": -1},
         lambda header: [header],
         lambda header: "tiny",
     ],
@@ -203,7 +204,7 @@ def test_a_missing_a_surplus_and_a_converted_tensor_are_named(file: Path, about:
 
 
 @pytest.mark.parametrize("bounds", [[[float("nan")] * 3] * 2, [[0.0] * 3] * 2])
-@pytest.mark.parametrize("method", ["ngp"])
+@pytest.mark.parametrize("method", ["tiny", "ngp"])
 def test_a_header_of_a_space_that_is_none_is_refused(
     bounds: list, method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
