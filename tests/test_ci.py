@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -60,8 +61,32 @@ def test_the_comment_tells_what_changed(branch: Path) -> None:
     assert not any("speed." in line for line in lines)
 
 
-def test_the_workflow_is_yaml_and_names_scripts_that_are_there() -> None:
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+def test_a_comment_on_an_unknown_revision_is_an_error(branch: Path) -> None:
+    refused = run(branch, ".ci/comment", "nowhere", check=False)
+    assert refused.returncode != 0
+    assert "nowhere" in refused.stderr
+    assert refused.stdout == "", "nothing is posted that DVC did not say"
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict[Any, Any]:
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+
+
+def test_robustness_is_tried_every_week_and_when_asked_for(workflow: dict[Any, Any]) -> None:
+    triggers = workflow[True]  # to YAML 1.1 `on` is a truth
+    assert "workflow_dispatch" in triggers
+    [schedule] = triggers["schedule"]
+    minute, hour, day, month, weekday = schedule["cron"].split()
+    assert all(each.isdigit() for each in (minute, hour, weekday))
+    assert (day, month) == ("*", "*")
+    job = workflow["jobs"]["robustness"]
+    assert "make robustness" in [step.get("run") for step in job["steps"]]
+    assert {word.strip("'") for word in job["if"].split() if "'" in word} == {"schedule", "workflow_dispatch"}
+    assert "robustness:" in (ROOT / "Makefile").read_text()
+
+
+def test_the_workflow_is_yaml_and_names_scripts_that_are_there(workflow: dict[Any, Any]) -> None:
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     scripts = {word for command in commands for word in command.split() if word.startswith(".ci/")}
     assert scripts == {".ci/run", ".ci/gate", ".ci/comment"}
