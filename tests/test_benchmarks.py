@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import everyday
 from benchmarks.__main__ import SETTINGS, goals_table, methods_table, seconds_to
 from benchmarks.kernels import floor
 from benchmarks.scenes import LEGO, _scene
@@ -66,6 +67,27 @@ def test_the_settings_are_sound_params() -> None:
     for runs in read_yaml(SETTINGS).values():
         for run in runs:
             assert params_with(run["method"], run.get("set", {})).method == run["method"]
+
+
+def test_everyday_commands_are_measured_where_there_is_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "stages").mkdir()
+    for stage in everyday.STAGES:
+        (tmp_path / f"stages/{stage}.py").write_text("")
+    (tmp_path / "dvc.py").write_text(f"print({everyday.NOTHING_TO_DO!r})")
+    table = everyday.everyday(tmp_path, rounds=1)
+    assert [line.split(" | ")[0] for line in table[2:]] == [
+        "| `dvc repro`, nothing to do",
+        *(f"| `import stages.{stage}`" for stage in everyday.STAGES),
+    ]
+    assert all(line.count(" s |") == 3 for line in table[2:]), "goal, best and median"
+    (tmp_path / "dvc.py").write_text("print('Running stage')")
+    assert "not measured" in everyday.everyday(tmp_path, rounds=1)[2]
+
+
+def test_everyday_commands_are_those_of_the_pipeline() -> None:
+    assert set(everyday.STAGES) <= set(read_yaml(Path("dvc.yaml"))["stages"])
+    assert all(Path(f"stages/{stage}.py").is_file() for stage in everyday.STAGES)
+    assert everyday.row("x", 1.5, [0.3, 0.1, 0.2]) == "| x | 1.5 s | 0.10 s | 0.20 s |"
 
 
 def test_the_floor_counts_products_lookups_and_traffic() -> None:
