@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import imageio.v3 as iio
 import pytest
@@ -65,12 +67,26 @@ def test_repro_can_fetch_by_itself_what_a_changed_stage_needs(published: Publish
 # --- A remote in S3 ---
 
 
+def needed(module: str, reason: str) -> ModuleType:
+    """A module without which a test is skipped - but not on a CI machine, where that would go unseen."""
+    return importlib.import_module(module) if os.environ.get("CI") else pytest.importorskip(module, reason=reason)
+
+
+def test_what_is_not_installed_is_skipped_here_and_an_error_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="needs it"):
+        needed("nerfpipe.no_such_module", "needs it")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(ModuleNotFoundError):
+        needed("nerfpipe.no_such_module", "needs it")
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an S3 server on this machine, with an empty bucket, and credentials for it in the environment."""
-    server = pytest.importorskip("moto.server", reason="needs moto[s3] and flask-cors")
-    boto3 = pytest.importorskip("boto3", reason="needs boto3, which comes with moto[s3]")
-    pytest.importorskip("dvc_s3", reason="needs dvc-s3")
+    server = needed("moto.server", "needs moto[s3] and flask-cors")
+    boto3 = needed("boto3", "needs boto3, which comes with moto[s3]")
+    needed("dvc_s3", "needs dvc-s3")
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -95,9 +111,9 @@ def use_s3(clone: Path, address: str) -> None:
     dvc(clone, "remote", "modify", "--local", "storage", "endpointurl", address)
 
 
-def test_a_fresh_clone_pulls_from_s3_and_has_nothing_to_run(published: Published, tmp_path: Path, s3: str) -> None:
-    import boto3
-
+def test_a_fresh_clone_pulls_from_s3_and_has_nothing_to_run_and_experiments_travel_through_it(
+    published: Published, tmp_path: Path, s3: str
+) -> None:
     author = colleague(published, tmp_path / "author")
     shutil.copytree(published.author / ".dvc/cache", author / ".dvc/cache")
     use_s3(author, s3)
@@ -105,9 +121,32 @@ def test_a_fresh_clone_pulls_from_s3_and_has_nothing_to_run(published: Published
     clone = colleague(published, tmp_path / "clone")
     use_s3(clone, s3)
     assert_a_pull_brings_all(published, clone)
-    listing = boto3.client("s3", endpoint_url=s3).list_objects_v2(Bucket=BUCKET)
-    stored = {each["Key"].removeprefix("nerf/") for each in listing["Contents"]}
-    assert stored == set(cached_files(clone / ".dvc/cache")), "all that was pulled came from the bucket"
+    before = stored(s3)
+    assert before == set(cached_files(clone / ".dvc/cache")), "all that was pulled came from the bucket"
+    assert_an_experiment_travels(author, clone)
+    assert stored(s3) > before, "its files went through the bucket, too"
+
+
+def stored(address: str) -> set[str]:
+    """The files in the bucket, by the names that they have in a cache."""
+    import boto3
+
+    listing = boto3.client("s3", endpoint_url=address).list_objects_v2(Bucket=BUCKET)
+    return {each["Key"].removeprefix("nerf/") for each in listing["Contents"]}
+
+
+def assert_an_experiment_travels(author: Path, clone: Path) -> None:
+    """What the author runs and pushes, the clone pulls and applies: settings, metrics and data."""
+    dvc(author, "checkout")
+    dvc(author, "exp", "run", "-n", "slower", "-S", "render.frames=4")
+    pushed = dvc(author, "exp", "push", "origin", "slower").stdout
+    assert "Pushed experiment slower to Git remote 'origin'." in pushed
+    assert "uploaded" in pushed
+    dvc(clone, "exp", "pull", "origin", "slower")
+    dvc(clone, "exp", "apply", "slower")
+    assert iio.imread(clone / "data/renders/orbit.gif").shape[:3] == (4, 16, 16)
+    assert hashes(clone) == hashes(author)
+    assert last_line(dvc(clone, "repro").stdout) == NOTHING_TO_DO
 
 
 def test_s3_without_its_package_names_the_package(published: Published, tmp_path: Path) -> None:
