@@ -22,9 +22,9 @@ repro: install
 	$(BIN)/python -m dvc repro
 	$(BIN)/python -m nerfpipe summary
 
-# Every experiment since HEAD, best first. All columns: dvc exp show.
+# Every experiment since HEAD, best first; what is dropped is named, so that no changed param is. All columns: dvc exp show.
 runs: install
-	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|Executor|train|speed|rays|render|evaluate|runtime|.*views|.*background' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
+	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|Executor|runtime\.|train\.(scene|method|weights)|speed\.(?!seconds)|test\.(views|background)' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
 
 test: install
 	$(BIN)/python -m pytest

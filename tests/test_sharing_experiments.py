@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from tiny_pipeline import ROOT, dvc, environment, hashes, run
 
 STEPS = 200  # of the experiment that is pushed
 QUEUED_STEPS, ROW_EVERY = 400, 10
+CHANGED = ("tiny.train.validate_views=1", "evaluate.error_scale=0.5", "render.frames=2", "rays.margin=0.01")
 POLL_SECONDS, PATIENCE_SECONDS = 0.02, 240
 
 
@@ -173,21 +175,37 @@ def wait_for_the_queue(clone: Path) -> list[str]:
     raise AssertionError(f"the queue did not come to its end\n{dvc(clone, 'queue', 'status').stdout}")
 
 
+def runs_table(clone: Path) -> list[dict[str, str]]:
+    """What `make runs` shows, one dict per row."""
+    asked = subprocess.run(["make", "--dry-run", "runs"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    _, _, *arguments = shlex.split(next(line for line in asked.splitlines() if "dvc exp show" in line))
+    return list(csv.DictReader(run(clone, sys.executable, "-m", *arguments, "--csv").stdout.splitlines()))
+
+
 @pytest.mark.slow
 def test_a_queue_of_two_shows_live_rows_and_ends_well(published: Published, tmp_path: Path) -> None:
     clone = colleague(published, tmp_path / "clone", str(published.remote))
     dvc(clone, "pull")
-    settings = (f"tiny.train.steps={QUEUED_STEPS}", f"tiny.train.validate_every={ROW_EVERY}")
+    settings = (f"tiny.train.steps={QUEUED_STEPS}", f"tiny.train.validate_every={ROW_EVERY}", *CHANGED)
     sets = [part for each in ("tiny.train.lr=1e-3,5e-4", *settings) for part in ("-S", each)]
     dvc(clone, "exp", "run", "--queue", *sets)
     start_worker(clone)
     training = wait_for_rows_of_training(clone)
     try:
         [live] = [row for row in rows(clone) if row["State"] == "Running"]
+        [shown] = [row for row in runs_table(clone) if row["State"] == "Running"]
     finally:
         training.resume()
     assert 0 < int(live["train.steps"]) < QUEUED_STEPS
     assert float(live["train.psnr"]) > 0
+    assert {name: shown[name] for name in ("train.steps", "train.psnr")} == {
+        name: live[name] for name in ("train.steps", "train.psnr")
+    }
+    changed = {assignment.split("=")[0] for assignment in (*settings, "tiny.train.lr=")}
+    assert changed | {"scene", "method", "test.psnr", "test.ssim", "speed.seconds"} <= shown.keys()
+    dropped = ("runtime.", "speed.", "train.weights", "test.views", "test.background")
+    assert not [name for name in shown if name.startswith(dropped) and name != "speed.seconds"]
+    assert not [name for name in shown if "/" in name]
     assert wait_for_the_queue(clone) == ["Success", "Success"]
     done = [row for row in rows(clone) if row["State"] == "Success"]
     assert {float(row["tiny.train.lr"]) for row in done} == {1e-3, 5e-4}
