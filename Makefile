@@ -24,7 +24,7 @@ repro: install
 
 # Every experiment since HEAD, best first; what is dropped is named, so that no changed param is. All columns: dvc exp show.
 runs: install
-	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|Executor|runtime\.|train\.(scene|method|weights)|speed\.(?!seconds)|test\.(views|background)' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
+	$(BIN)/python -m dvc exp show --no-pager --only-changed --drop '.*/.*|Created|Parent|Executor|params\.yaml|runtime\.|train\.(scene|method|weights)|speed\.(?!seconds)|test\.(views|background)' --keep 'speed.seconds$$|^scene$$|^method$$' --sort-by test.psnr --sort-order desc
 
 test: install
 	$(BIN)/python -m pytest
