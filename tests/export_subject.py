@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+import trimesh
 from torch import Tensor, nn
 
 from nerfpipe.defaults import RUNTIME
@@ -59,3 +61,9 @@ def subject(
 def lines(export: Iterator[str]) -> str:
     """Do the export; what it tells."""
     return "\n".join(export)
+
+
+def read_mesh(file: Path) -> trimesh.Trimesh:
+    loaded = trimesh.load_scene(file, process=False)
+    (mesh,) = loaded.geometry.values()
+    return mesh

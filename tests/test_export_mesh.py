@@ -10,7 +10,7 @@ import pytest
 import torch
 import trimesh
 from conftest import BALL_RADIUS
-from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, subject
+from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, read_mesh, subject
 from torch import Tensor, nn
 
 from nerfpipe.errors import NerfpipeError
@@ -32,12 +32,6 @@ class Void(nn.Module):
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         density, colours = Balls(((0.0, 0.0, 0.0), 0.5))(positions, directions)
         return 2 * HALF - density, colours
-
-
-def read_mesh(file: Path) -> trimesh.Trimesh:
-    loaded = trimesh.load_scene(file, process=False)
-    (mesh,) = loaded.geometry.values()
-    return mesh
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])

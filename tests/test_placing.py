@@ -13,8 +13,8 @@ import pytest
 import scene_files
 import torch
 from conftest import BALL_RADIUS
+from export_subject import Balls, lines, read_mesh, subject
 from scipy.spatial.transform import Rotation
-from test_export import Balls, lines, read_mesh, subject
 
 from nerfpipe.bank_writer import build
 from nerfpipe.catalogue import Entry
