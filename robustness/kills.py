@@ -2,8 +2,8 @@
 
 The phases take turns, and within one the moment is drawn evenly from its seconds in an undisturbed run. What lies
 before its stage stays as it is - the stage would only find it done - and that stage and all after it have their outs,
-cached copies and DVC's memory of runs taken away, so that there is work to interrupt. A kill that comes after the end
-is drawn again. Where a checkpoint was left, the training that follows must go on from it.
+cached copies and DVC's memory of runs taken away, so that there is work to interrupt. A kill that comes too late
+for its phase is drawn again. Where a checkpoint was left, the training that follows must go on from it.
 
 Where DVC alone dies, its stage goes on as an orphan, and `dvc repro` is asked at once: it may do the work beside it, or
 say in one line that another training is running; once the orphan has ended it must succeed.
@@ -26,6 +26,7 @@ from robustness.project import (
     BEGINS,
     PHASES,
     POLL_SECONDS,
+    START,
     TRAINING,
     Project,
     dvc,
@@ -46,7 +47,7 @@ KINDS = ("stage", "dvc", "group")
 BUSY_LINE = "another training is running here"
 RESUMED = "going on from step"
 OTHER_METHOD_EVERY = 5  # most trials are of the first project, one in so many of each of the others in turn
-DRAWS = 4  # a moment may fall behind the end when the machine is faster than it was; then it is drawn again
+DRAWS = 4  # a moment may fall behind its phase when the machine is faster than it was; then an earlier one is drawn
 TURNS = PHASES[PHASES.index(TRAINING) :] + PHASES[: PHASES.index(TRAINING)]  # the loop first: few kills see it too
 
 
@@ -65,17 +66,22 @@ def kill_many(projects: list[Project], count: int, seed: int, work: Path) -> Cou
 
 def kill_once(project: Project, phase: str, kind: str, random_: random.Random, counts: Counts, folder: Path) -> None:
     """One trial, counted."""
-    for _ in range(DRAWS):
-        offset = random_.uniform(0, project.length(phase))
+    for attempt in range(DRAWS):
+        offset = random_.uniform(0, project.length(phase)) / 2**attempt
         name = f"{kind} of {project.method}, {offset:.1f} s after the beginning of {phase}"
         project.copy(folder, forget_from=stage_of(phase))
         met = kill_at(folder, phase, offset, kind)
-        if met is not None:
-            break
+        if met is None:
+            continue
+        fell, orphans = met
+        if fell == phase or attempt == DRAWS - 1 or (kind, phase) == ("stage", START):
+            break  # before the first stage there is none to kill
+        for each in orphans:
+            end(each)
+        psutil.wait_procs(orphans)  # before their folder is taken away
     else:
         counts.trial(name, unclear=f"it was not met in {DRAWS} attempts")
         return
-    fell, orphans = met
     counts.places[fell] += 1
     try:
         said, fault = go_on(folder, orphans)
