@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 SSIM_SIGMA = 1.5  # pixels; with this the window is 11 wide, as in Wang et al. 2004
@@ -35,6 +34,8 @@ def ssim(picture: np.ndarray, truth: np.ndarray, counted: np.ndarray | None = No
     """
     if min(picture.shape[:2]) < SSIM_WINDOW:
         return math.nan
+    from skimage.metrics import structural_similarity  # a fifth of a second that stages need not wait for to start
+
     mean, each = structural_similarity(
         picture,
         truth,
