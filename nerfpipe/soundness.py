@@ -1,11 +1,16 @@
-"""Are params.yaml and data/scenes.yaml sound? Every fault at once, before DVC takes a stage's old results away."""
+"""Are params.yaml, data/scenes.yaml and dvc.lock sound? Every fault at once, before DVC takes old results away."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
 from nerfpipe.config import NO_PATH_FILE, PARAMS_FILE, PATH_FILE, Params, params_faults
+from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import local_path
 from nerfpipe.yamlfile import read_yaml
+
+LOCK_FILE = Path("dvc.lock")
 
 
 def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
@@ -29,3 +34,15 @@ def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:
     if entry is None or entry.path is None or local_path(entry.path).exists():
         return []
     return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+
+
+def lock_faults(path: Path = LOCK_FILE) -> list[str]:
+    """What keeps DVC from reading its lock file, in lines. DVC writes it in place, so a kill may leave it cut short."""
+    if not path.exists():
+        return []
+    try:
+        sound = "schema" in read_yaml(path)
+    except NerfpipeError:
+        sound = False
+    remedy = "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
+    return [] if sound else [f"{path}: cut short, as when DVC is killed while it writes it; {remedy}"]

@@ -21,15 +21,24 @@ class Counts:
     compared: int = 0  # trials after which the outs and metrics were held against those of an undisturbed run
     identical: int = 0
     resumes: int = 0  # trainings that went on from a step
+    mended: int = 0  # trials in which DVC left dvc.lock cut short, which was deleted as `nerfpipe check` says
     places: Counter[str] = field(default_factory=Counter)  # kills by the phase of the run in which they fell
     skipped: str = ""  # why, where the part could not be tried here
     problems: list[str] = field(default_factory=list)
 
-    def trial(self, name: str, unclear: str = "", identical: bool | None = None, resumed: bool = False) -> None:
+    def trial(
+        self,
+        name: str,
+        unclear: str = "",
+        identical: bool | None = None,
+        resumed: bool = False,
+        mended: bool = False,
+    ) -> None:
         """Count a trial and print it. `unclear`: what was said badly; `identical`: None where nothing was compared."""
         self.tried += 1
         self.clear += not unclear
         self.resumes += resumed
+        self.mended += mended
         if identical is not None:
             self.compared += 1
             self.identical += identical
@@ -37,7 +46,10 @@ class Counts:
         faults += ["the bytes are others"] if identical is False else []
         self.problems += [f"{name}: {fault}" for fault in faults]
         verdict = "; ".join(faults) or "as it must be"
-        print(f"{self.part} {self.tried}: {name}{', resumed' if resumed else ''}: {verdict}", flush=True)
+        print(
+            f"{self.part} {self.tried}: {name}{', resumed' if resumed else ''}{', dvc.lock deleted' if mended else ''}: {verdict}",
+            flush=True,
+        )
 
     def quiet(self, name: str, fault: str, taken: bool = False, must_refuse: bool = False) -> None:
         """Count one case of hundreds, and print only what went wrong.
@@ -93,6 +105,7 @@ def table(all_counts: list[Counts]) -> str:
         if counts.places:
             fell = ", ".join(f"{place} {number}" for place, number in counts.places.items())
             lines.append(f"{counts.part} fell into: {fell}")
+    lines.append(f"dvc.lock left cut short by DVC, and deleted as `nerfpipe check` says: {_sum(all_counts, 'mended')}")
     lines.append(
         f"faults tried: {_sum(faults, 'tried')}, reported clearly: {_sum(faults, 'clear')}, "
         f"sound or not to be noticed: {_sum(faults, 'unnoticed')}; "

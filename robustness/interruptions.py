@@ -25,6 +25,7 @@ from robustness.counts import Counts
 from robustness.kills import DRAWS, RESUMED, alive_in_group, go_on, stage_processes
 from robustness.project import (
     BEGINS,
+    LOCK_MENDED,
     PATIENCE_SECONDS,
     POLL_SECONDS,
     STAGES,
@@ -65,7 +66,7 @@ def signal_all(project: Project, seed: int, work: Path, stages: tuple[str, ...] 
                 counts.trial(name, str(error), identical=False)
                 continue
             identical = result(work / "signalled") == project.truth
-            counts.trial(name, fault or unclear(said), identical, RESUMED in said)
+            counts.trial(name, fault or unclear(said), identical, RESUMED in said, LOCK_MENDED in said)
     return counts
 
 

@@ -24,6 +24,7 @@ import psutil
 from robustness.counts import Counts
 from robustness.project import (
     BEGINS,
+    LOCK_MENDED,
     PHASES,
     POLL_SECONDS,
     START,
@@ -32,6 +33,7 @@ from robustness.project import (
     dvc,
     finish,
     has_checkpoint,
+    mend_lock,
     partial_files,
     phase_in,
     result,
@@ -92,7 +94,9 @@ def kill_once(project: Project, phase: str, kind: str, random_: random.Random, c
     fault = fault or unclear(said)
     if left := partial_files(folder):
         fault = fault or f"left behind: {', '.join(left)}"
-    counts.trial(f"{name}, fell into {fell}", fault, result(folder) == project.truth, RESUMED in said)
+    counts.trial(
+        f"{name}, fell into {fell}", fault, result(folder) == project.truth, RESUMED in said, LOCK_MENDED in said
+    )
 
 
 def kill_at(folder: Path, phase: str, offset: float, kind: str) -> tuple[str, list[psutil.Process]] | None:
@@ -149,11 +153,11 @@ def end(process: psutil.Process) -> None:
 
 def go_on(folder: Path, orphans: list[psutil.Process]) -> tuple[str, str]:
     """Repro until done: all that was said, and what is wrong with how it was said, if anything."""
-    said, fault = "", ""
+    said, fault = mend_lock(folder), ""
     if orphans:
         at_once = dvc(folder, "repro", check=False)
         psutil.wait_procs(orphans)
-        said = at_once.stdout + at_once.stderr
+        said += at_once.stdout + at_once.stderr
         told = [line for line in at_once.stderr.splitlines() if line.startswith("error: ")]
         if at_once.returncode and not (len(told) == 1 and BUSY_LINE in told[0]):
             fault = f"beside the orphan it failed with {at_once.stderr.splitlines()}"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from nerfpipe.soundness import lock_faults
 from tests.tiny_pipeline import clone, dvc, edit, environment, hashes, run, shrink
 
 STAGES = {
@@ -36,6 +37,7 @@ BEGINS = {  # what is said when a phase of a run begins, in their order
     "render": STAGE_LINE.format("render"),
 }
 PHASES = tuple(BEGINS)
+LOCK_MENDED = "dvc.lock was cut short, and deleted"
 NOTHING_TO_DO = "Data and pipelines are up to date."
 CHECKPOINTS = ".nerfpipe/checkpoints/*/checkpoint.safetensors"
 CACHED_NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")  # of a file in DVC's cache, its folder's name before it
@@ -173,10 +175,19 @@ def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> bool:
 
 def finish(folder: Path) -> str:
     """`dvc repro`, where nobody else is at work; all that was said. Raises AssertionError where it fails."""
+    mended = mend_lock(folder)
     done = dvc(folder, "repro", check=False)
     if done.returncode:
         raise AssertionError(f"`dvc repro` failed: {done.stdout + done.stderr}")
-    return done.stdout + done.stderr
+    return mended + done.stdout + done.stderr
+
+
+def mend_lock(folder: Path) -> str:
+    """What `nerfpipe check` tells a user to do where DVC was killed while it wrote dvc.lock; LOCK_MENDED if it was."""
+    if not lock_faults(folder / "dvc.lock"):
+        return ""
+    remove(folder / "dvc.lock")
+    return f"{LOCK_MENDED}\n"
 
 
 def unsettled(folder: Path) -> str:

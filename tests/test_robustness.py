@@ -41,7 +41,7 @@ def project(published: Published) -> Project:
 def test_problems_are_counted_and_listed() -> None:
     kills, faults, skipped = Counts("kills", kills=True), Counts("files"), Counts("disk", skipped="no root")
     kills.trial("one", identical=True, resumed=True)
-    kills.trial("two", identical=False)
+    kills.trial("two", identical=False, mended=True)
     faults.quiet("three", "")
     faults.quiet("four", "", taken=True)
     faults.quiet("five", "a traceback")
@@ -50,6 +50,7 @@ def test_problems_are_counted_and_listed() -> None:
     assert "| files | 3 | 1 of 2 | 1 | - | - |" in text
     assert "| disk | skipped: no root |" in text
     assert "kills: 2, resumes: 1, identical: 1" in text
+    assert "dvc.lock left cut short by DVC, and deleted as `nerfpipe check` says: 1" in text
     assert "faults tried: 3, reported clearly: 1, sound or not to be noticed: 1" in text
     assert "NOT AS IT MUST BE: kills: two: the bytes are others" in text
     assert "NOT AS IT MUST BE: files: five: a traceback" in text

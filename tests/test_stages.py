@@ -267,6 +267,19 @@ def test_check_tells_a_local_path_that_is_not_there(workspace: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "left", ["", "schema: '2.0'\nstages:\n  check:\n    cmd: python -m st\n    de", "stages: {}\n"]
+)
+def test_check_tells_a_lock_file_that_dvc_was_killed_in(workspace: Path, left: str) -> None:
+    (workspace / "dvc.lock").write_text(left)
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: dvc.lock: cut short, as when DVC is killed while it writes it; delete it (or `git restore` it) and run "
+        "`dvc repro`, which brings back from DVC's cache what was run\n"
+    )
+
+
 def test_check_is_content_with_the_project_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(app, ["check"])
