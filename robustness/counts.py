@@ -46,10 +46,8 @@ class Counts:
         faults += ["the bytes are others"] if identical is False else []
         self.problems += [f"{name}: {fault}" for fault in faults]
         verdict = "; ".join(faults) or "as it must be"
-        print(
-            f"{self.part} {self.tried}: {name}{', resumed' if resumed else ''}{', dvc.lock deleted' if mended else ''}: {verdict}",
-            flush=True,
-        )
+        notes = ", resumed" * resumed + ", dvc.lock deleted" * mended
+        print(f"{self.part} {self.tried}: {name}{notes}: {verdict}", flush=True)
 
     def quiet(self, name: str, fault: str, taken: bool = False, must_refuse: bool = False) -> None:
         """Count one case of hundreds, and print only what went wrong.
