@@ -78,6 +78,16 @@ def test_git_sees_only_lock_and_metrics(project: Path) -> None:
     assert changed == {"params.yaml", "data/scenes.yaml", "dvc.lock", "metrics/"}
 
 
+def test_a_lock_file_that_dvc_was_killed_in_is_deleted_and_nothing_is_lost(project: Path) -> None:
+    before, lock = hashes(project), (project / "dvc.lock").read_text()
+    (project / "dvc.lock").write_text("")  # as it is for an instant while DVC writes it
+    assert dvc(project, "repro", check=False).returncode != 0
+    (project / "dvc.lock").unlink()  # as `nerfpipe check` says
+    again = dvc(project, "repro").stdout
+    assert "Running stage" not in again
+    assert (hashes(project), (project / "dvc.lock").read_text()) == (before, lock)
+
+
 def test_deleted_and_run_again_it_gives_the_same_bytes(project: Path) -> None:
     before = hashes(project)
     forget(project, *OUTS)
@@ -97,16 +107,6 @@ def test_killed_in_training_it_resumes_to_the_same_bytes(project: Path, checkpoi
     resumed = dvc(project, "repro")
     assert "going on from step" in resumed.stdout
     assert hashes(project) == before
-
-
-def test_a_lock_file_that_dvc_was_killed_in_is_deleted_and_nothing_is_lost(project: Path) -> None:
-    before, lock = hashes(project), (project / "dvc.lock").read_text()
-    (project / "dvc.lock").write_text("")  # as it is for an instant while DVC writes it
-    assert dvc(project, "repro", check=False).returncode != 0
-    (project / "dvc.lock").unlink()  # as `nerfpipe check` says
-    again = dvc(project, "repro").stdout
-    assert "Running stage" not in again
-    assert (hashes(project), (project / "dvc.lock").read_text()) == (before, lock)
 
 
 def test_a_training_that_outlives_dvc_is_not_done_again(project: Path) -> None:
