@@ -8,13 +8,16 @@ import math
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
+
+from nerfpipe.errors import NerfpipeError
 
 PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
 
@@ -33,6 +36,49 @@ def local_path(text: str) -> Path:
     path = Path(text).expanduser()
     in_original = Path(os.environ.get("DVC_ROOT", ".")) / path
     return path if path.exists() or not in_original.exists() else in_original
+
+
+KINDS_OF_FILE = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody else named, for reading its bytes.
+
+    A pipe would be waited for, and a device may never end: both raise NerfpipeError, as a folder and a socket do. What
+    keeps an ordinary file from being opened raises OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        refuse_irregular(path)
+        raise
+    try:
+        _refuse(path, os.fstat(descriptor).st_mode)
+    except NerfpipeError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raise NerfpipeError where `path` is there and is no ordinary file: for readers that open it themselves."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # whoever opens it says best what is wrong
+    _refuse(path, mode)
+
+
+def _refuse(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = KINDS_OF_FILE.get(stat.S_IFMT(mode), "of an unknown kind")
+        raise NerfpipeError(f"{path}: is {kind}, where a file is expected; correct the name")
 
 
 @contextmanager

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from nerfpipe.files import PARTIAL, atomic_file, atomic_folder, work_folder, write_json
+from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import (
+    PARTIAL,
+    atomic_file,
+    atomic_folder,
+    open_regular,
+    refuse_irregular,
+    work_folder,
+    write_json,
+)
 
 
 class AccidentError(Exception):
@@ -143,3 +153,37 @@ def test_what_killed_processes_left_is_cleared_away_and_what_lives_stays(tmp_pat
     with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
     assert names(tmp_path) == sorted([f"{PARTIAL}{gone.pid}-other", f"{PARTIAL}{living}-rays", "a.txt", "rays"])
+
+
+def test_an_ordinary_file_and_a_link_to_one_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a\r\n\x1a")
+    (tmp_path / "link").symlink_to("a.txt")
+    for name in ("a.txt", "link"):
+        refuse_irregular(tmp_path / name)
+        with open_regular(tmp_path / name) as file:
+            assert file.read() == b"a\r\n\x1a"
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe", "a socket", "a device"])
+def test_what_is_no_ordinary_file_is_refused_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path may be no longer than 108 bytes
+    place = tmp_path / "thing"
+    if kind == "a folder":
+        place.mkdir()
+    elif kind == "a named pipe":
+        os.mkfifo(place)
+    elif kind == "a socket":
+        socket.socket(socket.AF_UNIX).bind(place.name)
+    else:
+        place.symlink_to("/dev/zero")
+    for opener in (open_regular, refuse_irregular):
+        with pytest.raises(NerfpipeError, match=f"thing: is {kind}, where a file is expected"):
+            opener(place)
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+    refuse_irregular(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "nothing")
