@@ -41,7 +41,7 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return [
         f"device  {device} ({name}), torch {torch.__version__}",
-        f"kernels {'numba, on the CPU' if kernels.in_use(device) else 'plain torch'}",
+        f"kernels {kernels.describe() if kernels.in_use(device) else 'plain torch'}",
         f"bf16    {'yes' if has_bf16(device) else 'no: MLPs run in float32'}",
     ]
 
