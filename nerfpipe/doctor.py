@@ -151,8 +151,9 @@ def train_extent(scene: Scene, space: Space) -> Extent:
     """Near, far and hits of all train rays."""
     extent = Extent()
     for view in scene.splits["train"]:
-        pose = torch.from_numpy(np.array(scene.poses[view]))
-        extent.include(camera_rays(scene.camera(view), pose, space))
+        pose, camera = torch.from_numpy(np.array(scene.poses[view])), scene.camera(view)
+        for rows, _ in camera.strips():
+            extent.include(camera_rays(camera, pose, space, rows))
     return extent
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
 from nerfpipe.scenes.jsonfile import pose_of, read_frame_list, text
-from nerfpipe.scenes.pictures import look_at_header
 from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import SPLITS, Scene
 from nerfpipe.scenes.transforms import camera_of, mask_of

@@ -15,9 +15,10 @@ import numpy as np
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes import normalise
 from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
-from nerfpipe.scenes.pictures import look_at_header, picture_files
+from nerfpipe.scenes.pictures import picture_files
 from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import Scene
 
@@ -41,7 +42,7 @@ def load(folder: Path, reading: Reading) -> Scene:
             "there must be a row for each picture, in the order of their names"
         )
     places = Places(folder, None, reading.masks)
-    width, height, _ = look_at_header(pictures[0])
+    width, height = look_at_header(pictures[0])[:2]
     frames = [
         Frame(
             picture,

@@ -35,7 +35,8 @@ def _completed(listed: Splits, entries: list[dict[str, Any]], reading: Reading) 
     notes: list[str] = []
     if not held_out:
         held_out = train[:: reading.test_every]
-        train = [number for number in train if number not in set(held_out)]
+        shown = set(held_out)
+        train = [number for number in train if number not in shown]
         notes = [f"train_filenames without test_filenames: one in {reading.test_every} of them is held out"]
     elif not train:
         shown = {*listed["test"], *listed["val"]}

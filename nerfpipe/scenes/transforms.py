@@ -13,9 +13,9 @@ from typing import Any
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes.frames import Frame, Reading, present, scene_of
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list, text
-from nerfpipe.scenes.pictures import look_at_header
 from nerfpipe.scenes.places import Places, dynamic_mask, with_suffix
 from nerfpipe.scenes.plyfile import read_points
 from nerfpipe.scenes.scene import Scene
