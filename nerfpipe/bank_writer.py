@@ -12,6 +12,7 @@ import torch
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import create_array, save_array, write_json
+from nerfpipe.lenses import NotInvertibleError
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import BankAbout, RayBank, view_starts
 from nerfpipe.rays import rays_to_world
@@ -53,7 +54,13 @@ def _write_directions(cameras: tuple[Camera, ...], file: Path) -> np.ndarray:
     for number, camera in enumerate(cameras):
         own = directions[starts[number] : starts[number + 1]]
         for rows, pixels in camera.strips():
-            own[pixels] = camera.directions(camera.pixel_centres(rows)).numpy()
+            try:
+                own[pixels] = camera.directions(camera.pixel_centres(rows)).numpy()
+            except NotInvertibleError:
+                raise NerfpipeError(
+                    f"a {camera.lens} lens of {camera.width}x{camera.height} pixels: its distortion cannot be inverted "
+                    f"in rows {rows.start} to {rows.stop}; correct its numbers, or undistort the pictures first"
+                ) from None
     directions.flush()
     return directions
 

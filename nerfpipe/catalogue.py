@@ -18,12 +18,26 @@ OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 MADE_HERE = {"size", "views"}  # keys for what is drawn
 PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
 BY_NUMBER = {"test_every"}  # for formats that may leave the splits open
+BY_ORDER = {"order"}  # for the format that has a row for each picture, and no names
 # Keys that mean nothing to a format. None: the format is found in the data, and only what is drawn is sure to be idle.
 IDLE_KEYS = {
-    "procedural": {"bytes", "checksum", "folder", "bounds", "train_views", "space", *PICTURE_FILES, *BY_NUMBER},
-    "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER},
+    "procedural": {
+        "bytes",
+        "checksum",
+        "folder",
+        "bounds",
+        "train_views",
+        "space",
+        *PICTURE_FILES,
+        *BY_NUMBER,
+        *BY_ORDER,
+    },
+    "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER, *BY_ORDER},
     None: MADE_HERE,
-} | {name: {"train_views", *MADE_HERE} for name in ("blender", "llff", "transforms", "colmap")}
+} | {
+    name: {"train_views", *MADE_HERE, *(() if name == "llff" else BY_ORDER)}
+    for name in ("blender", "llff", "transforms", "colmap")
+}
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
 Count = Annotated[int, Field(gt=0)]
@@ -58,6 +72,7 @@ class Entry(Section):
     masks: str | None = None  # a folder of masks, one per picture and with its name; what is black is left out
     factor: Annotated[int, Field(ge=1, le=64)] = 1  # pictures are made smaller so many times
     missing: Literal["error", "skip"] = "error"  # what to do with frames whose picture is not there
+    order: Literal["name", "number"] = "name"  # of pictures without names: 10.png before 9.png, or behind it
     test_every: Annotated[int, Field(ge=2)] = 8  # every so many-th view is held out, where the data names no splits
     size: Annotated[int, Field(ge=8, le=4096)] = 100
     views: SplitSizes = SplitSizes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import ExifTags, Image
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.imagefile import DEEP, HEIC, HEIC_REMEDY, deep_to_8bit, load_image, orientation_of, turned
+from nerfpipe.scenes.pictures import by_number
 
 LOSSLESS = {".jpg": False, ".jpeg": False, ".webp": False, ".png": True, ".tif": True, ".tiff": True}
 FOREIGN = {
@@ -43,7 +43,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
     Raises NerfpipeError where there are fewer than FEWEST, or some that cannot be read here, with what to do.
     """
-    files = sorted((file for file in folder.iterdir() if file.is_file() and file.name[0] != "."), key=natural_order)
+    files = sorted((file for file in folder.iterdir() if file.is_file() and file.name[0] != "."), key=by_number)
     pictures = [file for file in files if file.suffix.lower() in LOSSLESS]
     readable = {file.stem for file in pictures}
     for kind, suffixes in FOREIGN.items():
@@ -64,12 +64,6 @@ def foreign_remedy(kind: str) -> str:
     if kind == "HEIC":
         return HEIC_REMEDY
     return "export them as JPEG or TIFF, all with the same settings and without lens correction"
-
-
-def natural_order(file: Path) -> list[tuple[int, str]]:
-    """A key to sort by that puts IMG_9 before IMG_10."""
-    parts = re.split(r"(\d+)", file.name.lower())
-    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def read_picture(file: Path) -> Picture:

@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.imagefile import SIDEWAYS, UPRIGHT, Header, look_at_header
 from nerfpipe.lenses import NotInvertibleError
 from nerfpipe.progress import Progress
+from nerfpipe.scenes.intrinsics import lens_doubt, lens_fault
 from nerfpipe.scenes.pictures import read_depth_map, read_mask, read_picture
+from nerfpipe.scenes.places import lies_in
 from nerfpipe.scenes.placing import place
+from nerfpipe.scenes.repeats import content_keys, without_repeats
 from nerfpipe.scenes.scene import SPLITS, Scene, pose_faults
 from nerfpipe.space import Kind
 
 Splits = dict[str, list[int]]
 ASPECT = 0.01  # how much proportions of picture and camera may differ, if only rounding made them differ
+LOOKED_AT = 8  # pixels from one to the next at which a lens is looked at
 NAMED = 5  # files named in a line before "and N more"
 
 
@@ -51,6 +56,7 @@ class Reading:
     factor: int
     missing: str
     test_every: int
+    order: str = "name"
 
 
 def every_nth(count: int, test_every: int) -> Splits:
@@ -71,9 +77,12 @@ def present(
     named = ", ".join(picture.name for picture in lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
     what = f"{len(lost)} of {len(frames)} pictures are not there ({named})"
     if reading.missing == "error":
-        raise NerfpipeError(f"{where}: {what}; get them, or leave them out with `missing: skip` in the scene's entry")
+        raise NerfpipeError(
+            f"{where}: {what}: {lies_in(lost[0].parent)}; get them, or leave them out with `missing: skip` in the "
+            "scene's entry"
+        )
     if not kept and not may_be_empty:
-        raise NerfpipeError(f"{where}: {what}; is the folder of pictures complete?")
+        raise NerfpipeError(f"{where}: {what}: {lies_in(lost[0].parent)}; is the folder of pictures complete?")
     return [frames[i] for i in kept], kept, [f"{what}: left out"]
 
 
@@ -94,8 +103,11 @@ def scene_of(
     if faults := pose_faults(poses, [frame.picture.name for frame in frames]):
         raise NerfpipeError(f"{where}: {faults[0]}")
     frames, has_alpha, size_notes = with_picture_sizes(frames)
+    lens_notes = _check_intrinsics(frames, where)
     kind = reading.space or (default if reading.bounds is None else "bounded")
     cameras = [frame.camera.reduced(reading.factor) for frame in frames]
+    names = [frame.picture.name for frame in frames]
+    splits, repeat_notes = without_repeats(splits, content_keys([frame.picture for frame in frames]), poses, names)
     number = {camera: i for i, camera in enumerate(dict.fromkeys(cameras))}
     lenses = tuple(number)
     _check_lenses(lenses, where)
@@ -114,7 +126,7 @@ def scene_of(
         read_image=views.image,
         read_depth=views.depth if depths else None,
         read_mask=views.mask if masks else None,
-        notes=(*notes, *size_notes, *placed.notes),
+        notes=(*notes, *size_notes, *lens_notes, *repeat_notes, *placed.notes),
         **placed.about(),
     ).validate(str(where))
 
@@ -202,20 +214,34 @@ class _Views:
         return depth
 
 
+def _check_intrinsics(frames: list[Frame], where: Path) -> list[str]:
+    """Notes on lenses that are odd. Raises NerfpipeError where one is impossible for its picture."""
+    doubts: list[str] = []
+    for camera, frame in {frame.camera: frame for frame in reversed(frames)}.items():
+        if (fault := lens_fault(camera)) is not None:
+            raise NerfpipeError(f"{where}: {frame.picture.name}: {fault}")
+        if not doubts and (doubt := lens_doubt(camera)) is not None:
+            doubts.append(f"{frame.picture.name}: {doubt}")
+    return doubts
+
+
 def _check_lenses(cameras: tuple[Camera, ...], where: Path) -> None:
     distorted = [camera for camera in cameras if not camera.is_pinhole]
     if not distorted:
         return
-    pixels = sum(camera.width * camera.height for camera in distorted)
-    with Progress("lenses", pixels, "pixels", unit_scale=True) as progress:
+    with Progress("lenses", len(distorted), "lenses") as progress:
         for camera in distorted:
-            for rows, part in camera.strips():
-                _check_rows(camera, rows, where)
-                progress.advance(part.stop - part.start)
+            _check_lens(camera, where)
+            progress.advance()
 
 
-def _check_rows(camera: Camera, rows: slice, where: Path) -> None:
-    centres = camera.pixel_centres(rows)
+def _check_lens(camera: Camera, where: Path) -> None:
+    """Look at the edges, where lenses fold first, and at every few pixels within; the ray bank looks at all."""
+    columns, rows = (
+        torch.cat([torch.arange(0, side, LOOKED_AT), torch.tensor([side - 1])]) + 0.5
+        for side in (camera.width, camera.height)
+    )
+    centres = torch.cartesian_prod(rows, columns).flip(1)  # [P, 2]
     try:
         camera.directions(centres)
     except NotInvertibleError as error:

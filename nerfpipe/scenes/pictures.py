@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,17 @@ from nerfpipe.imagefile import (
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name. Raises NerfpipeError when there is no folder, no picture, or only HEIC."""
+def by_number(file: Path) -> list[tuple[int, str]]:
+    """A key to sort by that puts IMG_9 before IMG_10."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def picture_files(folder: Path, order: str = "name") -> list[Path]:
+    """The pictures in a folder, by name or by the numbers in their names.
+
+    Raises NerfpipeError when there is no folder, no picture, or only HEIC.
+    """
     if not folder.is_dir():
         raise NerfpipeError(
             f"{folder}: there is no such folder of pictures; name it with `images:` in the scene's entry"
@@ -36,6 +46,8 @@ def picture_files(folder: Path) -> list[Path]:
         if file.suffix.lower() in HEIC:
             raise _heic(file)
     pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if order == "number":
+        pictures = sorted(pictures, key=by_number)
     if not pictures:
         raise NerfpipeError(f"{folder}: holds no picture ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
     return pictures
