@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.config import PATH_FILE, load_params
+from nerfpipe.memory import check_memory
 from nerfpipe.modelfile import load_model
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
@@ -17,6 +18,7 @@ PATHS = Path("data/paths")  # a dep of the stage: what changes elsewhere, DVC do
 
 def main() -> None:
     params = load_params()
+    check_memory(params)
     if params.render.path.endswith(PATH_FILE) and not in_sight(Path(params.render.path)):
         print(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`", flush=True)
     device = set_up(params.runtime)

@@ -15,6 +15,7 @@ from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, processor
 from nerfpipe.files import atomic_folder, write_json
+from nerfpipe.memory import check_memory
 from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
@@ -30,6 +31,7 @@ SPEED, CLOCK = Path("metrics/speed.json"), Path("metrics/speed.csv")  # apart, s
 
 def main() -> None:
     params = load_params()
+    check_memory(params)
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
