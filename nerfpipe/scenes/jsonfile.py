@@ -69,4 +69,6 @@ def pose_of(entry: Any, file: Path, place: int) -> np.ndarray:
         pose = np.empty(0)
     if pose.shape not in ((4, 4), (3, 4)):
         raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: must be 4 rows of 4 numbers")
+    if not np.isfinite(pose[3:]).all():
+        raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: its last row must be 0, 0, 0, 1")
     return pose[:3]
