@@ -13,6 +13,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.ndc import Frustum
+from nerfpipe.plausible import FARTHEST
 from nerfpipe.similarity import IDENTITY, Similarity
 from nerfpipe.space import Kind, Space
 
@@ -112,6 +113,8 @@ def pose_faults(poses: np.ndarray, names: Sequence[str] | None = None) -> list[s
         rotation = pose[:, :3]
         if not np.isfinite(pose).all():
             return [f"pose {view} holds NaN or infinity"]
+        if np.abs(pose).max() > FARTHEST:
+            return [f"pose {view} lies {np.abs(pose).max():g} units away, more than {FARTHEST:g}: is its scale right?"]
         if np.abs(rotation.T @ rotation - np.eye(3)).max() > ROTATION_TOLERANCE:
             kind = "singular" if abs(np.linalg.det(rotation)) < ROTATION_TOLERANCE else "not a rotation"
             return [f"pose {view} is {kind}: its 3x3 part must be orthonormal, camera-to-world, without scale"]
