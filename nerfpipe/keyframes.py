@@ -21,9 +21,9 @@ from torch import Tensor
 from nerfpipe.cameras import look_at
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import write_json
-from nerfpipe.plausible import FARTHEST, SMALLEST, finite, is_rotation
+from nerfpipe.plausible import SMALLEST, finite, is_rotation
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list
-from nerfpipe.similarity import Similarity
+from nerfpipe.similarity import FARTHEST, Similarity
 
 FEWEST, MOST = 2, 10_000
 APART = 1e-6  # of the path's length: key frames nearer to one another than this are one and the same

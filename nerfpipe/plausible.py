@@ -13,11 +13,10 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.imagefile import MOST_PIXELS
 from nerfpipe.lenses import COEFFICIENTS
-from nerfpipe.similarity import Similarity
+from nerfpipe.similarity import FARTHEST, Similarity
 from nerfpipe.space import Space
 
 LONGEST_SIDE = 65_536  # pixels
-FARTHEST = 1e9  # of any length, in any unit: single precision cannot tell places there apart
 SMALLEST = 1e-12  # of what must be above zero: less vanishes in single precision
 MOST_VIEWS = 1_000_000
 ORTHONORMAL = 1e-3  # how far from it a rotation may be

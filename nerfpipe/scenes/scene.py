@@ -13,8 +13,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.ndc import Frustum
-from nerfpipe.plausible import FARTHEST
-from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.similarity import FARTHEST, IDENTITY, Similarity
 from nerfpipe.space import Kind, Space
 
 ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
