@@ -35,7 +35,7 @@ def about() -> None:
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml and data/scenes.yaml, all faults at once, and see that the data and a repository are there."""
+    """Validate params.yaml and data/scenes.yaml, all faults at once; see that data and a repository are there."""
     with one_line_errors():
         params, entries, faults = settings_faults()
         faults += repository_faults() + lock_faults()

@@ -16,8 +16,10 @@ NO_GIT = (
 
 
 def repository_faults() -> list[str]:
-    """What keeps DVC from running in this folder, in lines; without importing DVC where git and .dvc are here."""
+    """What keeps DVC from running the pipeline of this folder, in lines; DVC is imported only where git is not here."""
     folder = Path.cwd()
+    if not (folder / "dvc.yaml").exists():
+        return []  # there is nothing to run
     in_git = "GIT_DIR" in os.environ or any((each / ".git").exists() for each in (folder, *folder.parents))
     if not any((each / ".dvc").is_dir() for each in (folder, *folder.parents)):
         return [NO_DVC.format("dvc init" if in_git else "dvc init --no-scm")]
@@ -29,6 +31,6 @@ def _does_without_git() -> bool:
     from dvc.config import Config, ConfigError  # takes a second to import
 
     try:
-        return bool(Config().get("core", {}).get("no_scm", False))
+        return bool(Config.from_cwd().get("core", {}).get("no_scm", False))
     except ConfigError:
         return True  # DVC says itself what is wrong with its configuration

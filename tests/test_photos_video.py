@@ -67,7 +67,15 @@ def test_frames_are_upright(make_video: Callable[..., Path], tmp_path: Path) -> 
 
 def timed(video: Path, seconds: str, name: str = "timed.mp4") -> Path:
     """The same frames at other times: `seconds` is ffmpeg's expression of a frame's number N."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(video), "-vf", f"setpts='({seconds})/TB'"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-loglevel",
+        "error",
+        "-i",
+        str(video),
+        "-vf",
+        f"setpts='({seconds})/TB'",
+    ]
     target = video.with_name(name)
     subprocess.run([*command, "-fps_mode", "vfr", "-enc_time_base", "1/600", str(target)], check=True)
     return target
@@ -79,8 +87,9 @@ def test_frames_of_a_variable_rate_are_spread_over_the_whole_clip_each_once(make
     numbers = [int(frame.name.split()[1]) for frame in sharp_frames(video, 20)]
     assert len(set(numbers)) == 20
     assert numbers == sorted(numbers)
-    assert [number // 3 for number in numbers[:18]] == pytest.approx(range(18), abs=1), "three in each 0.63 s"
-    assert numbers[-1] >= 60, "the fast part is of one stretch"
+    seconds = [number / 5 if number < 60 else 12 + (number - 60) / 60 for number in numbers]
+    assert max(np.diff(seconds)) < 2 * (12 + 40 / 60) / 20, "one of each twentieth of the time, wherever in it"
+    assert sum(number >= 60 for number in numbers) <= 2, "the fast part is a twentieth of the time"
 
 
 @pytest.mark.parametrize("seconds", ["if(lt(N,10),N/30,60+N/30)", "if(lt(N,29),N/30,600)", "N*N/30"])

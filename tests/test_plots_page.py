@@ -131,7 +131,7 @@ def test_dvcs_page_draws_its_curves_without_a_network(browser: str, project: Pat
     bare = project / "bare.html"
     bare.write_text(PAGE_HTML)
     dvc(project, "plots", "diff", "a", "b", "--html-template", str(bare), "--out", "bare_plots")
-    assert "class=\"marks\"" not in dom(browser, project / "bare_plots/index.html"), "the network is not off"
+    assert 'class="marks"' not in dom(browser, project / "bare_plots/index.html"), "the network is not off"
 
 
 def test_dvcs_page_shows_the_pictures_of_both_experiments(browser: str, plots: Path) -> None:

@@ -1,7 +1,8 @@
 """Makes page.html, DVC's plots page with its drawing scripts inside, so that curves appear without a network.
 
-The scripts are not of the versions that DVC's own page loads, which are of 2021 and have known faults, but current ones, which
-draw DVC's plots as well. Run this where npm is (`python .dvc/plots/make_page.py`) after a change of the versions below.
+The scripts are not of the versions that DVC's own page loads, which are of 2021 and have known faults, but current
+ones, which draw DVC's plots as well. After a change of the versions below, run this where npm is:
+`python .dvc/plots/make_page.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("page.html")
 SCRIPTS = (("vega", "6.4.0"), ("vega-lite", "6.5.0"), ("vega-embed", "7.3.0"))
-COMMAND_LINE = {"yargs", "commander"}  # packages that only the libraries' programs use, so that they are not in their builds
+COMMAND_LINE = {
+    "yargs",
+    "commander",
+}  # packages that only the libraries' programs use, so that they are not in their builds
 FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
