@@ -16,6 +16,7 @@ from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
 from nerfpipe.renderfolder import check_render_folder
+from nerfpipe.repository import repository_faults
 from nerfpipe.soundness import data_faults, lock_faults, settings_faults
 from nerfpipe.stage import read_timings
 
@@ -34,10 +35,10 @@ def about() -> None:
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml and data/scenes.yaml, all faults at once, and see that the scene's data are there."""
+    """Validate params.yaml and data/scenes.yaml, all faults at once; see that data and a repository are there."""
     with one_line_errors():
         params, entries, faults = settings_faults()
-        faults += lock_faults()
+        faults += repository_faults() + lock_faults()
         if params is not None:
             faults += data_faults(params.scene, entries) + path_faults(params.render.path)
         if faults or params is None:
