@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import websockets
 from websockets.datastructures import Headers
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.viewer import admission, page
+from nerfpipe.viewer import admission, command, page
 from nerfpipe.viewer.admission import admitted, guarded
 from nerfpipe.viewer.messages import Gate
 from nerfpipe.viewer.ports import free_port
@@ -125,7 +126,8 @@ def test_controls_take_only_values_that_they_can_have(server: page.Server) -> No
 
         assert all(passes(value=value) for value in sound)
         assert not any(passes(value=value) for value in unsound)
-        assert not passes(update_cb=[]) and not passes(value=sound[0], removed=True)
+        assert not passes(update_cb=[])
+        assert not passes(value=sound[0], removed=True)
         assert not passes("other", value=sound[0])
 
 
@@ -134,5 +136,31 @@ def test_an_upload_has_a_constant_name_and_a_bounded_size() -> None:
              "mime_type": "", "part_count": 1, "size_bytes": 9}  # fmt: skip
     gate = Gate(lambda: {"u": SimpleNamespace()})
     raw = gate.passed(msgspec.msgpack.encode(start))
-    assert raw is not None and msgspec.msgpack.decode(raw)["filename"] == "key_frames.json"
+    assert raw is not None
+    assert msgspec.msgpack.decode(raw)["filename"] == "key_frames.json"
     assert gate.passed(msgspec.msgpack.encode({**start, "size_bytes": 10**12})) is None
+
+
+def test_key_frames_are_kept_where_the_drawing_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Dying:
+        """A viewer whose drawing thread has died."""
+
+        def __init__(self, *_: object) -> None:
+            source = SimpleNamespace(describe=lambda: "m")
+            self.painter = SimpleNamespace(source=source, failure=ZeroDivisionError("drawing"))
+            self.about, self.address, self.reason = SimpleNamespace(scene="s", method="m"), ("127.0.0.1", 1), None
+
+        def stop(self) -> None:
+            pass
+
+        def keep_key_frames(self) -> Path:
+            return tmp_path / "key_frames_1.json"
+
+    monkeypatch.setattr("nerfpipe.viewer.viewer.Viewer", Dying)
+    monkeypatch.setattr(command, "first_model", lambda *_: ())
+    options = command.Options(tmp_path / "m", "127.0.0.1", 18_080, None, tmp_path, follow=False, open=False)
+    with pytest.raises(ZeroDivisionError):
+        command.view(options)
+    assert "stopped; the key frames are in" in capsys.readouterr().out
