@@ -58,10 +58,10 @@ def view(options: Options) -> None:
         viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output)
         try:
             serve(viewer, options, stop)
-        finally:
+        finally:  # also where the drawing thread died: the key frames are an hour's work
             viewer.stop()
-        kept = viewer.keep_key_frames()
-        print("stopped" if kept is None else f"stopped; the key frames are in {kept}", flush=True)
+            kept = viewer.keep_key_frames()
+            print("stopped" if kept is None else f"stopped; the key frames are in {kept}", flush=True)
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
