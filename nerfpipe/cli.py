@@ -159,12 +159,15 @@ def view(
     output: Annotated[Path, typer.Option(help="the folder for stills, key frames and films")] = Path("viewer"),
     follow: Annotated[bool, typer.Option("--follow", help="show a training here, checkpoint by checkpoint")] = False,
     open_: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
+    token: Annotated[
+        bool, typer.Option("--token", help="let in only who has the address printed; always so beyond this machine")
+    ] = False,
 ) -> None:
     """Walk about in a trained field, in a page of the browser. A model that is trained anew is shown at once."""
     with one_line_errors():
         from nerfpipe.viewer.command import Options, view  # torch takes seconds to import
 
-        view(Options(model, host, port, data, output, follow, open_))
+        view(Options(model, host, port, data, output, follow, open_, token))
 
 
 @app.command()

@@ -32,7 +32,7 @@ from robustness.counts import Counts
 from robustness.damage import metadata_of
 from robustness.files_fuzz import refused
 from robustness.project import Project
-from robustness.settings_fuzz import in_process
+from robustness.settings_fuzz import in_process, inside
 
 NUMBERS = (0, -1, math.nan, math.inf, -math.inf, 10**7, 10**400)
 ENDLESS = (math.nan, math.inf, -math.inf, 10**400)  # which nothing may have
@@ -72,7 +72,7 @@ def fuzz_numbers(project: Project, models: list[Path], work: Path) -> Counts:
 def fuzz_params(project: Project, counts: Counts, work: Path) -> None:
     """Every number of params.yaml and of the scene's entry, through `nerfpipe check` and a stage's beginning."""
     folder = project.copy(work / "numbers")
-    with contextlib.chdir(folder):
+    with inside(folder):
         for name in ("params.yaml", "data/scenes.yaml"):
             file, sound = Path(name), yaml.safe_load(Path(name).read_text())
             for case, content, must_refuse in changed(sound, name):

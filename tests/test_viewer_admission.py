@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def server() -> Iterator[page.Server]:
     server.stop()
 
 
-def connect(server: page.Server, host: str | None, origin: str | None) -> int:
+def connect(server: page.Server, host: str | None, origin: str | None, headers: dict[str, str] | None = None) -> int:
     """The status of a handshake; 101 where it is accepted."""
 
     async def run() -> int:
@@ -47,6 +48,7 @@ def connect(server: page.Server, host: str | None, origin: str | None) -> int:
                 host="127.0.0.1",
                 port=port,
                 origin=origin,
+                additional_headers=headers,
                 subprotocols=[f"viser-v{viser.__version__}"],
             ):
                 return 101
@@ -79,6 +81,55 @@ def test_other_names_are_not(host: str) -> None:
 def test_no_host_and_two_hosts_are_refused() -> None:
     assert not admitted(Headers(), "127.0.0.1")
     assert not admitted(Headers([("Host", "localhost"), ("Host", "localhost")]), "127.0.0.1")
+
+
+@pytest.fixture
+def closed() -> Iterator[page.Server]:
+    """A server that asks for a token."""
+    server = page.Server("127.0.0.1", free_port("127.0.0.1", 18_080), "open-sesame")
+    yield server
+    server.stop()
+
+
+def fetch(server: page.Server, path: str, cookie: str | None = None, host: str | None = None) -> tuple[int, dict, str]:
+    """Status, headers and text of what a server answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.get_port(), timeout=30)
+    headers = {"Host": host or f"127.0.0.1:{server.get_port()}", **({"Cookie": cookie} if cookie else {})}
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), answer.read().decode(errors="replace")
+
+
+def test_a_page_is_served_and_other_names_are_refused_over_http_too(server: page.Server) -> None:
+    assert fetch(server, "/")[0] == 200
+    status, _, text = fetch(server, "/", host="evil.example")
+    assert (status, text) == (403, admission.REFUSED)
+
+
+def test_with_a_token_only_who_has_it_gets_in(closed: page.Server) -> None:
+    port = closed.get_port()
+    for path in ("/", "/?token=", "/?token=open", "/?token=open-sesame2", "/?taken=open-sesame"):
+        assert fetch(closed, path)[::2] == (403, admission.NO_TOKEN)
+    status, headers, _ = fetch(closed, "/?token=open-sesame")
+    assert (status, headers["Location"]) == (303, "/")
+    assert headers["Set-Cookie"] == f"nerfpipe-{port}=open-sesame; Path=/; HttpOnly; SameSite=Strict"
+    assert fetch(closed, "/", cookie=f"nerfpipe-{port}=open-sesame; other=1")[0] == 200
+    assert fetch(closed, "/", cookie=f"nerfpipe-{port}=else")[0] == 403
+    assert fetch(closed, "/", cookie="nerfpipe-1=open-sesame")[0] == 403
+    assert fetch(closed, "/", cookie="=;;;")[0] == 403
+
+
+def test_the_socket_asks_for_the_token_too(closed: page.Server) -> None:
+    assert connect(closed, None, None) == 403
+    cookie = {"Cookie": f"nerfpipe-{closed.get_port()}=open-sesame"}
+    assert connect(closed, None, None, cookie) == 101
+    assert connect(closed, None, "http://evil.example", cookie) == 403
+
+
+def test_tokens_are_long_and_never_the_same() -> None:
+    tokens = {admission.new_token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert min(map(len, tokens)) >= 20
 
 
 def test_a_viser_that_cannot_be_guarded_is_not_served() -> None:

@@ -6,9 +6,12 @@ import contextlib
 import http
 import ipaddress
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import websockets.asyncio.server
 from websockets.datastructures import Headers
@@ -19,6 +22,10 @@ from nerfpipe.viewer.messages import Gate
 
 AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # no user, no path, no other alphabet
 REFUSED = "403: this viewer answers only at its own address and only its own page\n"
+NO_TOKEN = "403: open the whole address that `nerfpipe view` printed, with ?token= at its end\n"
+COOKIE = "nerfpipe-{}"  # by the port: browsers share cookies between the ports of a host
+LARGEST_MESSAGE = 2**25  # bytes
+TOKEN_BYTES = 16
 HTTP_PORT = 80  # what an address without a port means
 
 _starting = threading.Lock()  # one server at a time: the hook is module-wide while a server starts
@@ -57,8 +64,48 @@ def _is_ours(name: str, served: str) -> bool:
     return True
 
 
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def knows(request: Request, token: str) -> bool:
+    """Whether a request has the token: in its address, or in the cookie that an address with it has set."""
+    given = parse_qs(urlsplit(request.path).query).get("token", [])
+    for header in request.headers.get_all("Cookie"):
+        try:
+            given += [each.value for name, each in SimpleCookie(header).items() if name == _cookie(request.headers)]
+        except CookieError:
+            continue
+    return any(secrets.compare_digest(each.encode(), token.encode()) for each in given)
+
+
+def _cookie(headers: Headers) -> str:
+    asked = _authority(headers["Host"])
+    return COOKIE.format(asked[1] if asked else HTTP_PORT)
+
+
+def answer(request: Request, host: str, token: str | None) -> Response | None:
+    """What a request gets instead of the page; None: the page. An address with the token leaves a cookie."""
+    if not admitted(request.headers, host):
+        return _response(http.HTTPStatus.FORBIDDEN, REFUSED)
+    if token is None:
+        return None
+    if not knows(request, token):
+        return _response(http.HTTPStatus.FORBIDDEN, NO_TOKEN)
+    if "token=" in urlsplit(request.path).query and "Upgrade" not in request.headers:
+        cookie = f"{_cookie(request.headers)}={token}; Path=/; HttpOnly; SameSite=Strict"
+        return _response(http.HTTPStatus.SEE_OTHER, "", {"Location": "/", "Set-Cookie": cookie})
+    return None
+
+
+def _response(status: http.HTTPStatus, text: str, more: dict[str, str] | None = None) -> Response:
+    body = text.encode()
+    told = {"Content-Type": "text/plain", "Content-Length": str(len(body)), "Connection": "close", **(more or {})}
+    return Response(status, status.phrase, Headers(told), body)
+
+
 @contextlib.contextmanager
-def guarded(host: str, gate: Gate) -> Iterator[None]:
+def guarded(host: str, gate: Gate, token: str | None = None) -> Iterator[None]:
     """While a viser server starts: have it admit as `admitted` says, and read messages through `gate`.
 
     Raises NerfpipeError where viser does not start its server in the way known: an open one would be worse.
@@ -71,18 +118,15 @@ def guarded(host: str, gate: Gate) -> Iterator[None]:
         inner = options.get("process_request")
 
         def process(connection: Any, request: Request) -> Any:
-            if not admitted(request.headers, host):
-                body = REFUSED.encode()
-                length = str(len(body))
-                headers = Headers({"Content-Type": "text/plain", "Content-Length": length, "Connection": "close"})
-                return Response(http.HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
+            if (refusal := answer(request, host, token)) is not None:
+                return refusal
             return inner(connection, request) if inner is not None else None
 
         async def handle(connection: Any) -> None:
             connection.recv = gate.reader(connection.recv)
             await handler(connection)
 
-        return original(handle, *args, **{**options, "process_request": process})
+        return original(handle, *args, **{**options, "process_request": process, "max_size": LARGEST_MESSAGE})
 
     with _starting:
         websockets.asyncio.server.serve = serve  # type: ignore[assignment,misc]

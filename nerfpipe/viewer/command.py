@@ -35,6 +35,7 @@ class Options:
     output: Path
     follow: bool
     open: bool
+    token: bool = False
 
 
 def view(options: Options) -> None:
@@ -49,15 +50,22 @@ def view(options: Options) -> None:
         if loaded is None:
             return
         port = free_port(options.host, options.port)
+        from nerfpipe.viewer.admission import new_token  # needs viser, and so may not be there
+        from nerfpipe.viewer.viewer import UNSAVED, Viewer  # viser takes a second to import
+
+        token = new_token() if options.token or not is_loopback(options.host) else None
         if not is_loopback(options.host):
-            say(f"warning: whoever can reach {options.host} can see this scene and use the page's controls")
+            say(f"warning: {options.host} lets other machines in that know the address below; it is not encrypted")
         if port != options.port:
             say(f"port {options.port} is in use, so it is {port}")
-        from nerfpipe.viewer.viewer import Viewer  # viser takes a second to import, and may not be there
 
-        viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output)
+        left = options.output / UNSAVED
+        if left.exists():
+            left = left.replace(left.with_name(f"{left.stem}-{int(time.time())}.json"))
+            say(f"notice: key frames that nobody saved are in {left}")
+        viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output, token)
         try:
-            serve(viewer, options, stop)
+            serve(viewer, options, stop, token)
         finally:  # also where the drawing thread died: the key frames are an hour's work
             viewer.stop()
             kept = viewer.keep_key_frames()
@@ -83,11 +91,11 @@ def first_model(source: Source, stop: StopRequest) -> Loaded | None:
     return None
 
 
-def serve(viewer: Viewer, options: Options, stop: StopRequest) -> None:
+def serve(viewer: Viewer, options: Options, stop: StopRequest, token: str | None = None) -> None:
     """Say where the page is, and wait until asked to stop. Raises what the drawing thread died of."""
     host, port = viewer.address
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{port}"
+    url = f"http://{name}:{port}" + (f"/?token={token}" if token else "")
     about, where = viewer.about, viewer.painter.source.describe()
     print(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends", flush=True)
     if viewer.reason:

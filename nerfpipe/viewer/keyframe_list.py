@@ -61,8 +61,12 @@ class KeyFrameList:
             raise NerfpipeError(f"a path needs {FEWEST} key frames at least (there are {len(entries)}); add one")
         return KeyFrames(np.stack([pose for pose, _ in entries]), np.array([focus for _, focus in entries]), self.loop)
 
-    def save(self, file: Path, similarity: Similarity) -> None:
+    def copy(self, file: Path, similarity: Similarity) -> None:
+        """Write them, without taking them as saved."""
         write_key_frames(file, self.frames(), similarity)
+
+    def save(self, file: Path, similarity: Similarity) -> None:
+        self.copy(file, similarity)
         self.unsaved = False
 
     def load(self, name: str, content: bytes, similarity: Similarity, centre: Tensor) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from nerfpipe.viewer.settings import NARROWEST, WIDEST
+
 Message = dict[str, Any]
 Handles = Callable[[], dict[str, Any]]  # the controls that are there now, by their uuid
 
 FARTHEST = 1e9  # scene units and pixels of a camera: scenes are of size 1, and more than that is no view
-NARROWEST, WIDEST = 1e-3, math.pi - 1e-3  # radians of a field of view
 LARGEST = 16_384  # pixels of a page's side: screens have fewer
 UNIT = 1e-6  # the least length of a quaternion that names a rotation
 NAME = 4096  # characters of a text

@@ -31,9 +31,9 @@ SMALL = 3 * 2**16  # bytes of a picture up to which PNG costs little
 class Server(viser.ViserServer):
     """viser's, quiet, and without its way out into the internet."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, token: str | None = None) -> None:
         gate = Gate(lambda: self.gui._gui_input_handle_from_uuid)
-        with contextlib.redirect_stdout(io.StringIO()), guarded(host, gate):
+        with contextlib.redirect_stdout(io.StringIO()), guarded(host, gate, token):
             super().__init__(host=host, port=port, verbose=False)
 
     def request_share_url(self, verbose: bool = True) -> str | None:
