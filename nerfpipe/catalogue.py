@@ -168,5 +168,5 @@ def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
         raise unknown_scene(name, path)
     entry, faults = validate(Entry, content[name], prefix=name)
     if entry is None:
-        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{path}: {fault}" for fault in faults))
     return entry

@@ -245,5 +245,5 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml. Raises NerfpipeError with one line per fault."""
     params, faults = params_faults(path)
     if params is None:
-        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{path}: {fault}" for fault in faults))
     return params

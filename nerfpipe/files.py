@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,20 @@ def refuse_irregular(path: Path) -> None:
     except (OSError, ValueError):
         return  # whoever opens it says best what is wrong
     _refuse(path, mode)
+
+
+@contextmanager
+def text_path(path: Path) -> Iterator[Path]:
+    """The path, or where its bytes are no text a link to it: some libraries take names of files as text alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "link"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 def _refuse(path: Path, mode: int) -> None:

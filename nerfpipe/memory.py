@@ -34,7 +34,7 @@ def memory_faults(params: Params) -> list[str]:
 def check_memory(params: Params) -> None:
     """Raise NerfpipeError where this machine has no memory for the settings."""
     if faults := memory_faults(params):
-        raise NerfpipeError("\n".join(f"params.yaml: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"params.yaml: {fault}" for fault in faults))
 
 
 def needs(params: Params) -> Iterator[tuple[str, int]]:

@@ -18,7 +18,7 @@ from nerfpipe import __version__
 from nerfpipe.cameras import Camera
 from nerfpipe.config import MethodParams, parse_method
 from nerfpipe.errors import NerfpipeError, describe_os_error
-from nerfpipe.files import atomic_file, refuse_irregular
+from nerfpipe.files import atomic_file, refuse_irregular, text_path
 from nerfpipe.methods import Model, build_model
 from nerfpipe.plausible import camera_faults, point_faults, pose_faults, similarity_faults, space_faults
 from nerfpipe.scenes.scene import BACKGROUNDS
@@ -75,7 +75,7 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
         if not path.exists():
             raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
         refuse_irregular(path)
-        with safe_open(path, framework="pt") as file:
+        with text_path(path) as place, safe_open(place, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except PermissionError as error:

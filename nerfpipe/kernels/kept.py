@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import atomic_folder
+from nerfpipe.terminal import say
 
 HERE = Path(__file__).parent
 INTO = "NERFPIPE_COMPILE_INTO"  # tells the process that compiles where to
@@ -57,7 +58,7 @@ def kept_code() -> str:
         if _writable(place):
             _remove_older(place, name)
             return str(_compiled(place / name))
-    print("no folder can be written to that would keep the compiled kernels; set XDG_CACHE_HOME to one", flush=True)
+    say("no folder can be written to that would keep the compiled kernels; set XDG_CACHE_HOME to one")
     return str(_compiled(_temporary() / name))
 
 
@@ -124,7 +125,7 @@ def _compiled(folder: Path) -> Path:
         if folder.is_dir():
             return folder
         # Otherwise it would look like a program that hangs.
-        print("compiling the CPU kernels for this processor: once, about half a minute", flush=True)
+        say("compiling the CPU kernels for this processor: once, about half a minute")
         with atomic_folder(folder) as unfinished:
             command = [sys.executable, "-c", COMPILE, json.dumps(sys.path)]
             environment = {**os.environ, INTO: str(unfinished)}

@@ -75,7 +75,7 @@ class Scene:
         """This scene, or NerfpipeError with every fault, each naming the file `where` it came from."""
         faults = [*self._split_faults(), *pose_faults(self.poses), *self._bounds_faults()]
         if faults:
-            raise NerfpipeError("\n".join(f"{where}: {fault}" for fault in faults))
+            raise NerfpipeError(*(f"{where}: {fault}" for fault in faults))
         return self
 
     def _split_faults(self) -> list[str]:

@@ -117,7 +117,7 @@ def checked(file: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.n
     elif not faults and images.dtype != np.uint8:
         faults.append(f"images: must be float in [0, 1] or uint8 (got {images.dtype})")
     if faults:
-        raise NerfpipeError("\n".join(f"{file}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{file}: {fault}" for fault in faults))
     return images, poses, float(focal.reshape(()))
 
 

@@ -156,7 +156,7 @@ def _files_in(source: Path) -> list[Path]:
     if not found:
         lines = [f"{source}: the folder is empty; put the scene's data there"]
     if lines:
-        raise NerfpipeError("\n".join(lines))
+        raise NerfpipeError(*lines)
     return [path for path, _ in found]
 
 

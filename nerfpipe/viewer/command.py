@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nerfpipe import terminal
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.interrupt import StopRequest
@@ -69,7 +70,7 @@ def view(options: Options) -> None:
         finally:  # also where the drawing thread died: the key frames are an hour's work
             viewer.stop()
             kept = viewer.keep_key_frames()
-            print("stopped" if kept is None else f"stopped; the key frames are in {kept}", flush=True)
+            terminal.say("stopped" if kept is None else f"stopped; the key frames are in {kept}")
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
@@ -80,7 +81,7 @@ def first_model(source: Source, stop: StopRequest) -> Loaded | None:
     if not isinstance(source, TrainingSource):
         return source.load()
     if source.stamp() is None:
-        print(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends", flush=True)
+        terminal.say(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends")
     while not stop.requested:
         if source.newer():
             try:
@@ -97,7 +98,7 @@ def serve(viewer: Viewer, options: Options, stop: StopRequest, token: str | None
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}" + (f"/?token={token}" if token else "")
     about, where = viewer.about, viewer.painter.source.describe()
-    print(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends", flush=True)
+    terminal.say(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends")
     if viewer.reason:
         say(viewer.reason)
     if options.open:
@@ -132,4 +133,4 @@ def has_display() -> bool:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    terminal.say(text, aside=True)
