@@ -22,6 +22,7 @@ from robustness.kills import kill_many
 from robustness.numbers import fuzz_numbers
 from robustness.project import Project, make_project, other_method
 from robustness.scenes_fuzz import fuzz_scenes
+from robustness.servers import fuzz_servers
 from robustness.settings_fuzz import fuzz_settings
 from robustness.together import kill_workers, repro_twice
 from robustness.viewer_messages import fuzz_viewer
@@ -44,6 +45,7 @@ def parts(tiny: Project, ngp: Project | None, kills: int, seed: int, work: Path)
         "models": lambda: fuzz_models([project.folder / MODEL for project in projects], seed, work),
         "checkpoints": lambda: fuzz_checkpoints(checkpoint(work), seed, work),
         "banks": lambda: fuzz_banks(tiny.folder / "data/rays", seed, work),
+        "servers": lambda: fuzz_servers(work),
         "viewer": lambda: fuzz_viewer(tiny, seed, work),
         "scenes": lambda: fuzz_scenes(seed, work),
         "numbers": lambda: fuzz_numbers(tiny, [project.folder / MODEL for project in projects], work),

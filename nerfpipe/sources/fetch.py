@@ -31,6 +31,7 @@ from nerfpipe.terminal import say
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # in which all headers must be here, redirects included
 PACE_SECONDS = 60.0  # over which the least speed is measured
+UNTOLD_BYTES = 2**36  # of a body whose size nobody says, and half of the disk's room at most
 LEAST_SPEED = 1000  # bytes a second: a telephone modem had seven times that
 READ_SECONDS = 30.0  # longest silence of a server that has accepted the connection
 RESUMES = 5  # times that a broken transfer from one address is taken up again
@@ -225,7 +226,7 @@ def _check_answer(response: requests.Response, part: _Partial) -> tuple[bool, in
     status, start = response.status_code, part.size
     if status == OK:
         length = response.headers.get("Content-Length", "")
-        return False, int(length) if length.isdecimal() else None
+        return False, int(length) if re.fullmatch(r"\d{1,18}", length, flags=re.ASCII) else None
     if start and status in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
         content_range = response.headers.get("Content-Range", "")
         if status == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}":
@@ -251,7 +252,7 @@ def _refuse_other_files(response: requests.Response, total: int | None, expected
 
 def _write_body(response: requests.Response, part: _Partial, whole: int | None, name: str) -> None:
     """Append the body to the partial, as sent: a Content-Encoding may be the file's own (.tar.gz)."""
-    room = shutil.disk_usage(part.path.parent).free // 2  # for a body whose size nobody says
+    room = min(UNTOLD_BYTES, shutil.disk_usage(part.path.parent).free // 2)
     pace = _Pace()
     with (
         part.path.open("ab", buffering=0) as file,  # what has arrived is kept, whatever ends the program
