@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import math
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import websockets
 from websockets.datastructures import Headers
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.viewer import admission, command, page
+from nerfpipe.viewer import admission, command, messages, page
 from nerfpipe.viewer.admission import admitted, guarded
 from nerfpipe.viewer.messages import Gate
 from nerfpipe.viewer.ports import free_port
@@ -180,6 +181,27 @@ def test_controls_take_only_values_that_they_can_have(server: page.Server) -> No
         assert not passes(update_cb=[])
         assert not passes(value=sound[0], removed=True)
         assert not passes("other", value=sound[0])
+
+
+def test_uploads_of_one_page_are_bounded_together() -> None:
+    """The kind may stand anywhere in a message; what a page never finishes must not pile up."""
+    content = bytes(messages.UPLOAD // 2)
+    part = {"content": content, "transfer_uuid": "t", "source_component_uuid": "u", "part_index": 0}
+    sent = [msgspec.msgpack.encode({**part, "type": "FileTransferPart"})] * 20 + [msgspec.msgpack.encode(CAMERA)]
+
+    async def receive() -> bytes:
+        if not sent:
+            raise EOFError
+        return sent.pop(0)
+
+    async def run() -> int:
+        read, passed = Gate(lambda: {}).reader(receive), 0
+        with contextlib.suppress(EOFError):
+            while True:
+                passed += len(await read())
+        return passed
+
+    assert len(content) < asyncio.run(run()) <= messages.UPLOADS
 
 
 def test_an_upload_has_a_constant_name_and_a_bounded_size() -> None:

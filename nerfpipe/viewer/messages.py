@@ -18,6 +18,8 @@ LARGEST = 16_384  # pixels of a page's side: screens have fewer
 UNIT = 1e-6  # the least length of a quaternion that names a rotation
 NAME = 4096  # characters of a text
 UPLOAD = 2**24  # bytes of a file of key frames: ten thousand of them take a few megabytes
+UPLOADS = 4 * UPLOAD  # of one page, as long as it is open
+PART, PART_WITHIN = b"FileTransferPart", 64  # the kind stands at a message's beginning
 PARTS = 1024  # of one upload
 UPLOAD_NAME = "key_frames.json"  # whatever the page calls it
 
@@ -125,7 +127,7 @@ class Gate:
         try:
             message = msgspec.msgpack.decode(raw) if isinstance(raw, bytes) else None
             if isinstance(message, dict) and CHECKS[message["type"]](message, self._handles):
-                return msgspec.msgpack.encode(message)
+                return msgspec.msgpack.encode({"type": message["type"], **message})  # the kind first
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
             pass  # not of the form that a page sends
         return None
@@ -133,9 +135,16 @@ class Gate:
     def reader(self, receive: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[bytes]]:
         """A connection's `recv` that returns sound messages only."""
 
+        taken = 0  # bytes of uploads: what a page begins and never ends must not pile up
+
         async def read() -> bytes:
+            nonlocal taken
             while True:
-                if (message := self.passed(await receive())) is not None:
+                raw = await receive()
+                if (message := self.passed(raw)) is None:
+                    continue
+                taken += len(message) if PART in message[:PART_WITHIN] else 0
+                if taken <= UPLOADS:
                     return message
 
         return read
