@@ -180,7 +180,9 @@ def save_array(path: Path, array: np.ndarray) -> None:
     create_array(path, array.dtype, array.shape)[...] = array
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, in a form that is easy to read and to compare."""
+def write_json(path: Path, content: Any, private: bool = False) -> None:
+    """Write JSON atomically, in a form that is easy to read and to compare; `private`: for its owner's eyes alone."""
     with atomic_file(path) as temporary:
+        if private:
+            temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

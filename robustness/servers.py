@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.sources import fetch
+from nerfpipe.sources.partial import Partial, Version
 from robustness.counts import Counts
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -82,10 +83,10 @@ def whole(etag: str = '"one"') -> bytes:
     return head(Content_Length=len(CONTENT), ETag=etag) + CONTENT
 
 
-def part(etag: str | None, total: object, start: int = HALF, end: int | None = None) -> bytes:
+def part(etag: str | None, total: object, start: int = HALF, end: int | None = None, **fields: object) -> bytes:
     """A 206 that goes on from the half, under a name and with a size of its own."""
     end = len(CONTENT) - 1 if end is None else end
-    named = {"ETag": etag} if etag else {}
+    named = {"ETag": etag, **fields} if etag else fields
     return head("206 Partial Content", Content_Range=f"bytes {start}-{end}/{total}", **named) + b"\xff" * HALF
 
 
@@ -134,6 +135,9 @@ PARTS = {
     "of another size": part('"one"', len(CONTENT) + 7),
     "that begins elsewhere": part('"one"', len(CONTENT), start=3),
     "that ends behind its end": part('"one"', 5),
+    "that is packed": part('"one"', len(CONTENT), Content_Encoding="gzip"),
+    "of another length than its range": part('"one"', len(CONTENT), Content_Length=HALF - 1),
+    "that has no end": part('"one"', "*", end=10**17),
     "without a range": head("206 Partial Content", ETag='"one"') + CONTENT[HALF:],
     "of several ranges": head("206 Partial Content", Content_Type="multipart/byteranges; boundary=x"),
     "with a number of 400 digits": part('"one"', "9" * 400),
@@ -146,6 +150,10 @@ REDIRECTS = {
     "to no address": "http://[:::",
     "to nobody, with a token": f"http://127.0.0.1:1/x?token={SECRET}",
 }
+
+
+def echo(request: bytes, connection: socket.socket) -> None:
+    connection.sendall(head("404 " + request.split()[1].decode("latin-1")))
 
 
 def stop_halfway(_: bytes, connection: socket.socket) -> None:
@@ -164,15 +172,24 @@ def cases() -> list[Case]:
         Case("headers, a byte at a time", drip(b"", b"X")),
         Case("endless headers", flood(b"HTTP/1.1 200 OK\r\n", b"X-Y: z\r\n" * 1000)),
         Case("a header without end", flood(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65536)),
+        Case("continue, for ever", flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)),
+        Case("a redirect whose body has no end", flood(head("302 Found", Location="/x"), b"x" * 2**20)),
+        Case("an error whose body has no end", flood(head("404 Not Found"), b"x" * 2**20)),
         Case("silence", silent),
         Case("a body, a byte at a time", drip(head(Content_Length=10**6), b"x")),
         Case("a chunk, a byte at a time", drip(head(Transfer_Encoding="chunked") + b"fffff\r\n", b"x")),
+        Case("the size of a chunk, a digit at a time", drip(head(Transfer_Encoding="chunked"), b"0")),
+        Case("words behind a chunk's size", flood(head(Transfer_Encoding="chunked") + b"5;", b"x" * 65536)),
+        Case("trailers without end", flood(head(Transfer_Encoding="chunked") + b"1\r\nx\r\n0\r\n", b"X: y\r\n" * 1000)),
         Case("a body without end", flood(head(), b"x" * 2**20)),
         Case("silence in the middle", stop_halfway),
         Case("half of it", say(whole()[:HALF])),
         Case("nothing", say(b"")),
         Case("no HTTP", say(b"\x00\xff" * 1000)),
         Case("a coloured reason", say(b"HTTP/1.1 404 " + COLOURED + b"\r\nContent-Length: 0\r\n\r\n")),
+        Case("a reason that repeats the token", echo),
+        Case("two sizes", say(head(Content_Length="5\r\nContent-Length: 6") + CONTENT)),
+        Case("a size beyond the disk", say(head(Content_Length=10**17))),
         Case("a size of 400 digits", say(head(Content_Length="9" * 400) + CONTENT)),
         Case("a negative size", say(head(Content_Length=-1) + CONTENT), gives=True),
         *(Case(name, say(head("302 Found", Location=place))) for name, place in REDIRECTS.items()),
@@ -205,8 +222,8 @@ def asked(case: Case, folder: Path) -> str:
     with serving(case.answer) as port, contextlib.redirect_stderr(told):
         url = f"http://user:{SECRET}@127.0.0.1:{port}/scene.zip?token={SECRET}#x"
         if case.begun:
-            begun = fetch._Partial(target)
-            begun.begin(url, {"ETag": '"one"'}, len(CONTENT))
+            begun = Partial(target)
+            begun.begin(url, Version('"one"', total=len(CONTENT)))
             begun.path.write_bytes(CONTENT[:HALF])
         try:
             fetch.fetch([url], target, checksum=checksum)

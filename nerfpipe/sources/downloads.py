@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from nerfpipe.sources.content import Expected, checksum_of
 from nerfpipe.sources.fetch import fetch, file_name
 from nerfpipe.terminal import say
 
+SEEN = re.compile(r"sha256:[0-9a-f]{64}")
 LOCK_SECONDS = 60.0  # how long to wait for another run that fetches the same file
 
 
@@ -54,7 +56,7 @@ def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[
     by_address = folder / f"addresses-{hashlib.sha256(' '.join(urls).encode()).hexdigest()}"
     note = by_address.with_name(f"{by_address.name}.json")
     with _alone(by_address, file_name(urls[0])):
-        seen, bytes_seen = _noted(note)
+        seen, bytes_seen = _noted(note, urls)
         if seen and size in (None, bytes_seen or size):
             path = folder / _stored_name(seen)
             if not _is_kept(path, Expected(size, seen), file_name(urls[0])):
@@ -64,7 +66,7 @@ def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[
         seen = checksum_of(by_address, "sha256")
         path = folder / _stored_name(seen)
         os.replace(by_address, path)
-        write_json(note, {"url": [presentable(url) for url in urls], "checksum": seen, "bytes": path.stat().st_size})
+        _write_note(note, urls, seen, path.stat().st_size)
     return path, seen
 
 
@@ -89,14 +91,24 @@ def _is_kept(path: Path, expected: Expected, name: str) -> bool:
     return fault is None
 
 
-def _noted(note: Path) -> tuple[str | None, int | None]:
+def _noted(note: Path, urls: list[str]) -> tuple[str | None, int | None]:
     """The checksum and the size in bytes of what the addresses gave, where it is known."""
     try:
         with open_regular(note) as file:
             content = json.load(file)
-        return str(content["checksum"]), content.get("bytes")
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, NerfpipeError):
+        seen, size = content["checksum"], content.get("bytes")
+        if not SEEN.fullmatch(seen) or not isinstance(size, int | None):
+            return None, None
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NerfpipeError):
         return None, None
+    if content.get("url") != [presentable(url) for url in urls]:  # earlier versions noted passwords, for all to read
+        _write_note(note, urls, seen, size)
+    return seen, size
+
+
+def _write_note(note: Path, urls: list[str], seen: str, size: int | None) -> None:
+    content = {"url": [presentable(url) for url in urls], "checksum": seen, "bytes": size}
+    write_json(note, content, private=True)
 
 
 def _stored_name(checksum: str) -> str:
