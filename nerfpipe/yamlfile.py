@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import re
 import reprlib
 from pathlib import Path
@@ -64,6 +65,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")
     return content
+
+
+def as_yaml(content: dict[str, Any]) -> str:
+    """A mapping as text that `read_yaml` takes back, with quotes where a word would be something else."""
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    YAML().dump(content, text)
+    return text.getvalue()
 
 
 def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model | None, list[str]]:
