@@ -132,7 +132,8 @@ def spellings() -> Iterator[Case]:
     for name in (
         "images/{}.png", "./images/{}.png", "images/{}", "../scene/images/{}", "/home/somebody/scene/images/{}.png",
         "/home/somebody/scene/images/{}", "C:\\scene\\images\\{}.png", "images\\{}", "images/{}.PNG", "images/{}.jpg",
-        "images//{}.png", "../../elsewhere/images/{}.jpeg",
+        "images//{}.png", "../../elsewhere/images/{}.jpeg", "masks/../images/{}.png", "file:///home/a/images/{}.png",
+        "%69mages/{}.png",
     ):  # fmt: skip
         yield Case(
             name,
@@ -161,10 +162,33 @@ def spellings() -> Iterator[Case]:
             file.write_text(text)
 
         yield Case(f"called {words!r}", "colmap", spaced, SAME)
+    yield Case("images/../NAME, with another picture in images", "transforms", _shifted, SAME)
+    for missing in ("error", "skip"):
+        lost = Case(f"another camera's picture of that name, missing: {missing}", "transforms", _lost, REFUSED)
+        yield lost if missing == "error" else lost._replace(verdict=TOLD, keys={"missing": missing})
     long = "../" * 100_000 + "a.png"
     yield Case(
         "a path of 100,000 folders", "transforms", frames(lambda _, frame: frame.update(file_path=long)), REFUSED
     )
+
+
+def _shifted(folder: Path) -> None:
+    """Pictures beside `images`, named through it; in it lie others of the same names."""
+    for view in range(VIEWS):
+        shutil.copy(folder / f"images/{view:03d}.png", folder)
+    for view in range(VIEWS):
+        shutil.copy(folder / f"{(view + 1) % VIEWS:03d}.png", folder / f"images/{view:03d}.png")
+    frames(lambda view, frame: frame.update(file_path=f"images/../{view:03d}.png"))(folder)
+
+
+def _lost(folder: Path) -> None:
+    """Two cameras of the same names, of which one has lost a picture."""
+    for view in range(VIEWS):
+        place = folder / f"images/cam{view % 2}"
+        place.mkdir(exist_ok=True)
+        (folder / f"images/{view:03d}.png").rename(place / f"{view // 2:03d}.png")
+    (folder / "images/cam0/001.png").unlink()
+    frames(lambda view, frame: frame.update(file_path=f"images/cam{view % 2}/{view // 2:03d}.png"))(folder)
 
 
 def pictures() -> Iterator[Case]:
@@ -230,6 +254,13 @@ def lenses() -> Iterator[Case]:
 
 def repeats() -> Iterator[Case]:
     """One thing twice, under two names."""
+    for spelling in ("images/000", "./images/000.PNG", "/home/somebody/images/000.png"):
+
+        def again(folder: Path, name: str = spelling) -> None:
+            twin = {"file_path": name, "transform_matrix": [*pose(0).tolist(), [0, 0, 0, 1]]}
+            edit(folder / "transforms.json", lambda content: content["frames"].append(twin))
+
+        yield Case(f"frame 0 again, spelled {spelling}", "transforms", again, TOLD)
     for name in ("images/copy.png", "images/../images/copy.png", "./images/copy"):
         for of in (0, 1):
 
@@ -253,6 +284,7 @@ def tables() -> Iterator[Case]:
         "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
         "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
         "trailing blanks": lambda text: text.replace(b"\n", b" \n"),
+        "UTF-16": lambda text: text.decode().encode("utf-16"),
     }.items():
         for kind, place in (("colmap", "sparse/0"), ("transforms", ".")):
 

@@ -192,7 +192,7 @@ def test_a_name_never_leads_out_of_the_scene(tmp_path: Path) -> None:
     (tmp_path / "scene").mkdir()
     places = Places(tmp_path / "scene", None, None)
     for name in ("../outside.png", str(tmp_path / "outside.png"), "images/../../outside.png"):
-        assert places.picture(name).is_relative_to(tmp_path / "scene")
+        assert places.pictures([name])[0].is_relative_to(tmp_path / "scene")
 
 
 def test_a_pipe_where_json_is_expected_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,30 @@ def test_a_point_a_quarter_in_both_ways_is_doubted() -> None:
     doubt = lens_doubt(camera(cx=120.0, cy=67.5))
     assert doubt is not None
     assert "25% across and down" in doubt
+
+
+def test_pixels_of_twice_the_height_are_doubted() -> None:
+    doubt = lens_doubt(camera(fx=1111.0, fy=300.0))
+    assert doubt is not None
+    assert "fl_x = 1111 and fl_y = 300 pixels are far apart" in doubt
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_focal_length_that_contradicts_the_angle_of_view_is_told_of(
+    times: int, scene: Scene, data: Path, read: Read
+) -> None:
+    """As where both are for another resolution, and w and h are missing."""
+    lens = scene.cameras[0]
+    angle = 2 * math.atan(0.5 * lens.width / lens.fx)
+
+    def change(content: dict[str, Any]) -> None:
+        for key in ("w", "h", "cx", "cy", "fl_y"):
+            del content[key]
+        content.update(fl_x=content["fl_x"] * times, camera_angle_x=angle)
+
+    transforms(scene, data, change)
+    told = [note for note in read(space="bounded").notes if "camera_angle_x is" in note]
+    assert len(told) == times - 1
 
 
 def test_transforms(scene: Scene, data: Path, read: Read) -> None:

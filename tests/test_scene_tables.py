@@ -13,7 +13,7 @@ import trimesh
 from test_scene_places import Read, data, read
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.colmapfile import find_model, model_notes
+from nerfpipe.scenes.colmapfile import find_models, model_notes
 from nerfpipe.scenes.plyfile import read_points
 from nerfpipe.scenes.scene import Scene
 
@@ -63,8 +63,10 @@ def bom(text: bytes) -> bytes:
         lambda text: text.replace(b"\n", b"\r\n"),
         lambda text: text.replace(b"\n", b"  \n"),
         lambda text: b"\n\n" + text,
+        lambda text: text.replace(b"\n", b"\r"),
+        lambda text: text.decode().encode("utf-16"),
     ],
-    ids=["byte order mark", "CRLF", "trailing blanks", "empty lines first"],
+    ids=["byte order mark", "CRLF", "trailing blanks", "empty lines first", "CR", "UTF-16"],
 )
 def test_text_as_editors_leave_it(change: Callable[[bytes], bytes], scene: Scene, data: Path, read: Read) -> None:
     colmap(scene, data)
@@ -108,16 +110,16 @@ def test_the_model_with_most_pictures_is_read_and_it_is_said(scene: Scene, data:
 def test_of_two_equal_models_the_first_is_read_and_9_comes_before_10(tmp_path: Path) -> None:
     for name in ("10", "9"):
         few(tmp_path / "sparse" / name, 4)
-    assert find_model(tmp_path) == tmp_path / "sparse/9"
+    assert find_models(tmp_path)[0].place == tmp_path / "sparse/9"
 
 
 def test_one_model_is_not_spoken_of_and_two_kinds_in_a_folder_are(scene: Scene, data: Path) -> None:
     colmap(scene, data, binary=True)
-    assert model_notes(data) == []
+    assert model_notes(data, find_models(data)) == []
     few(data / "text", 3)
     for file in (data / "text").iterdir():
         file.rename(data / "sparse/0" / file.name)
-    assert model_notes(data) == ["sparse/0 holds a model as .bin and as .txt: .bin is read"]
+    assert model_notes(data, find_models(data)) == ["sparse/0 holds a model as .bin and as .txt: .bin is read"]
 
 
 # --- rows without names ---
@@ -183,6 +185,19 @@ def test_a_mesh_and_a_texture_that_it_names(tmp_path: Path, monkeypatch: pytest.
     assert not [each for each in opened if "secret" in str(each)]
 
 
+LISTS = "element face 2\nproperty list uchar int vertex_indices\nproperty uchar flag\n"
+
+
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_faces_before_the_vertices_are_read_over(tmp_path: Path, kind: str) -> None:
+    order = "<" if "little" in kind else ">"
+    faces = struct.pack(f"{order}B3iB", 3, 0, 1, 0, 7) + struct.pack(f"{order}B4iB", 4, 0, 1, 0, 1, 7)
+    body = faces + POINTS.astype(f"{order}f4").tobytes()
+    text = b"3 0 1 0 7\n4 0 1 0 1 7\n0.5 1.5 -2\n1 2 3\n"
+    (tmp_path / "p.ply").write_bytes(ply(kind, f"{LISTS}element vertex 2\n{XYZ}", text if kind == "ascii" else body))
+    np.testing.assert_allclose(read_points(tmp_path / "p.ply"), POINTS)
+
+
 def test_text_and_points_that_are_not_finite(tmp_path: Path) -> None:
     (tmp_path / "p.ply").write_bytes(
         ply("ascii", f"comment x\nelement vertex 3\n{XYZ}", b"0.5 1.5 -2\nnan 0 0\n1 2 3\n")
@@ -202,6 +217,9 @@ def test_text_and_points_that_are_not_finite(tmp_path: Path) -> None:
         (ply("ascii", "element face 1\nproperty list uchar int vertex_indices\n", b""), "no vertices"),
         (ply("ascii", f"element vertex 2\n{XYZ}", b"1 2 3\n"), "not a readable"),
         (ply("binary_little_endian", f"element vertex 2\n{XYZ}", b"123"), "not a readable"),
+        (ply("binary_big_endian", f"{LISTS}element vertex 1\n{XYZ}", b"\xff"), "not a readable"),
+        (ply("binary_big_endian", f"element face {10**12}\nelement vertex 1\n{XYZ}", b""), "in a file of"),
+        (ply("ascii", f"element vertex 1\n{XYZ}property list uchar int a\n", b"1 2 3 0\n"), "lists in the element"),
         (ply("morse", f"element vertex 2\n{XYZ}", b""), "not a readable"),
         (b"", "not a readable"),
         (b"ply\n" + b"comment x\n" * 20_000, "header does not end"),

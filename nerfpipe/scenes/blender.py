@@ -26,7 +26,7 @@ def load(folder: Path, reading: Reading) -> Scene:
     frames: list[Frame] = []
     splits: dict[str, list[int]] = {}
     notes: list[str] = []
-    places = Places(folder, reading.images, reading.masks)
+    places = Places(folder, reading.images, reading.masks, missing=reading.missing)
     for name in SPLITS:
         file = folder / f"transforms_{name}.json"
         if name != "train" and not file.is_file():
@@ -47,7 +47,7 @@ def read_frames(file: Path, places: Places) -> tuple[list[Frame], list[str]]:
     """The frames of one split, and notes."""
     content, entries = read_frame_list(file)
     names = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
-    pictures = [places.picture(name) for name in names]
+    pictures = places.pictures(names)
     there = next((picture for picture in pictures if picture.is_file()), pictures[0])  # none: `present` will say so
     size = dict(zip(("w", "h"), look_at_header(there)[:2], strict=True)) if there.is_file() else {"w": 2, "h": 2}
     frames = []

@@ -7,30 +7,33 @@ from pathlib import Path
 import numpy as np
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.colmapfile import find_model, model_notes, read_model
+from nerfpipe.scenes.colmapfile import find_models, has_model, model_notes, read_model
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
 from nerfpipe.scenes.places import IMAGES, Places
 from nerfpipe.scenes.scene import Scene
 
 
 def is_here(folder: Path) -> bool:
-    return find_model(folder) is not None
+    return has_model(folder)
 
 
 def load(folder: Path, reading: Reading) -> Scene:
     """Raises NerfpipeError naming the file at fault."""
-    place = find_model(folder) or folder / "sparse" / "0"
+    models = find_models(folder)
+    place = models[0].place if models else folder / "sparse" / "0"
     model = read_model(place)
-    places = Places(folder, reading.images, reading.masks, within=IMAGES)
-    frames = []
-    for image in model.images:
-        try:
-            picture, mask = places.picture(image.name), places.mask(image.name)
-        except NerfpipeError as error:
-            raise NerfpipeError(f"{place}: {error}") from None
-        frames.append(Frame(picture, model.cameras[image.camera], image.pose, mask))
+    places = Places(folder, reading.images, reading.masks, within=IMAGES, missing=reading.missing)
+    try:
+        pictures = places.pictures([image.name for image in model.images])
+        masks = [places.mask(image.name) for image in model.images]
+    except NerfpipeError as error:
+        raise NerfpipeError(f"{place}: {error}") from None
+    frames = [
+        Frame(picture, model.cameras[image.camera], image.pose, mask)
+        for image, picture, mask in zip(model.images, pictures, masks, strict=True)
+    ]
     frames, _, notes = present(frames, reading, place)
-    notes = [*model_notes(folder), *notes]
+    notes = [*model_notes(folder, models), *notes]
     splits = every_nth(len(frames), reading.test_every)
     points = model.points[np.isfinite(model.points).all(axis=1)]
     return scene_of(

@@ -5,7 +5,9 @@ Poses are turned into camera-to-world with OpenGL's axes; the world's axes stay 
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,36 +52,48 @@ class Model:
     points: np.ndarray  # [P, 3]
 
 
-def find_models(folder: Path) -> list[tuple[int, Path]]:
-    """The complete models (cameras and images, of one kind) in the usual places, each with how many pictures it has.
+@dataclass(frozen=True)
+class Found:
+    """A complete model, and how many pictures it has where there are others."""
 
-    The one with most comes first; of equals the one that is found first.
+    place: Path
+    pictures: int
+
+
+def find_models(folder: Path) -> list[Found]:
+    """The complete models (cameras and images, of one kind) in the usual places.
+
+    The one with most pictures comes first; of equals the one that is found first.
     """
+    complete = _complete_places(folder)
+    if len(complete) == 1:  # the pictures of a large model take a while to count
+        return [Found(complete[0], 0)]
+    return sorted((Found(place, registered(place)) for place in complete), key=lambda found: -found.pictures)
+
+
+def has_model(folder: Path) -> bool:
+    return bool(_complete_places(folder))
+
+
+def _complete_places(folder: Path) -> list[Path]:
     places = [folder, *(below for root in (folder, folder / "colmap") for below in _below(root / "sparse"))]
-    complete = [(registered(place), place) for place in places if kind_of(place)]
-    return sorted(complete, key=lambda found: -found[0])
+    return [place for place in places if kind_of(place)]
 
 
 def _below(sparse: Path) -> list[Path]:
     return [sparse, *sorted(sparse.glob("*/"), key=lambda place: (len(place.name), place.name))]  # 9 before 10
 
 
-def find_model(folder: Path) -> Path | None:
-    """The folder of the model to read."""
-    return next((place for _, place in find_models(folder)), None)
-
-
-def model_notes(folder: Path) -> list[str]:
+def model_notes(folder: Path, models: list[Found]) -> list[str]:
     """Which model is read, and why, where there are several."""
-    models = find_models(folder)
     notes = []
     if len(models) > 1:
-        (count, place), *others = models
-        rest = ", ".join(f"{_shown(folder, other)} ({number})" for number, other in others)
-        chosen = f"{_shown(folder, place)} is read, with {count} pictures the largest"
+        first, *others = models
+        rest = ", ".join(f"{_shown(folder, other.place)} ({other.pictures})" for other in others)
+        chosen = f"{_shown(folder, first.place)} is read, with {first.pictures} pictures the largest"
         notes.append(f"{len(models)} COLMAP models: {chosen}; not {rest}")
-    if models and all(_complete(models[0][1], suffix) for suffix in SUFFIXES):
-        notes.append(f"{_shown(folder, models[0][1])} holds a model as .bin and as .txt: .bin is read")
+    if models and all(_complete(models[0].place, suffix) for suffix in SUFFIXES):
+        notes.append(f"{_shown(folder, models[0].place)} holds a model as .bin and as .txt: .bin is read")
     return notes
 
 
@@ -238,7 +252,11 @@ def _binary_points(file: Path) -> Iterator[tuple[float, float, float]]:
 def _lines(file: Path) -> list[str]:
     """The lines without remarks; empty ones count, since a picture may have no features."""
     with open_regular(file) as stream:
-        lines = stream.read().decode("utf-8-sig").split("\n")
+        content = stream.read()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
+    # A name may be of any bytes, as on the disk.
+    text = content.decode("utf-16") if wide else content.decode("utf-8-sig", "surrogateescape")
+    lines = re.split(r"\r\n|\r|\n", text)
     return [line.strip() for line in lines if not line.lstrip().startswith("#")]
 
 

@@ -107,7 +107,8 @@ def scene_of(
     kind = reading.space or (default if reading.bounds is None else "bounded")
     cameras = [frame.camera.reduced(reading.factor) for frame in frames]
     names = [frame.picture.name for frame in frames]
-    splits, repeat_notes = without_repeats(splits, content_keys([frame.picture for frame in frames]), poses, names)
+    keys = content_keys([frame.picture for frame in frames], poses)
+    splits, repeat_notes = without_repeats(splits, keys, poses, names)
     number = {camera: i for i, camera in enumerate(dict.fromkeys(cameras))}
     lenses = tuple(number)
     _check_lenses(lenses, where)

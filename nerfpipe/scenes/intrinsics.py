@@ -10,6 +10,7 @@ WIDEST = math.radians(150)  # of a perspective lens; the widest that are made ha
 NARROWEST = math.radians(0.2)  # a telescope's
 ROUND = 2 * math.pi  # a fisheye sees no more
 NORMALISED = 1.0  # pixels: a principal point no further in is given in shares of the picture
+STRETCHED = 2.0  # anamorphic lenses go so far
 OFF_CENTRE, ALIKE = 0.1, 0.02  # shares of the picture
 REMEDY = (
     "if its numbers are for another resolution, give the width and height they belong to; if they are normalised, "
@@ -36,7 +37,11 @@ def lens_fault(camera: Camera) -> str | None:
 
 
 def lens_doubt(camera: Camera) -> str | None:
-    """What is odd about a possible lens: a principal point off the middle by the same share both ways."""
+    """What is odd about a possible lens: pixels of twice the height or width, or a principal point off the middle by
+    the same share both ways.
+    """
+    if not 1 / STRETCHED < camera.fx / camera.fy < STRETCHED:
+        return f"the focal lengths fl_x = {camera.fx:g} and fl_y = {camera.fy:g} pixels are far apart; {REMEDY}"
     across, down = camera.cx / camera.width, camera.cy / camera.height
     if abs(across - down) > ALIKE or abs(across - 0.5) < OFF_CENTRE:
         return None

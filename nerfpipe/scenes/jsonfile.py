@@ -19,7 +19,7 @@ def read_object(file: Path) -> dict[str, Any]:
     """The object that a JSON file holds. Raises NerfpipeError when it is missing, damaged or something else."""
     try:
         with open_regular(file) as stream:
-            content = json.loads(stream.read().decode("utf-8-sig"))
+            content = json.loads(stream.read())
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; is the scene's folder complete?") from None
     except (ValueError, RecursionError) as error:

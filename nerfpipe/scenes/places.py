@@ -7,26 +7,31 @@ end in common with the name; never one file for two names, and none where two fi
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import HEIC
-from nerfpipe.scenes.names import plain_name
-from nerfpipe.scenes.pictures import SUFFIXES
+from nerfpipe.scenes.folderindex import PICTURES, FolderIndex, Match, suffix_of
+from nerfpipe.scenes.names import folded, from_elsewhere, plain_name, refuse_long, unescaped
 
 DYNAMIC_MASK = "dynamic_mask_{}.png"  # instant-ngp's, beside a picture of this name: white is left out
 IMAGES = "images"  # COLMAP's folder of pictures
-PICTURES = (*SUFFIXES, *HEIC)
 LISTED = 3  # files named in a line that says what lies in a folder
 
-Index = dict[str, list[PurePosixPath]]
+
+@dataclass(frozen=True)
+class _Claim:
+    """Who has a file: the name that it was found for, and how well it fits."""
+
+    name: PurePosixPath
+    elsewhere: bool  # whether the name begins outside the scene
+    fit: tuple[int, bool]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Finds files of the scene in `folder`; `images` and `masks` are the entry's keys (see frames.Reading).
+    """Finds files of the scene in `folder`; `images`, `masks` and `missing` are the entry's keys (see frames.Reading).
 
     within: the folder that names are relative to where `images` names none. taken: what was found, and for whom.
     """
@@ -35,29 +40,39 @@ class Places:
     images: str | None
     masks: str | None
     within: str = ""
-    taken: dict[Path, str] = field(default_factory=dict)
-    indexes: dict[Path, Index] = field(default_factory=dict)
+    missing: str = "error"
+    taken: dict[Path, _Claim] = field(default_factory=dict)
+    indexes: dict[Path, FolderIndex] = field(default_factory=dict)
 
-    def picture(self, named: str) -> Path:
-        """The picture that the data calls so; the name may leave out the suffix, .png most often.
+    def pictures(self, names: Sequence[str]) -> list[Path]:
+        """The picture of each name that data has; names may leave out the suffix, .png most often.
 
-        Where it is not there, a path at which it would be. Raises NerfpipeError where two pictures fit equally well,
-        or where one would serve two names.
+        Where one is not there, a path at which it would be. Raises NerfpipeError where two pictures fit a name equally
+        well, or where one would serve two names.
         """
-        name = plain_name(named)
-        root = self.folder / (self.images or self.within)
-        alone = root != self.folder  # nothing but pictures lies there
-        if self.images is None and not root.is_dir():
-            root, alone = self.folder, False
-        found = self._locate(root, name, alone)
-        if found is None:
-            return root / (name if name.suffix.lower() in PICTURES else name.with_name(f"{name.name}.png"))
-        return self._take(found, str(name), "images" if self.images else None)
+        root, deeper = self._root()
+        matches = {name: self._locate(root, name, deeper) for name in dict.fromkeys(names)}
+        found = {}
+        for name in sorted(matches, key=lambda each: _fit(each, matches[each]), reverse=True):
+            match = matches[name]
+            taken = match is not None and self._take(match, name, "images" if self.images else None)
+            found[name] = match.file if match is not None and taken else _would_be(root, name)
+        return [found[name] for name in names]
 
-    def file(self, named: str) -> Path:
-        """A depth map, a mask or points that the data calls so; where it is not there, a path at which it would be."""
-        name = plain_name(named)
-        return self._locate(self.folder, name, alone=False) or self.folder / name
+    def picture(self, named: str) -> Path | None:
+        """The picture that has been found for a name, or that this name means as well; None where there is none."""
+        root, deeper = self._root()
+        match = self._locate(root, named, deeper)
+        return match.file if match is not None and match.file in self.taken else None
+
+    def file(self, named: str, copies: bool = False) -> Path:
+        """A depth map, a mask or points that the data calls so; where it is not there, a path at which it would be.
+
+        copies: pictures of another format count. What is one of the scene's pictures is meant by its own path alone.
+        """
+        match = self._locate(self.folder, named, deeper=False, copies=copies)
+        would_be = self.folder / plain_name(named)
+        return would_be if match is None or (match.file in self.taken and match.file != would_be) else match.file
 
     def mask(self, picture: str) -> Path | None:
         """The mask of a picture in the entry's folder of masks: .png added, as COLMAP wants it, or as the suffix.
@@ -67,58 +82,54 @@ class Places:
         """
         if self.masks is None:
             return None
-        name = plain_name(picture)
-        ends = [PurePosixPath(*name.parts[start:]) for start in range(len(name.parts))]
-        masks = [self.folder / self.masks / each for end in ends for each in _mask_names(end)]
-        found = next((each for each in masks if each.is_file()), None)
-        return masks[-1] if found is None else self._take(found, str(name), "masks")
+        root = self.folder / self.masks
+        matches = [self._locate(root, name, deeper=False) for name in (f"{picture}.png", picture)]
+        there = [match for match in matches if match is not None]
+        if not there:
+            return root / f"{plain_name(picture).stem}.png"
+        best = max(there, key=lambda match: match.shared)
+        self._take(best, picture, "masks")
+        return best.file
 
     def relative(self, picture: Path) -> str:
         """A picture's path as `mask` takes it."""
         return picture.relative_to(self.folder).as_posix()
 
-    def _take(self, found: Path, name: str, key: str | None) -> Path:
-        other = self.taken.setdefault(found, name)
-        if other != name:
-            where = f"in the folder that `{key}:` names" if key else "beside the data"
-            raise NerfpipeError(
-                f"{found}: would serve both {other} and {name}; {where}, keep the folders that the pictures are in"
-            )
-        return found
+    def _root(self) -> tuple[Path, bool]:
+        """Where pictures are looked for, and whether in all folders below: nothing but pictures lies there."""
+        root = self.folder / (self.images or self.within)
+        if self.images is None and not root.is_dir():
+            return self.folder, False
+        return root, root != self.folder
 
-    def _locate(self, root: Path, name: PurePosixPath, alone: bool) -> Path | None:
-        """The file below `root` that fits the name best. alone: it may lie in folders that the name does not have."""
-        if (root / name).is_file():
-            return root / name
-        wanted = name.suffix if name.suffix.lower() in (*PICTURES, ".npy", ".ply") else ""
-        stem = name.name.removesuffix(wanted).lower()
-        ranked: dict[tuple, list[PurePosixPath]] = {}
-        for file in self._index(root).get(stem, []):
-            shared = _shared(name.parts[:-1], file.parts[:-1])
-            further, suffix = len(file.parts) - 1 - shared, _suffix_rank(wanted, file.suffix)
-            if suffix is not None and (alone or not further):
-                ranked.setdefault((-shared, further, suffix), []).append(file)
-        if not ranked:
-            return None
-        best = ranked[min(ranked)]
-        if len(best) > 1:
-            both = " and ".join(str(each) for each in best[:2])
-            raise NerfpipeError(
-                f"{root}: {name} may be {both}, which fit equally well; keep the folders and names that the pictures "
-                "had when their cameras were found"
-            )
-        return root / best[0]
+    def _take(self, match: Match, named: str, key: str | None) -> bool:
+        """Note whom a file serves. False where it serves another name that fits it better, and may be missing."""
+        claim = _Claim(plain_name(named), from_elsewhere(named), _fit(named, match))
+        other = self.taken.setdefault(match.file, claim)
+        if _alike(claim, other):
+            return True
+        if self.missing == "skip" and other.fit > claim.fit:
+            return False
+        where = f"in the folder that `{key}:` names" if key else "beside the data"
+        raise NerfpipeError(
+            f"{match.file}: would serve both {other.name} and {claim.name}; "
+            f"{where}, keep the folders that the pictures are in"
+        )
 
-    def _index(self, root: Path) -> Index:
-        """All files below a folder by the names that data may call them, in small letters and without a suffix."""
-        if root not in self.indexes:
-            index: Index = {}
-            for folder, _, names in os.walk(root):
-                inside = PurePosixPath(Path(folder).relative_to(root).as_posix())
-                for each in sorted(names):
-                    index.setdefault(PurePosixPath(each).stem.lower(), []).append(inside / each)
-            self.indexes[root] = index
-        return self.indexes[root]
+    def _locate(self, root: Path, named: str, deeper: bool, copies: bool = True) -> Match | None:
+        """The file below `root` that fits a name best. deeper: in folders that the name does not have, too."""
+        for spelling in (named, unescaped(named)):
+            if spelling is None:
+                continue
+            name = plain_name(spelling)
+            refuse_long(str(root / name) + ".png")
+            if (root / name).is_file():
+                return Match(root / name, len(name.parts))
+            if root not in self.indexes:
+                self.indexes[root] = FolderIndex(root)
+            if (match := self.indexes[root].find(name, deeper, copies)) is not None:
+                return match
+        return None
 
 
 def lies_in(folder: Path) -> str:
@@ -136,29 +147,30 @@ def dynamic_mask(picture: Path) -> Path | None:
     return mask if mask.is_file() else None
 
 
-def _shared(named: tuple[str, ...], there: tuple[str, ...]) -> int:
-    """How many folders the two have in common, counted from the end."""
-    count = 0
-    for a, b in zip(reversed(named), reversed(there), strict=False):
-        if a.lower() != b.lower():
-            break
-        count += 1
-    return count
+def _fit(named: str, match: Match | None) -> tuple[int, bool]:
+    """How many parts of a name its file has, and whether that is all of them."""
+    return (match.shared, match.shared == len(plain_name(named).parts)) if match is not None else (0, False)
 
 
-def _suffix_rank(wanted: str, there: str) -> int | None:
-    """How well a file's suffix fits the one in its name, 0 best; None: not at all.
+def _would_be(root: Path, named: str) -> Path:
+    name = plain_name(named)
+    return root / (name if name.suffix.lower() in PICTURES else name.with_name(f"{name.name}.png"))
 
-    A copy may have been made in another format. A name without a suffix means .png rather than another.
+
+def _alike(a: _Claim, b: _Claim) -> bool:
+    """Whether two names mean one picture: but for the suffix the same, or one is from elsewhere and ends in the other.
+
+    Suffixes may be left out, and be in large or small letters.
     """
-    if wanted == there:
-        return 0
-    if wanted.lower() == there.lower():
-        return 1
-    if there.lower() not in PICTURES or (wanted and wanted.lower() not in PICTURES):
-        return None
-    return 2 if wanted else 2 + PICTURES.index(there.lower())
+    suffixes = {suffix_of(each.name).lower() for each in (a, b)} - {""}
+    if len(suffixes) > 1:
+        return False
+    longer, shorter = sorted((a, b), key=lambda each: -len(each.name.parts))
+    ours, theirs = ([*map(folded, each.name.parts[:-1]), _stem(each.name)] for each in (longer, shorter))
+    if len(ours) == len(theirs):
+        return ours == theirs
+    return longer.elsewhere and ours[-len(theirs) :] == theirs
 
 
-def _mask_names(picture: PurePosixPath) -> tuple[PurePosixPath, PurePosixPath]:
-    return picture.with_name(f"{picture.name}.png"), picture.with_suffix(".png")
+def _stem(name: PurePosixPath) -> str:
+    return folded(name.name.removesuffix(suffix_of(name)))

@@ -6,6 +6,7 @@ nothing is chosen by val.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from nerfpipe.files import open_regular
 from nerfpipe.scenes.bounds import bounds_from_cameras
 from nerfpipe.scenes.intrinsics import lens_fault
 from nerfpipe.scenes.placing import place_in_box
+from nerfpipe.scenes.repeats import without_repeats
 from nerfpipe.scenes.scene import Scene, pose_faults
 from nerfpipe.sources.archive import unpacked_limit
 from nerfpipe.sources.content import megabytes
@@ -43,15 +45,20 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
         raise NerfpipeError(f"{file}: {fault}")
     box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
     placed = place_in_box(box, poses, points=None)
-    held_out = np.arange(train_views, N)
+    held_out = list(range(train_views, N))
+    keys = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images]
+    names = [f"view {view}" for view in range(N)]
+    splits = {"train": list(range(train_views)), "val": held_out, "test": held_out}
+    splits, notes = without_repeats(splits, keys, poses.astype(np.float64), names)
     return Scene(
         name=name,
         cameras=(camera,),
         camera_index=np.zeros(N, dtype=np.int64),
-        splits={"train": np.arange(train_views), "val": held_out, "test": held_out},
+        splits={split: np.array(views, dtype=np.int64) for split, views in splits.items()},
         background=background,
         has_alpha=False,
         read_image=lambda view: opaque(images[view]),
+        notes=(*notes, *placed.notes),
         **placed.about(),
     ).validate(str(file))
 

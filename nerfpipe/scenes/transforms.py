@@ -28,6 +28,7 @@ FISHEYE_MODEL = "OPENCV_FISHEYE"
 MODELS = (None, "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", FISHEYE_MODEL)
 ALL_ROUND = ("is_equirectangular", "equirectangular", "latlong")  # instant-ngp's keys of other lenses ...
 FTHETA = "ftheta_"  # ... and how those of another begin
+UNLIKE = 0.1  # by which a focal length may differ from the one that the angle of view means
 MILLIMETRE = 1e-3  # nerfstudio's default unit of depth maps
 
 
@@ -39,20 +40,25 @@ def load(folder: Path, reading: Reading) -> Scene:
     """Raises NerfpipeError naming the file and key at fault."""
     file = folder / FILE
     content, entries = read_frame_list(file)
-    places = Places(folder, reading.images, reading.masks)
-    frames = [frame_of(content, entry, file, place, places) for place, entry in enumerate(entries)]
+    places = Places(folder, reading.images, reading.masks, missing=reading.missing)
+    named = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
+    pictures = zip(places.pictures(named), entries, strict=True)
+    frames = [frame_of(content, entry, file, place, picture, places) for place, (picture, entry) in enumerate(pictures)]
     frames, numbers, notes = present(frames, reading, file)
-    splits, split_notes = splits_of(content, [entries[i] for i in numbers], reading, file)
+    there = {number: frame.picture for number, frame in zip(numbers, frames, strict=True)}
+    splits, split_notes = splits_of(content, named, there, places, reading, file)
     notes = [*notes, *split_notes, *depth_notes(content, entries)]
+    notes += angle_notes(content, [entries[number] for number in numbers], frames)
     points = content.get("ply_file_path")
     points = read_points(places.file(text(content, "ply_file_path", file, "(top)"))) if points else None
     return scene_of(frames, splits, reading, file, default="unbounded", points=points, notes=notes)
 
 
-def frame_of(content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, places: Places) -> Frame:
+def frame_of(
+    content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, picture: Path, places: Places
+) -> Frame:
     """Frame number `place`; what it does not say itself holds for all."""
     merged = {**content, **entry}
-    picture = places.picture(text(entry, "file_path", file, f"frames[{place}]"))
     mask, leaves_out = mask_of(merged, file, place, picture, places)
     depth, unit = depth_of(merged, file, place, places)
     camera, pose = camera_of(merged, file, picture), pose_of(entry, file, place)
@@ -67,7 +73,7 @@ def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, plac
     if places.masks is not None:
         return places.mask(places.relative(picture)), False
     if content.get("mask_path"):
-        return places.file(text(content, "mask_path", file, f"frames[{place}]")), False
+        return places.file(text(content, "mask_path", file, f"frames[{place}]"), copies=True), False
     mask = dynamic_mask(picture)
     return mask, mask is not None
 
@@ -120,6 +126,22 @@ def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:
     values = tuple(number(content, key, file, 0.0) for key in (FISHEYE if fisheye else PERSPECTIVE))
     distortion = values if any(values) else ()
     return Camera(width, height, fx, fy, cx, cy, "fisheye" if fisheye else "perspective", distortion)
+
+
+def angle_notes(content: dict[str, Any], entries: list[dict[str, Any]], frames: list[Frame]) -> list[str]:
+    """What to tell the user where focal length and angle of view contradict each other."""
+    for entry, frame in zip(entries, frames, strict=True):
+        merged, camera = {**content, **entry}, frame.camera
+        angle = merged.get("camera_angle_x")
+        if camera.lens != "perspective" or "fl_x" not in merged or not isinstance(angle, (int, float)):
+            continue
+        if 0 < angle < math.pi and abs(camera.fx / (0.5 * camera.width / math.tan(0.5 * angle)) - 1) > UNLIKE:
+            means = 2 * math.atan(0.5 * camera.width / camera.fx)
+            return [
+                f"fl_x = {camera.fx:g} pixels means an angle of {means:.3g} in a width of {camera.width}, and "
+                f"camera_angle_x is {angle:.3g}: fl_x is taken; if it is for another resolution, give w and h"
+            ]
+    return []
 
 
 def size_of(content: dict[str, Any], file: Path, picture: Path) -> tuple[int, int]:
