@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from nerfpipe.errors import NerfpipeError
 
 LONGEST_PATH = 4096  # bytes: Linux opens no longer one
-DRIVE = re.compile("[A-Za-z]:")
+DRIVE = re.compile("^[A-Za-z]:(?=/)")
 
 
 def plain_name(named: str) -> PurePosixPath:
