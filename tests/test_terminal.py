@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -27,6 +28,16 @@ def test_nothing_is_printed_past_the_funnel() -> None:
         if line.lstrip().startswith("print(") or "sys.stderr.write" in line or "sys.stdout.write" in line
     }
     assert printing <= FUNNEL
+
+
+def test_each_line_of_an_error_is_an_argument_of_its_own() -> None:
+    """A line break within an argument is a stranger's, and is shown as such."""
+    for folder in ("nerfpipe", "stages"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "").endswith("Error"):
+                    words = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant)]
+                    assert not any("\n" in word for word in words if isinstance(word, str)), (file, call.lineno)
 
 
 @pytest.mark.parametrize(
