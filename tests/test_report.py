@@ -167,6 +167,12 @@ def test_a_page_for_others_holds_no_password(here: Path) -> None:
     assert "t0ken" not in html
 
 
+def test_a_page_of_a_scene_of_no_text_is_written(make_run: Callable[..., Run]) -> None:
+    html = page([make_run("a", scene="a\ud800\x1b[31m\n<b>")])
+    assert "a\\ud800\\x1b[31m\\n&lt;b&gt;" in html
+    assert html.encode()
+
+
 def test_params_differ_where_two_runs_have_them_and_disagree(make_run: Callable[..., Run]) -> None:
     a, b, c = make_run("a"), make_run("b", lr=0.02), make_run("c", method="ngp", frames=3)
     assert differing([a]) == []

@@ -115,6 +115,20 @@ def test_an_output_that_is_full_is_one_line() -> None:
     )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell of Unix")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_outputs_that_are_closed_are_no_fault(closed: str, tmp_path: Path) -> None:
+    """Nor do they become the files that are opened next."""
+    code = (
+        "import sys\nfrom nerfpipe.terminal import say, tidy_output\nfrom nerfpipe.progress import Progress\n"
+        "with tidy_output(), open(sys.argv[1], 'w') as file, Progress('x', 1, 'y'):\n"
+        "    say('a'); say('b', aside=True); print('c'); print('d', file=sys.stderr); file.write('whole')"
+    )
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, tmp_path / "file"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert (tmp_path / "file").read_text() == "whole"
+
+
 def test_signs_that_an_output_lacks_are_written_out() -> None:
     code = "from nerfpipe.terminal import say; say('psnr ± ☃')"
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
