@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import refuse_irregular
 from nerfpipe.yamlfile import Section, validate
 
 Options = TypeVar("Options", bound=Section)
@@ -23,5 +24,6 @@ def check_free(path: Path, force: bool) -> None:
     """Raise NerfpipeError where a file that is to be written would take the place of a folder, or of a file unasked."""
     if path.is_dir():
         raise NerfpipeError(f"{path}: is a folder; name a file with --output")
+    refuse_irregular(path)
     if path.exists() and not force:
         raise NerfpipeError(f"{path}: is there already; name another file with --output, or say --force")

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import PARTIAL, atomic_file, work_folder
+from nerfpipe.files import PARTIAL, atomic_file, open_regular, refuse_irregular, text_path, work_folder
 from nerfpipe.terminal import say
 
 STATE, DIGEST = "state", "sha256"
@@ -41,7 +41,7 @@ def fingerprint(params: dict[str, Any], rays: Path) -> str:
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
     for file in [*sorted(rays.iterdir()), *loaded_code()]:
         digest.update(f"{file.name}:{file.stat().st_size}".encode())
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             while block := stream.read(READ_BYTES):
                 digest.update(block)
     return digest.hexdigest()[:NAME_LENGTH]
@@ -109,13 +109,14 @@ class Checkpoint:
         if not self.file.exists():
             return None
         try:
-            with safe_open(self.file, framework="pt") as file:
+            refuse_irregular(self.file)
+            with text_path(self.file) as place, safe_open(place, framework="pt") as file:
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
                 text = file.metadata()[STATE]
                 if digest_of(tensors, text) != file.metadata()[DIGEST]:
                     raise ValueError("other bytes than were written")
             return tensors, json.loads(text)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, NerfpipeError):
             say(f"{self.file}: damaged, starting from the first step", aside=True)
             return None
 

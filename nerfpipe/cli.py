@@ -17,7 +17,7 @@ from nerfpipe.config import PARAMS_FILE, PATH_FILE, RenderParams, load_params
 from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
-from nerfpipe.files import local_path
+from nerfpipe.files import local_path, open_regular
 from nerfpipe.renderfolder import check_render_folder
 from nerfpipe.repository import repository_faults
 from nerfpipe.soundness import data_faults, lock_faults, settings_faults
@@ -243,7 +243,8 @@ def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:
     """metrics/NAME.json without its outer key, when it has all the keys needed."""
     file = METRICS / f"{name}.json"
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))[name]
+        with open_regular(file) as stream:
+            metrics = json.load(stream)[name]
         if not set(needed) <= metrics.keys():
             raise KeyError(needed)
         return metrics

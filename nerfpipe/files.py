@@ -98,7 +98,11 @@ def _refuse(path: Path, mode: int) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the name `path` only when the block succeeds."""
+    """A temporary path beside `path` to write to; it takes the name `path` only when the block succeeds.
+
+    Raises NerfpipeError where a folder or no ordinary file has the name: root would replace even /dev/null.
+    """
+    refuse_irregular(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_abandoned(path)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
@@ -112,7 +116,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it replaces `path` only when the block succeeds."""
+    """A temporary folder to fill; it replaces `path` only when the block succeeds.
+
+    Raises NerfpipeError where `path` is there and no folder.
+    """
+    if path.exists() and not path.is_dir():
+        raise NerfpipeError(f"{path}: is there already and no folder; move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_abandoned(path)
     temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")

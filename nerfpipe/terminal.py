@@ -7,6 +7,7 @@ characters would move the cursor, change the window's title, or forge a line tha
 from __future__ import annotations
 
 import errno
+import html
 import io
 import os
 import sys
@@ -33,6 +34,11 @@ def plain(text: object) -> str:
     if line.isprintable():
         return line
     return "".join(_escaped(each) if unicodedata.category(each) in NOT_PLAIN else each for each in line)
+
+
+def in_page(text: object) -> str:
+    """Text as it may stand in HTML, between tags or in quotes; half a surrogate could not even be written."""
+    return html.escape(plain(text))
 
 
 def _escaped(character: str) -> str:
@@ -116,6 +122,9 @@ def _open_what_is_closed() -> None:
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
         os.close(descriptor)
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, libraries ask them what they are
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _replace_what_cannot_be_encoded() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from base64 import b64encode
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -15,6 +14,7 @@ from PIL import Image
 from nerfpipe.files import atomic_file
 from nerfpipe.modelfile import ModelAbout
 from nerfpipe.route import Route
+from nerfpipe.terminal import in_page
 from nerfpipe.turntable_page import PAGE
 
 QUALITY = 85  # of JPEG: above it files grow and nobody sees why
@@ -57,7 +57,7 @@ def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], about
     """The HTML of frames that are given as data: URIs, all of a size (W, H); the same bytes for the same frames."""
     width, height = size
     return Template(PAGE).substitute(
-        scene=escape(about.scene),
+        scene=in_page(about.scene),
         views=f"{len(uris)} views",
         last=len(uris) - 1,
         scheme="light" if about.background == "white" else "dark",

@@ -11,13 +11,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from nerfpipe.addresses import without_secrets
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import open_regular
 
 TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # as YAML's reader says it
 
+
 # Values as faults show them: a few aliases can stand for more values than memory holds.
-_shown = reprlib.Repr()
+class _Repr(reprlib.Repr):
+    """Cuts a long address in its midst, where what is left no longer looks like one: it loses its secrets before."""
+
+    def repr_str(self, value: str, level: int) -> str:
+        return super().repr_str(without_secrets(value), level)
+
+
+_shown = _Repr()
 _shown.maxlevel, _shown.maxstring, _shown.maxother = 2, 100, 100
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -320,6 +320,14 @@ def test_a_password_stays_with_its_own_host(server, target) -> None:
     assert all("Authorization" in headers for _, headers in server.asked)
 
 
+def test_a_password_may_come_from_netrc(server, target, tmp_path, monkeypatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password hunter2")
+    monkeypatch.setenv("NETRC", str(netrc))
+    fetch.fetch([server.put("/x", file_server.file(DATA))], target)
+    assert server.asked[0][1]["Authorization"].startswith("Basic ")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_notes_are_for_their_owner_alone(server, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -155,6 +155,24 @@ def test_the_table_has_the_numbers_of_every_run_and_the_best_is_bold(make_run: C
     assert (b["test PSNR, dB"], b["train seconds"], b["tiny.train.lr"]) == ("<b>31.25</b>", "1,234.5", "0.02")
 
 
+def test_a_page_for_others_holds_no_password(here: Path) -> None:
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    entry = {"url": ["https://me:hunter2@example.org/a.zip?token=t0ken"], "bytes": 7}
+    lock["stages"]["download"] = {"cmd": "x", "params": {"data/scenes.yaml": {"desk": entry}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    assert report("--output", "r.html")[0] == 0
+    html = Path("r.html").read_text(encoding="utf-8").replace("<wbr>", "")
+    assert "https://example.org/a.zip" in html
+    assert "hunter2" not in html
+    assert "t0ken" not in html
+
+
+def test_a_page_of_a_scene_of_no_text_is_written(make_run: Callable[..., Run]) -> None:
+    html = page([make_run("a", scene="a\ud800\x1b[31m\n<b>")])
+    assert "a\\ud800\\x1b[31m\\n&lt;b&gt;" in html
+    assert html.encode()
+
+
 def test_params_differ_where_two_runs_have_them_and_disagree(make_run: Callable[..., Run]) -> None:
     a, b, c = make_run("a"), make_run("b", lr=0.02), make_run("c", method="ngp", frames=3)
     assert differing([a]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,22 @@ from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures
+
+
+ODD = ["a:left {}.png", "take a: {}.png", "{}\x1b[31m.png", "{}\nerror: forged.png", "{}\udce9.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("odd", ODD)
+def test_names_that_look_like_drives_or_are_no_text_are_names(odd: str, scene: Scene, data: Path, read: Read) -> None:
+    def named(content: dict) -> None:
+        for view, frame in enumerate(content["frames"]):
+            frame["file_path"] = f"images/{odd.format(f'{view:03d}')}"
+
+    transforms(scene, data, named)
+    for view in range(scene.views):
+        (data / f"images/{view:03d}.png").rename(data / f"images/{odd.format(f'{view:03d}')}")
+    same_pictures(read(), scene)
 
 
 def colmap(scene: Scene, data: Path, rename: Callable[[str], str] = str, binary: bool = False) -> None:

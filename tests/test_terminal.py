@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -27,6 +28,16 @@ def test_nothing_is_printed_past_the_funnel() -> None:
         if line.lstrip().startswith("print(") or "sys.stderr.write" in line or "sys.stdout.write" in line
     }
     assert printing <= FUNNEL
+
+
+def test_each_line_of_an_error_is_an_argument_of_its_own() -> None:
+    """A line break within an argument is a stranger's, and is shown as such."""
+    for folder in ("nerfpipe", "stages"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "").endswith("Error"):
+                    words = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant)]
+                    assert not any("\n" in word for word in words if isinstance(word, str)), (file, call.lineno)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,20 @@ def test_an_output_that_is_full_is_one_line() -> None:
     assert done.stderr == (
         "error: standard output: no room left on the disk; free some space and run the same command again\n"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell of Unix")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_outputs_that_are_closed_are_no_fault(closed: str, tmp_path: Path) -> None:
+    """Nor do they become the files that are opened next."""
+    code = (
+        "import sys\nfrom nerfpipe.terminal import say, tidy_output\nfrom nerfpipe.progress import Progress\n"
+        "with tidy_output(), open(sys.argv[1], 'w') as file, Progress('x', 1, 'y'):\n"
+        "    say('a'); say('b', aside=True); print('c'); print('d', file=sys.stderr); file.write('whole')"
+    )
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, tmp_path / "file"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert (tmp_path / "file").read_text() == "whole"
 
 
 def test_signs_that_an_output_lacks_are_written_out() -> None:

@@ -101,6 +101,11 @@ def test_the_page_is_the_same_in_every_run_and_loads_nothing(tmp_path: Path) -> 
     assert "$" not in re.sub(r"\$\{", "", html)
 
 
+def test_a_scene_of_no_text_has_a_page_all_the_same(tmp_path: Path) -> None:
+    html = make(tmp_path / "odd.html", scene="a\ud800\x1b[31m\n<b>\u202e")
+    assert "<title>a\\ud800\\x1b[31m\\n&lt;b&gt;\\u202e</title>" in html
+
+
 def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
     about: Any = SimpleNamespace(scene="large", background="black")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import work_folder
+from nerfpipe.files import refuse_irregular, work_folder
 from nerfpipe.photos import pairs
 from nerfpipe.photos.capture import (
     CAPTURES,
@@ -116,6 +116,7 @@ def prepare(source: Path, options: Options, workshop: Path) -> list[View]:
         return prepare_files(files, masks, workshop, options.size)
     if not source.exists():
         raise NerfpipeError(f"{source}: not found; give a folder of pictures, or a video")
+    refuse_irregular(source)
     if source.suffix.lower() in LOSSLESS:
         raise NerfpipeError(f"{source}: is one picture; give the folder that holds all of them")
     if options.masks is not None:

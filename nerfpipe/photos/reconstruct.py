@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +43,15 @@ def load_pycolmap() -> Any:
         import pycolmap
     except ImportError:
         raise NerfpipeError("finding the cameras needs COLMAP: pip install 'nerfpipe[photos]'") from None
+    restore_signals()
     pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)  # what goes wrong comes as an exception too
     return pycolmap
+
+
+def restore_signals() -> None:
+    """Handle signals as before: COLMAP's log prints a stack of its own on SIGTERM."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def reconstruct(workshop: Path, views: list[View], pairs: list[tuple[int, int]], seed: int) -> Model | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from html import escape
 
 import pandas as pd
 
@@ -13,13 +12,14 @@ from nerfpipe.report.charts import Curve, dot_chart, line_chart
 from nerfpipe.report.runs import GIFS, Run
 from nerfpipe.report.style import STYLE
 from nerfpipe.report.tables import parameters, results, swatch
+from nerfpipe.terminal import in_page
 
 
 def page(runs: list[Run]) -> str:
     """The HTML of a run or of several."""
     pictures = [section for scene in scenes(runs) for section in held_out(runs, scene)] + turns(runs)
     parts = [heading(runs), results(runs), *remarks(runs), *curves(runs), *pictures, parameters(runs), footer()]
-    title = escape(f"nerfpipe: {', '.join(run.name for run in runs)}")
+    title = in_page(f"nerfpipe: {', '.join(run.name for run in runs)}")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -34,12 +34,12 @@ def scenes(runs: list[Run]) -> list[str]:
 def heading(runs: list[Run]) -> str:
     methods = dict.fromkeys(run.train.method for run in runs)
     count = "" if len(runs) == 1 else f"{len(runs)} runs: "
-    return f"<h1>{escape(count + ', '.join(scenes(runs)) + ' with ' + ', '.join(methods))}</h1>"
+    return f"<h1>{in_page(count + ', '.join(scenes(runs)) + ' with ' + ', '.join(methods))}</h1>"
 
 
 def remarks(runs: list[Run]) -> list[str]:
     """What is missing of a run. Pictures are found missing when they are read, so this comes after them."""
-    return [f'<p class="remark">{escape(f"{run.name}: {text}")}</p>' for run in runs for text in run.remarks()]
+    return [f'<p class="remark">{in_page(f"{run.name}: {text}")}</p>' for run in runs for text in run.remarks()]
 
 
 def curves(runs: list[Run]) -> list[str]:
@@ -64,14 +64,14 @@ def history(runs: list[Run], x: str, y: str) -> list[Curve]:
 def legend(runs: list[Run]) -> str:
     if len(runs) == 1:
         return ""
-    entries = "".join(f"<span>{swatch(index)} {escape(run.name)}</span>" for index, run in enumerate(runs))
+    entries = "".join(f"<span>{swatch(index)} {in_page(run.name)}</span>" for index, run in enumerate(runs))
     return f'<p class="legend">{entries}</p>'
 
 
 def figure_of(title: str, draw: Callable[..., str], *arguments: object, **options: object) -> str:
     """A chart under its title, by one of the functions of `charts`."""
     svg = draw(title, *arguments, **options)
-    return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{svg}</figure>'
+    return f'<figure class="chart"><figcaption>{in_page(title)}</figcaption>{svg}</figure>'
 
 
 def held_out(runs: list[Run], scene: str) -> list[str]:
@@ -82,7 +82,10 @@ def held_out(runs: list[Run], scene: str) -> list[str]:
     chosen = choose_views(of_scene[0][1].views)
     of_which = f" of {scene}" if len(scenes(runs)) > 1 else ""
     by_whom = f", by the PSNR of {of_scene[0][1].name}" if len(of_scene) > 1 else ""
-    sections = [f"<h2>Held-out views{escape(of_which)}</h2>", f"<p>Truth | render | error | depth{escape(by_whom)}</p>"]
+    sections = [
+        f"<h2>Held-out views{in_page(of_which)}</h2>",
+        f"<p>Truth | render | error | depth{in_page(by_whom)}</p>",
+    ]
     for word, view in chosen.items():
         sheets = [sheet(runs, index, run, view) for index, run in of_scene]
         if any(sheets):
@@ -107,8 +110,8 @@ def sheet(runs: list[Run], index: int, run: Run, view: int) -> str:
     content = run.sheet(view) if len(rows) else None
     if content is None:
         return ""
-    caption = f"{swatch(index)} {escape(run.name)}: " if len(runs) > 1 else ""
-    alt = escape(f"view {view} of {run.name}: truth, render, error, depth")
+    caption = f"{swatch(index)} {in_page(run.name)}: " if len(runs) > 1 else ""
+    alt = in_page(f"view {view} of {run.name}: truth, render, error, depth")
     caption = f"<figcaption>{caption}{rows['psnr'].iloc[0]:.2f} dB</figcaption>"
     return f'<figure class="sheet"><img src="{data_uri(content)}" alt="{alt}">{caption}</figure>'
 
@@ -118,13 +121,14 @@ def turns(runs: list[Run]) -> list[str]:
     figures = []
     for index, run in enumerate(runs):
         found = {kind: run.picture(path) for kind, path in GIFS.items()}
+        alt = in_page(f"a turn around {run.train.scene}, by {run.name}: ")
         images = [
-            f'<img src="{data_uri(content)}" alt="{escape(f"a turn around {run.train.scene}, {kind}, by {run.name}")}">'
+            f'<img src="{data_uri(content)}" alt="{alt}{kind}">'
             for kind, content in found.items()
             if content is not None
         ]
         if images:
-            caption = f"<figcaption>{swatch(index)} {escape(run.name)}</figcaption>" if len(runs) > 1 else ""
+            caption = f"<figcaption>{swatch(index)} {in_page(run.name)}</figcaption>" if len(runs) > 1 else ""
             figures.append(f'<figure><div class="pair">{"".join(images)}</div>{caption}</figure>')
     return ["<h2>A turn around the scene</h2>", f'<div class="turns">{"".join(figures)}</div>'] if figures else []
 
@@ -135,4 +139,4 @@ def data_uri(content: bytes) -> str:
 
 
 def footer() -> str:
-    return f"<footer>Made by nerfpipe {escape(__version__)}. This file holds all that it shows.</footer>"
+    return f"<footer>Made by nerfpipe {in_page(__version__)}. This file holds all that it shows.</footer>"

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from nerfpipe.addresses import without_secrets
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.report.sources import WORKSPACE, Reader, open_source
 from nerfpipe.yamlfile import validate
@@ -197,7 +198,14 @@ def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", shareable(value)
+
+
+def shareable(value: Any) -> Any:
+    """A value without the passwords and tokens of addresses in it: pages are for others."""
+    if isinstance(value, list):
+        return [shareable(each) for each in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def differing(runs: list[Run]) -> list[str]:

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 
 WORKSPACE = "workspace"
 
 Reader = Callable[[str], bytes]  # a path in the project -> its content; FileNotFoundError where there is no such file
+
+
+def _read_here(path: str) -> bytes:
+    with open_regular(Path(path)) as file:
+        return file.read()
 
 
 def open_source(name: str) -> Reader:
@@ -18,7 +24,7 @@ def open_source(name: str) -> Reader:
     Raises NerfpipeError when git and DVC know no revision or experiment of this name.
     """
     if name == WORKSPACE:
-        return lambda path: Path(path).read_bytes()
+        return _read_here
     from dvc.api import DVCFileSystem  # takes half a second, and the workspace needs no DVC
     from dvc.exceptions import DvcException
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from html import escape
 
 from nerfpipe.report.charts import look
 from nerfpipe.report.runs import Run, differing
+from nerfpipe.terminal import in_page
 
 NOTHING = "–"
 DASHED = {"solid": "", "dashed": ' stroke-dasharray="5 2"', "dotted": ' stroke-dasharray="1.5 2"'}
@@ -27,24 +27,24 @@ def results(runs: list[Run]) -> str:
         ("test PSNR, dB", numbers(runs, lambda run: run.test and run.test.psnr, "{:.2f}", max)),
         ("SSIM", numbers(runs, lambda run: run.test and run.test.ssim, "{:.4f}", max)),
         ("depth error", numbers(runs, lambda run: run.test and run.test.depth_error, "{:.4f}", min)),
-        ("method", [escape(run.train.method) for run in runs]),
-        ("scene", [escape(run.train.scene) for run in runs]),
+        ("method", [in_page(run.train.method) for run in runs]),
+        ("scene", [in_page(run.train.scene) for run in runs]),
         *((key, [param(run, key) for run in runs]) for key in changed),
         ("steps", numbers(runs, lambda run: run.train.steps, "{:,}")),
         ("train seconds", numbers(runs, lambda run: run.speed.seconds, "{:,.1f}", min)),
         ("rays/s", numbers(runs, lambda run: run.speed.rays_per_second, "{:,.0f}", max)),
         ("weights", numbers(runs, lambda run: run.train.weights, "{:,}")),
-        ("device", [escape(run.speed.device or NOTHING) for run in runs]),
+        ("device", [in_page(run.speed.device or NOTHING) for run in runs]),
     ]
     head = "".join(f"<th>{breakable(name)}</th>" for name, _ in columns)
     cells = ["".join(f"<td>{of_runs[index]}</td>" for _, of_runs in columns) for index in range(len(runs))]
-    rows = [f"<tr><th>{swatch(i)} {escape(run.name)}</th>{cells[i]}</tr>" for i, run in enumerate(runs)]
+    rows = [f"<tr><th>{swatch(i)} {in_page(run.name)}</th>{cells[i]}</tr>" for i, run in enumerate(runs)]
     return wide([f'<tr class="head"><th>run</th>{head}</tr>', *rows])
 
 
 def breakable(name: str) -> str:
     """A heading that may be broken after a dot."""
-    return escape(name).replace(".", ".<wbr>")
+    return in_page(name).replace(".", ".<wbr>")
 
 
 def parameters(runs: list[Run]) -> str:
@@ -54,9 +54,9 @@ def parameters(runs: list[Run]) -> str:
     rows = [row(key, [param(run, key) for run in runs], key in changed) for key in keys]
     machines = [machine(run) for run in runs]
     for key in dict.fromkeys(key for entries in machines for key in entries):
-        cells = [escape(entries.get(key, NOTHING)) for entries in machines]
+        cells = [in_page(entries.get(key, NOTHING)) for entries in machines]
         rows.append(row(key, cells, len(set(cells)) > 1))
-    head = "".join(f"<th>{swatch(index)} {escape(run.name)}</th>" for index, run in enumerate(runs))
+    head = "".join(f"<th>{swatch(index)} {in_page(run.name)}</th>" for index, run in enumerate(runs))
     return f"<details>\n<summary>All parameters</summary>\n{wide([f'<tr><th></th>{head}</tr>', *rows])}\n</details>"
 
 
@@ -69,7 +69,7 @@ def machine(run: Run) -> dict[str, str]:
 
 def row(name: str, cells: list[str], differs: bool) -> str:
     mark = ' class="differs"' if differs else ""
-    return f"<tr{mark}><th>{escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return f"<tr{mark}><th>{in_page(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def wide(rows: list[str]) -> str:
@@ -80,7 +80,7 @@ def wide(rows: list[str]) -> str:
 def param(run: Run, key: str) -> str:
     """A param's value as params.yaml has it."""
     value = run.params.get(key, NOTHING)
-    return escape(value if isinstance(value, str) else json.dumps(value, default=str))
+    return in_page(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def of_catalogue(key: str, runs: list[Run]) -> bool:

@@ -12,10 +12,9 @@ from nerfpipe.errors import NerfpipeError
 
 LONGEST_PATH = 4096  # bytes: Linux opens no longer one
 LONGEST_PART = 255  # bytes of a folder's or a file's name; letters on Windows
-DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
-ELSEWHERE = re.compile(
-    r"(file:)?/|~|\.\.(/|$)|[A-Za-z]:/"
-)  # how names begin that do not begin at the data's own folder
+DRIVE = re.compile(r"^[A-Za-z]:(?=/|$)")  # a colon elsewhere is part of a name
+# How names begin that do not begin at the data's own folder.
+ELSEWHERE = re.compile(r"(file:)?/|~|\.\.(/|$)|[A-Za-z]:/")
 
 
 def plain_name(named: str) -> PurePosixPath:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular, refuse_irregular
 from nerfpipe.scenes.scene import SPLITS, Scene
 
 IMAGES, DEPTH, LABELS, DESCRIPTION = "images.npy", "depth.npy", "labels.npy", "scene.json"
@@ -49,7 +50,8 @@ def load(folder: Path, name: str, background: str) -> Scene:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            content = json.load(file)
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: missing; {REMEDY}") from None
     except (ValueError, RecursionError) as error:
@@ -101,6 +103,7 @@ def _splits(entry: Any, views: int) -> dict[str, np.ndarray]:
 def _open(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     """The array in a .npy file, mapped rather than read."""
     try:
+        refuse_irregular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: missing; {REMEDY}") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 
 CHUNK_BYTES = 1 << 16
 SPARE_BYTES = 16_000_000  # left free on the disk, for everything else that writes meanwhile
@@ -45,7 +46,7 @@ def checksum_of(path: Path, algorithm: str) -> str:
         hasher = hashlib.sha256()
     else:
         raise ValueError(f"unknown checksum algorithm {algorithm!r}")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             hasher.update(chunk)
     return f"{algorithm}:{hasher.hexdigest()}"

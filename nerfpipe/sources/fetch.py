@@ -5,7 +5,6 @@ All sizes are in bytes, all times in seconds.
 
 from __future__ import annotations
 
-import http.client
 import io
 import math
 import re
@@ -21,8 +20,9 @@ import urllib3
 from nerfpipe.addresses import presentable, without_secrets
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.progress import Progress
+from nerfpipe.sources.answers import BrokenError, RefusedError, check_answer, refuse_other_files
 from nerfpipe.sources.content import CHUNK_BYTES, SPARE_BYTES, Expected, check_room, megabytes
-from nerfpipe.sources.partial import Partial, Version, whole_number
+from nerfpipe.sources.partial import Partial, Version
 from nerfpipe.sources.watch import EndedError, Watch
 from nerfpipe.terminal import say
 
@@ -36,19 +36,8 @@ ROOM_BYTES = SPARE_BYTES  # between two looks at the room on the disk, where oth
 RESUMES = 5  # times that a broken transfer from one address is taken up again
 RETRY_SECONDS = 1.0  # rest before a broken transfer is taken up again
 REDIRECTS = 10
-CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 SCHEMES = ("http", "https")
 NAME_CHARACTERS = 100  # longest file name taken from an address
-
-OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
-
-
-class _RefusedError(Exception):
-    """This address will not give the file."""
-
-
-class _BrokenError(Exception):
-    """The transfer broke off, and may go on from where it stopped."""
 
 
 class _Line(NamedTuple):
@@ -56,14 +45,6 @@ class _Line(NamedTuple):
 
     session: requests.Session
     watch: Watch
-
-
-class _Answer(NamedTuple):
-    """What the headers promise: whether the body goes on where the partial stops, and up to where; the file's size."""
-
-    resumed: bool
-    end: int | None
-    total: int | None
 
 
 def fetch(urls: list[str], destination: Path, size: int | None = None, checksum: str | None = None) -> Path:
@@ -80,7 +61,7 @@ def fetch(urls: list[str], destination: Path, size: int | None = None, checksum:
         for url in urls:
             try:
                 _fetch_from(line, url, part, expected)
-            except _RefusedError as error:
+            except RefusedError as error:
                 faults.append(f"{presentable(url)}: {error}")
                 if len(faults) < len(urls):
                     _say(f"{faults[-1]}; trying the next address")
@@ -100,7 +81,7 @@ def file_name(url: str) -> str:
 
 
 def _fetch_from(line: _Line, url: str, part: Partial, expected: Expected) -> None:
-    """Fill and verify the partial. Raises _RefusedError; what failed verification does not stay behind."""
+    """Fill and verify the partial. Raises RefusedError; what failed verification does not stay behind."""
     fault: str | None = None
     for _ in range(2):  # the second time from nothing, and only where the first built upon older bytes
         resumed = _fill(line, url, part, expected)
@@ -111,7 +92,7 @@ def _fetch_from(line: _Line, url: str, part: Partial, expected: Expected) -> Non
         if not resumed:
             break
         _say(f"{presentable(url)}: resumed, it {fault}; starting over")
-    raise _RefusedError(fault)
+    raise RefusedError(fault)
 
 
 def _fill(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
@@ -122,9 +103,9 @@ def _fill(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
     while True:
         try:
             return _transfer(line, url, part, expected)
-        except _BrokenError as error:
+        except BrokenError as error:
             if resumes == RESUMES:
-                raise _RefusedError(f"{error}; gave up after resuming {RESUMES} times") from None
+                raise RefusedError(f"{error}; gave up after resuming {RESUMES} times") from None
             resumes += 1
             _say(f"{presentable(url)}: {error}; resuming")
             time.sleep(RETRY_SECONDS)
@@ -141,10 +122,10 @@ def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
     if start and begun and begun.validator:
         headers["If-Range"] = begun.validator
     with _ask(line, url, headers) as response:
-        answer = _check_answer(response, part, begun)
+        answer = check_answer(response, part, begun)
         if answer.resumed and answer.total == start:
             return True
-        _refuse_other_files(response, answer.total, expected)
+        refuse_other_files(response, answer.total, expected)
         if not answer.resumed:
             part.begin(url, Version.of(response.headers, answer.total))
         whole = expected.size or answer.total
@@ -154,12 +135,12 @@ def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
             with line.watch.least(LEAST_SPEED * PACE_SECONDS, PACE_SECONDS, pace):
                 _write_body(response, part, whole, answer.end, line.watch, file_name(url))
         except EndedError as error:
-            raise _RefusedError(str(error)) from None
+            raise RefusedError(str(error)) from None
     return answer.resumed
 
 
 def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
-    """The answer with its headers, after all redirects. Raises _RefusedError where they do not come in time."""
+    """The answer with its headers, after all redirects. Raises RefusedError where they do not come in time."""
     timeout, place, response = (CONNECT_SECONDS, READ_SECONDS), url, None
     try:
         with line.watch.least(math.inf, ANSWER_SECONDS, f"no whole answer within {ANSWER_SECONDS:g} s"):
@@ -172,14 +153,14 @@ def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
                 response.close()
                 place = urljoin(place, target)
                 if urlsplit(place).scheme.lower() not in SCHEMES:
-                    raise _RefusedError(f"redirects to {presentable(place)}; only http:// and https:// are fetched")
+                    raise RefusedError(f"redirects to {presentable(place)}; only http:// and https:// are fetched")
     except EndedError as error:
         if response is not None:
             response.close()
-        raise _RefusedError(str(error)) from None
+        raise RefusedError(str(error)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise _RefusedError(_reason(error)) from None
-    raise _RefusedError(f"redirects more than {REDIRECTS} times")
+        raise RefusedError(_reason(error)) from None
+    raise RefusedError(f"redirects more than {REDIRECTS} times")
 
 
 def _auth(line: _Line, url: str, place: str) -> tuple[str, str] | None:
@@ -188,49 +169,14 @@ def _auth(line: _Line, url: str, place: str) -> tuple[str, str] | None:
     return (user, password) if user and not line.session.should_strip_auth(url, place) else None
 
 
-def _check_answer(response: requests.Response, part: Partial, begun: Version | None) -> _Answer:
-    """What the server is about to send. Raises _RefusedError, or _BrokenError where the partial had to be given up."""
-    status, start, headers = response.status_code, part.size, response.headers
-    length = whole_number(headers.get("Content-Length", ""))
-    if status == OK:
-        return _Answer(False, None, length)
-    if not start or status not in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
-        phrase = http.client.responses.get(status, "")  # the server's own may say anything
-        raise _RefusedError(f"answered {status} {phrase}".rstrip())
-    fault = "does not go on where the earlier download stopped"
-    content_range = headers.get("Content-Range", "")
-    complete = begun is None or begun.total in (None, start)
-    if status == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}" and complete:
-        return _Answer(True, start, start)
-    found = CONTENT_RANGE.fullmatch(content_range)
-    if status == PARTIAL_CONTENT and found:
-        first, end, total = int(found[1]), int(found[2]) + 1, whole_number(found[3])
-        if first == start < end <= (end if total is None else total) and length in (None, end - start):
-            changed = begun and Version.of(headers, total).fault(begun)
-            if not changed:
-                return _Answer(True, end, total)
-            fault = changed
-    part.clear()
-    raise _BrokenError(fault)
-
-
 def _check_room(part: Partial, whole: int | None, expected: Expected) -> None:
-    """Raise NerfpipeError where the disk has too little room, or _RefusedError where only the server says how much."""
+    """Raise NerfpipeError where the disk has too little room, or RefusedError where only the server says how much."""
     try:
         check_room(part.path.parent, (whole or part.size) - part.size)
     except NerfpipeError as error:
         if whole is None or expected.size is not None:
             raise
-        raise _RefusedError(f"offers {megabytes(whole)}, and {error}") from None
-
-
-def _refuse_other_files(response: requests.Response, total: int | None, expected: Expected) -> None:
-    """Refuse, before anything is overwritten, what cannot be the file: another size, or a web page."""
-    kind = response.headers.get("Content-Type", "of unknown kind").split(";")[0]
-    if expected.size is not None and total not in (None, expected.size):
-        raise _RefusedError(f"offers {total} bytes ({kind}) where {expected.size} are expected")
-    if kind == "text/html" and (total is None or not (expected.size or expected.checksum)):
-        raise _RefusedError("answered with a web page instead of the file")
+        raise RefusedError(f"offers {megabytes(whole)}, and {error}") from None
 
 
 def _write_body(
@@ -254,22 +200,22 @@ def _write_body(
                 watch.received += len(chunk)
                 progress.advance(len(chunk))
                 if bound is not None and progress.done > bound:
-                    raise _RefusedError(f"sent more than the {bound} bytes expected")
+                    raise RefusedError(f"sent more than the {bound} bytes expected")
                 if bound is None and progress.done > room:
                     part.clear()
-                    raise _RefusedError(
+                    raise RefusedError(
                         "does not say how much comes, and would fill the disk; give its size as `bytes:`"
                     )
                 if progress.done - looked > ROOM_BYTES:
                     looked = progress.done
                     check_room(part.path.parent, (whole or looked) - looked)
         except urllib3.exceptions.ReadTimeoutError:
-            raise _BrokenError(f"silent for {READ_SECONDS:g} s after {part.size} bytes") from None
+            raise BrokenError(f"silent for {READ_SECONDS:g} s after {part.size} bytes") from None
         except urllib3.exceptions.HTTPError:
-            raise _BrokenError(f"broke off after {part.size} bytes") from None
+            raise BrokenError(f"broke off after {part.size} bytes") from None
     needed = end if whole is None else whole
     if needed is not None and part.size < needed:
-        raise _BrokenError(f"ended after {part.size} of {needed} bytes")
+        raise BrokenError(f"ended after {part.size} of {needed} bytes")
 
 
 def _append(file: io.RawIOBase, chunk: bytes, path: Path) -> None:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from nerfpipe.config import load_params
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import work_folder
+from nerfpipe.files import refuse_irregular, text_path, work_folder
 from nerfpipe.methods import Model, build_model
 from nerfpipe.modelfile import ModelAbout, load_model
 from nerfpipe.raybank import RayBank
@@ -110,7 +110,8 @@ def load_checkpoint(file: Path, rays: Path) -> Loaded:
     params, bank = load_params(), RayBank(rays)
     model = build_model(params.recipe, params.seed, bank.space)
     try:
-        with safe_open(file, framework="pt") as content:
+        refuse_irregular(file)
+        with text_path(file) as place, safe_open(place, framework="pt") as content:
             names = [name for name in content.keys() if name.startswith(PREFIX)]  # noqa: SIM118, not a dict
             model.load_state_dict({name[len(PREFIX) :]: content.get_tensor(name).clone() for name in names})
     except (SafetensorError, OSError) as error:
