@@ -141,18 +141,20 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
     entries: dict[str, Entry] = {}
     faults: list[str] = []
     for name, content in read_yaml(path).items():
-        entry, entry_faults = validate(Entry, content, prefix=str(name))
-        if not PLAIN_NAME.fullmatch(str(name)):
+        entry, entry_faults = validate(Entry, content, prefix=plain(name))
+        if not isinstance(name, str):
+            entry_faults.append(f"{plain(name)}: a scene's name must be text; write it in quotes")
+        elif not PLAIN_NAME.fullmatch(name):
             entry_faults.append(f"{plain(name)}: a scene's name takes letters, digits, - and _ only")
         faults += entry_faults
-        if entry is not None:
-            entries[str(name)] = entry
+        if entry is not None and isinstance(name, str):
+            entries[name] = entry
     return entries, faults
 
 
 def unknown_scene(name: str, path: Path = CATALOGUE_FILE) -> NerfpipeError:
     """The error to raise for a scene that the catalogue does not have; it names those that it has."""
-    known = [plain(key) for key in read_yaml(path)]
+    known = [plain(key) for key in read_yaml(path) if isinstance(key, str)]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return NerfpipeError(f"{path}: no scene {plain(name)!r}; {hint}known scenes: {', '.join(known)}")

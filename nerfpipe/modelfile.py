@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,7 +20,14 @@ from nerfpipe.config import MethodParams, parse_method
 from nerfpipe.errors import NerfpipeError, describe_os_error
 from nerfpipe.files import atomic_file, refuse_irregular, text_path
 from nerfpipe.methods import Model, build_model
-from nerfpipe.plausible import camera_faults, point_faults, pose_faults, similarity_faults, space_faults
+from nerfpipe.plausible import (
+    camera_faults,
+    point_faults,
+    pose_faults,
+    similarity_faults,
+    space_faults,
+    wrong_number,
+)
 from nerfpipe.scenes.scene import BACKGROUNDS
 from nerfpipe.similarity import Similarity
 from nerfpipe.space import Space
@@ -118,6 +125,10 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
         about = ModelAbout(**json.loads(header))
+    except ValidationError as error:
+        if fault := wrong_number(error):
+            raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again") from None
+        raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
     except (ValueError, TypeError, RecursionError, OverflowError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
     for fault in header_faults(about):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from pydantic import ValidationError
 
 from nerfpipe.cameras import Camera
 from nerfpipe.imagefile import MOST_PIXELS
@@ -19,7 +20,17 @@ from nerfpipe.space import Space
 LONGEST_SIDE = 65_536  # pixels
 SMALLEST = 1e-12  # of what must be above zero: less vanishes in single precision
 MOST_VIEWS = 1_000_000
-ORTHONORMAL = 1e-3  # how far from it a rotation may be
+ORTHONORMAL = 2e-3  # how far from it a rotation may be: as far as in a scene, and rounded since
+# What pydantic calls faults of numbers, and what each must be; what is not here is of another shape altogether.
+NO_NUMBER = {
+    "float_type": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "finite_number": "must be a whole number",
+    "greater_than_equal": "is too small",
+    "less_than": "is too large",
+}
 
 
 def camera_faults(camera: Camera, key: str = "camera") -> Iterator[str]:
@@ -67,10 +78,10 @@ def pose_faults(poses: Sequence | np.ndarray, key: str = "poses") -> Iterator[st
     if not 1 <= len(poses) <= MOST_VIEWS:
         yield f"{key}: must be 1 to {MOST_VIEWS:,} (got {len(poses):,})"
         return
-    for number, pose in enumerate(np.asarray(poses, dtype=np.float64)):
-        if not finite(pose[:, 3]) or not is_rotation(pose[:, :3]):
-            yield f"{key}[{number}]: must be a rotation and a place, all finite"
-            return
+    poses = np.asarray(poses, dtype=np.float64)
+    sound = is_rotation(poses[:, :, :3]) & (np.abs(poses[:, :, 3]) <= FARTHEST).all(axis=1)  # [N]
+    if not sound.all():
+        yield f"{key}[{int(sound.argmin())}]: must be a rotation and a place, all finite"
 
 
 def point_faults(point: Iterable[float], key: str) -> Iterator[str]:
@@ -83,11 +94,21 @@ def finite(numbers: Iterable[float]) -> bool:
     return all(abs(number) <= FARTHEST for number in numbers)
 
 
-def is_rotation(matrix: np.ndarray) -> bool:
-    """Whether [3, 3] is one, right-handed, but for rounding."""
-    if not np.isfinite(matrix).all() or np.abs(matrix).max() > 1 + ORTHONORMAL:
-        return False
-    return bool(np.abs(matrix.T @ matrix - np.eye(3)).max() < ORTHONORMAL and np.linalg.det(matrix) > 0)
+def is_rotation(matrices: np.ndarray) -> np.ndarray:
+    """Which of [..., 3, 3] are rotations, right-handed, but for rounding."""
+    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [...]; NaN is not
+    tame = np.where(sound[..., None, None], matrices, 0)
+    skew = np.abs(tame.swapaxes(-1, -2) @ tame - np.eye(3)).max(axis=(-1, -2))
+    return sound & (skew < ORTHONORMAL) & (np.linalg.det(tame) > 0)
+
+
+def wrong_number(error: ValidationError) -> str:
+    """The first fault, with its key, where numbers are of the right shape and one is none; else nothing."""
+    faults = error.errors()
+    if not all(fault["type"] in NO_NUMBER for fault in faults):
+        return ""
+    key = ".".join(str(part) for part in faults[0]["loc"])
+    return f"{key}: {NO_NUMBER[faults[0]['type']]}"
 
 
 def shown(number: float) -> str:

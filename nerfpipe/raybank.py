@@ -24,18 +24,19 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import open_regular, refuse_irregular
-from nerfpipe.plausible import camera_faults, similarity_faults, space_faults
+from nerfpipe.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
 from nerfpipe.rays import Extent, RayBatch, rays_to_world
 from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS
 from nerfpipe.similarity import Similarity
 from nerfpipe.space import Space
+from nerfpipe.yamlfile import plain
 
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
@@ -91,6 +92,8 @@ class RayBank:
         self.arrays = {
             name: open_array(self.folder / f"{name}.npy", shape, DTYPES[name]) for name, shape in shapes.items()
         }
+        for fault in pose_faults(self.arrays["poses"], "pose"):
+            raise NerfpipeError(f"{self.folder / 'poses.npy'}: damaged ({fault}); run `dvc repro --force rays`")
         depth = self.folder / "depth.npy"
         pixels = sum(self._pixels(view) for view in self.splits["test"])
         self._depth = open_array(depth, (pixels,), DTYPES["depth"]) if depth.exists() else None
@@ -201,20 +204,16 @@ def read_about(folder: Path) -> BankAbout:
     try:
         with open_regular(file) as stream:
             about = BankAbout(**json.loads(stream.read()))
-        if set(about.splits) != set(SPLITS):
-            raise ValueError("splits")
-        views, lenses = len(about.camera_index), len(about.cameras)
-        numbers = [*((index, lenses) for index in about.camera_index)]
-        numbers += [(view, views) for split in about.splits.values() for view in split]
-        if not all(0 <= number < count for number, count in numbers):
-            raise ValueError("a number of a view or lens that there is not")
-        for fault in bank_faults(about):
-            raise ValueError(fault)
-        return about
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
+    except ValidationError as error:
+        fault = wrong_number(error)
+        raise NerfpipeError(f"{file}: damaged{f' ({fault})' if fault else ''}; run `dvc repro --force rays`") from None
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
+    for fault in bank_faults(about):
+        raise NerfpipeError(f"{file}: damaged ({fault}); run `dvc repro --force rays`")
+    return about
 
 
 def bank_faults(about: BankAbout) -> Iterator[str]:
@@ -223,6 +222,14 @@ def bank_faults(about: BankAbout) -> Iterator[str]:
         yield from camera_faults(camera, f"cameras[{number}]")
     yield from space_faults(about.space)
     yield from similarity_faults(about.similarity)
+    views, lenses = len(about.camera_index), len(about.cameras)
+    if not all(0 <= lens < lenses for lens in about.camera_index):
+        yield f"camera_index: must be from 0 to {lenses - 1}"
+    if set(about.splits) != set(SPLITS):
+        yield f"splits: must be {', '.join(SPLITS)}"
+    for name, split in about.splits.items():
+        if not all(0 <= view < views for view in split):
+            yield f"splits.{plain(name)}: must be from 0 to {views - 1}"
 
 
 def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ...]) -> np.ndarray:

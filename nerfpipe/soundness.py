@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
 from nerfpipe.config import NO_PATH_FILE, PARAMS_FILE, PATH_FILE, Params, params_faults
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import local_path
-from nerfpipe.memory import memory_faults
+from nerfpipe.memory import beyond, memory_faults
 from nerfpipe.yamlfile import read_yaml
 
 LOCK_FILE = Path("dvc.lock")
+ON_DISK = 17  # bytes of a pixel of a scene that is drawn here: colour, depth and labels, and as rays
 
 
 def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
@@ -22,12 +24,23 @@ def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
     lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
     if params is not None:
         lines += [f"{PARAMS_FILE}: {fault}" for fault in memory_faults(params)]
+        if entry := entries.get(params.scene):
+            lines += [f"{CATALOGUE_FILE}: {fault}" for fault in disk_faults(params.scene, entry)]
         if params.scene not in entries and params.scene not in read_yaml(CATALOGUE_FILE):
             lines.append(str(unknown_scene(params.scene)))
         path = params.render.path
         if path.endswith(PATH_FILE) and not local_path(path).is_file():
             lines.append(f"{PARAMS_FILE}: {NO_PATH_FILE.format(path)}")
     return params, entries, lines
+
+
+def disk_faults(name: str, entry: Entry) -> list[str]:
+    """One line where a scene that is drawn here would not fit on the disk, were there nothing else on it."""
+    if entry.format != "procedural":
+        return []
+    views = entry.views.train + entry.views.val + entry.views.test
+    there = shutil.disk_usage(Path()).total
+    return beyond(f"{name}.views, {name}.size", views * entry.size**2 * ON_DISK, there, "room, and this disk")
 
 
 def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:

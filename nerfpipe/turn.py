@@ -13,6 +13,7 @@ from nerfpipe.cameras import Camera
 from nerfpipe.config import Panel, RenderParams
 from nerfpipe.files import atomic_folder
 from nerfpipe.media import depth_picture, to_8bit, write_gif, write_mp4
+from nerfpipe.memory import ALONE, check_needs, render_needs
 from nerfpipe.modelfile import ModelAbout
 from nerfpipe.normals import normal_map, normal_picture
 from nerfpipe.probe import Probe
@@ -24,7 +25,6 @@ from nerfpipe.space import camera_rays
 from nerfpipe.turntable import write_turntable
 
 LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
-ALONE: list[Panel] = ["colour"]  # what orbit.gif shows; other panels get a GIF of their own
 
 
 @dataclass
@@ -48,7 +48,9 @@ def render_turn(renderer: Renderer, about: ModelAbout, settings: RenderParams, o
     Where imageio-ffmpeg is there, also orbit.mp4 and panels.mp4. A folder of that name is replaced, whole or not at
     all. Returns what to tell the user, in lines.
     """
-    camera, route = sized(about.camera.pinhole(), settings.size), choose_route(settings, about)
+    camera = sized(about.camera.pinhole(), settings.size)
+    check_needs(*render_needs(settings, camera.width, camera.height))
+    route = choose_route(settings, about)
     with atomic_folder(output) as folder:
         footage = film(renderer, about, camera, route.poses, normals="normals" in settings.panels)
         write_gif(folder / "orbit.gif", footage.colour, settings.fps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import re
 import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,19 +14,32 @@ from nerfpipe.addresses import without_secrets
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import open_regular
 
-TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # as YAML's reader says it
+# What a value must be, where its type is wrong: how to write it, for YAML 1.1 took more for numbers and switches.
+WRITTEN = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number, in digits and without quotes",
+    "float_type": "must be a number, in digits and without quotes",
+    "string_type": "must be text; write it in quotes",
+}
 
 
-# Values as faults show them: a few aliases can stand for more values than memory holds.
-class _Repr(reprlib.Repr):
-    """Cuts a long address in its midst, where what is left no longer looks like one: it loses its secrets before."""
+class _Brief(reprlib.Repr):
+    """Values as faults show them: a few aliases can stand for more of them than memory holds."""
 
-    def repr_str(self, value: str, level: int) -> str:
-        return super().repr_str(without_secrets(value), level)
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # hexadecimal digits may be given by the thousand, and Python shows no such number
+            return "a number of thousands of digits"
+
+    def repr_str(self, x: str, level: int) -> str:
+        """Without the secrets of an address, which no longer looks like one once it is cut."""
+        return super().repr_str(without_secrets(x), level)
 
 
-_shown = _Repr()
+_shown = _Brief()
 _shown.maxlevel, _shown.maxstring, _shown.maxother = 2, 100, 100
+brief = _shown.repr
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -51,26 +63,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
     """
-    from ruamel.yaml import YAML
+    from nerfpipe.yamlreader import NotYamlError, parse_yaml  # its library takes a while to import
 
     try:
         with open_regular(path) as stream:
-            text = stream.read().decode("utf-8")
-        content = YAML(typ="safe").load(text)
+            content = parse_yaml(stream.read())
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
-    except RecursionError:
-        raise NerfpipeError(f"{path}: not valid YAML: brackets or lists are nested too deep") from None
-    except (NerfpipeError, OSError, MemoryError):
-        raise
-    except Exception as error:  # YAML's own errors, and whatever its reader makes of what it did not expect
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        if twice := TWICE.match(str(problem)):
-            problem = f"the key {_shown.repr(twice[1])} is given twice"
-        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else " ".join(str(problem).split())
-        raise NerfpipeError(f"{path}:{line} not valid YAML: {problem}") from None
+    except NotYamlError as error:
+        raise NerfpipeError(f"{path}:{error}") from None
     if not isinstance(content, dict):
         raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")
     return content
@@ -103,19 +104,19 @@ def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> s
         close = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
-    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = WRITTEN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").replace(
+        "Input should be", "must be"
+    )
     got = (
-        ""
-        if fault["type"] == "value_error" and isinstance(fault["input"], dict)
-        else f" (got {_shown.repr(fault['input'])})"
+        "" if fault["type"] == "value_error" and isinstance(fault["input"], dict) else f" (got {brief(fault['input'])})"
     )
     return f"{key}: {message[:1].lower()}{message[1:]}{got}"
 
 
 def plain(name: Any) -> str:
     """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
-    text = str(name)
-    return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else _shown.repr(text)
+    text = name if isinstance(name, str) else brief(name)
+    return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)
 
 
 def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:

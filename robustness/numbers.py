@@ -12,6 +12,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from robustness.settings_fuzz import in_process, inside
 NUMBERS = (0, -1, math.nan, math.inf, -math.inf, 10**7, 10**400)
 ENDLESS = (math.nan, math.inf, -math.inf, 10**400)  # which nothing may have
 PATIENCE = 20  # seconds, after which a case is said to hang
+MOST_MEGABYTES = 1000  # by which a case may raise the most memory that this process ever had
 SIDE = 8  # pixels of the picture that is drawn
 
 
@@ -145,12 +147,13 @@ def shown(number: float) -> str:
 
 @contextlib.contextmanager
 def in_time(counts: Counts, name: str) -> Iterator[None]:
-    """Count a case that does not end as one that went wrong."""
+    """Count a case that does not end, or takes much memory, as one that went wrong."""
 
     def ring(*_: object) -> None:
         raise HangsError
 
     before: Callable[..., object] | int | None = signal.signal(signal.SIGALRM, ring)
+    peak = megabytes_at_most()
     signal.alarm(PATIENCE)
     try:
         yield
@@ -159,3 +162,12 @@ def in_time(counts: Counts, name: str) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+    if (took := megabytes_at_most() - peak) > MOST_MEGABYTES:
+        counts.quiet(name, f"it took {took} MB")
+
+
+def megabytes_at_most() -> int:
+    """The most memory that this process has had so far; macOS counts it in bytes, Linux in kilobytes."""
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (10**6 if sys.platform == "darwin" else 1000)

@@ -21,6 +21,10 @@ OVERFLOWING = "9" * 400
 LAUGHTER = "\n".join(
     ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, LAUGHS)] + [""]
 )
+MERGERS = "\n".join(
+    ["a0: &a0 {k: x}"] + [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, LAUGHS)] + [""]
+)
+ENDLESS = (LAUGHTER.encode(), MERGERS.encode())  # for DVC, which walks through all that they stand for
 NOT_YAML = [
     b"",
     b"\n\n",
@@ -69,7 +73,10 @@ NOT_YAML = [
     b"seed: " + b"[" * DEEP + b"]" * DEEP + b"\n",
     b"{a: " * DEEP + b"1" + b"}" * DEEP + b"\n",
     b"- " * DEEP + b"x\n",
-    LAUGHTER.encode(),
+    f"seed: 0x{'f' * 5000}\n".encode(),
+    b"seed: 1:30\n",
+    b"seed: ~\n? 12\n: &a 1\nb: &a 2\n",
+    *ENDLESS,
 ]
 
 SCALARS = st.one_of(

@@ -120,3 +120,17 @@ def test_not_a_catalogue(catalogue: Path, text: str, words: str) -> None:
 
 def test_missing_catalogue(catalogue: Path) -> None:
     assert "not found" in faults_of(catalogue, "a")[0]
+
+
+@pytest.mark.parametrize("name", ["12", "0o14", "true", "null", "1e3", ".nan", "2024-01-01", "? [a]\n"])
+def test_a_name_that_yaml_takes_for_no_text_is_told(catalogue: Path, name: str) -> None:
+    """DVC looks for the text that `scene` says, and would not find it."""
+    catalogue.write_text(f"{name}: {{format: procedural}}\n")
+    entries, faults = catalogue_faults(catalogue)
+    assert entries == {}
+    assert any("a scene's name must be text; write it in quotes" in fault for fault in faults)
+
+
+def test_a_number_in_quotes_is_a_name(catalogue: Path) -> None:
+    catalogue.write_text('"12": {format: procedural}\n')
+    assert set(catalogue_faults(catalogue)[0]) == {"12"}

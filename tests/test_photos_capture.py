@@ -329,6 +329,16 @@ def test_a_replacement_takes_the_place_of_the_old_capture(pictures: Path, with_m
             "--matching: must be auto, exhaustive or sequential (got all)",
         ),
         (("pictures", "--name", "desk", "--frames", "2"), "--frames: must be at least 3 (got 2)"),
+        (("pictures", "--name", "desk", "--frames", f"{10**12}"), f"--frames: must be at most 100,000 (got {10**12})"),
+        (
+            ("pictures", "--name", "desk", "--size", f"{10**9}"),
+            f"--size: must be at most 16,384 pixels, or 0 to keep it (got {10**9})",
+        ),
+        (
+            ("pictures", "--name", "desk", "--seed", f"{10**12}"),
+            f"--seed: must be from 0 to 2,147,483,647 (got {10**12})",
+        ),
+        (("pictures", "--name", "desk", "--seed", "-1"), "--seed: must be from 0 to 2,147,483,647 (got -1)"),
         (
             ("pictures", "--name", "desk", "--size", "32"),
             "--size: must be at least 64 pixels, or 0 to keep it (got 32)",

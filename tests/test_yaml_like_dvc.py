@@ -29,7 +29,7 @@ class Settings(Section):
     number: float | None = None
     switch: bool | None = None
     text: str | None = None
-    count: Annotated[int, Field(gt=0)] = 1
+    count: Annotated[int, Field(gt=0, le=10**6)] = 1
 
 
 def both(folder: Path, text: str) -> tuple[Any, Any]:
@@ -110,3 +110,45 @@ def test_a_whole_number_written_with_a_point_counts(tmp_path: Path) -> None:
     assert validate(Settings, ours)[0] == Settings(count=1000)
     ours, _ = both(tmp_path, "count: 1000.5\n")
     assert validate(Settings, ours)[0] is None
+
+
+def test_merges_of_merges_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {k: 1}"] + [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    file = tmp_path / "params.yaml"
+    file.write_text("\n".join(lines))
+    with pytest.raises(NerfpipeError, match="`<<` stands for more than 10,000 keys"):
+        read_yaml(file)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_anchor_that_is_given_anew_is_taken_without_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a: &x 1\nb: &x 2\nc: *x\n")
+    assert read_yaml(file) == {"a": 1, "b": 2, "c": 2}
+
+
+@pytest.mark.parametrize("key", ["number", "switch", "text", "count", "nobody"])
+def test_a_number_of_thousands_of_digits_is_a_fault_of_one_line(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(f"{key}: 0x{'f' * 5000}\n")
+    _, [fault] = validate(Settings, read_yaml(file))
+    assert fault.startswith(f"{key}: ")
+    assert len(fault) < 200
+    file.write_text(f"{key}: {'9' * 5000}\n")
+    with pytest.raises(NerfpipeError, match="not valid YAML: a whole number has too many digits"):
+        read_yaml(file)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("switch: yes", "switch: must be true or false (got 'yes')"),
+        ("whole: 1:30", "whole: must be a whole number, in digits and without quotes (got '1:30')"),
+        ("number: '1e-3'", "number: must be a number, in digits and without quotes (got '1e-3')"),
+        ("text: 017", "text: must be text; write it in quotes (got 17)"),
+    ],
+)
+def test_what_is_refused_is_told_how_to_write_it(tmp_path: Path, line: str, fault: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(line)
+    assert validate(Settings, read_yaml(file)) == (None, [fault])

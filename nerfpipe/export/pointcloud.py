@@ -17,12 +17,14 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.export import cloudfile
 from nerfpipe.export.options import CloudOptions
 from nerfpipe.export.views import Subject
+from nerfpipe.memory import PIXEL, check_needs
 from nerfpipe.ndc import to_ndc
 from nerfpipe.progress import Progress
 from nerfpipe.space import Space
 from nerfpipe.turn import sized
 
 OVERSAMPLING = 12  # pixels looked at for each point wanted: some see nothing, and dense places are thinned
+POINT = 1000  # bytes that each point takes with all the pixels that are looked at for it
 NEIGHBOURS = 8  # whose mean distance tells whether a point stands alone
 LONELY = 2.0  # standard deviations above the mean of that distance, from which a point is a floater
 HALVINGS = 14  # of the interval in which the edge of the thinning's cells is sought
@@ -68,6 +70,7 @@ def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> 
 def seen_points(subject: Subject, options: CloudOptions) -> Cloud:
     """Where the pixels of all train views see something; the views as large as the number of points asks for."""
     about = subject.about
+    check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))
     camera, poses = about.camera.pinhole(), torch.tensor(about.poses)
     wanted = math.sqrt(OVERSAMPLING * options.points / (len(poses) * camera.width * camera.height))
     camera = sized(camera, max(2, round(wanted * max(camera.width, camera.height))))

@@ -13,6 +13,7 @@ from nerfpipe.cameras import Camera
 from nerfpipe.config import RuntimeParams
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.export.options import ViewOptions
+from nerfpipe.memory import PIXEL, check_needs
 from nerfpipe.modelfile import ModelAbout, load_model
 from nerfpipe.paths import camera_path
 from nerfpipe.probe import Probe
@@ -62,6 +63,7 @@ def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor
     """
     camera = about.camera.pinhole()
     camera = sized(camera, options.size or max(camera.width, camera.height))
+    check_needs("--size", camera.width * camera.height * PIXEL)
     pose, words = _train_view(about, options) if options.view is not None else _around(about, options)
     return camera, pose, f"{camera.width}x{camera.height}, {words}"
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nerfpipe.config import LONGEST_SIDE, MOST_FRAMES
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import refuse_irregular, work_folder
 from nerfpipe.photos import pairs
@@ -29,6 +30,7 @@ from nerfpipe.photos.video import not_a_video, sharp_frames
 
 MATCHINGS = ("auto", "exhaustive", "sequential")
 SMALLEST = 64  # pixels: below, nothing is left to learn
+LAST_SEED = 2**31 - 1  # COLMAP takes no larger one; below 0 it would draw its own
 MANY_PAIRS = 5000  # 100 pictures with one another; hours on a few cores
 
 ADVICE = (
@@ -104,8 +106,14 @@ def check_options(options: Options) -> None:
         )
     if options.frames < FEWEST:
         raise NerfpipeError(f"--frames: must be at least {FEWEST} (got {options.frames})")
+    if options.frames > MOST_FRAMES:
+        raise NerfpipeError(f"--frames: must be at most {MOST_FRAMES:,} (got {options.frames})")
     if 0 != options.size < SMALLEST:
         raise NerfpipeError(f"--size: must be at least {SMALLEST} pixels, or 0 to keep it (got {options.size})")
+    if options.size > LONGEST_SIDE:
+        raise NerfpipeError(f"--size: must be at most {LONGEST_SIDE:,} pixels, or 0 to keep it (got {options.size})")
+    if not 0 <= options.seed <= LAST_SEED:
+        raise NerfpipeError(f"--seed: must be from 0 to {LAST_SEED:,} (got {options.seed})")
 
 
 def prepare(source: Path, options: Options, workshop: Path) -> list[View]:

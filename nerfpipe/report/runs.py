@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from nerfpipe.addresses import without_secrets
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.report.sources import WORKSPACE, Reader, open_source
 from nerfpipe.yamlfile import validate
+from nerfpipe.yamlreader import parse_yaml
 
 TRAIN, SPEED, TEST = "metrics/train.json", "metrics/speed.json", "metrics/test.json"
 HISTORY, CLOCK, VIEWS = "metrics/history.csv", "metrics/speed.csv", "metrics/views.csv"
@@ -184,11 +184,11 @@ def read_params(name: str, read: Reader) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        stages = yaml.safe_load(text)["stages"].values()
+        stages = parse_yaml(text)["stages"].values()
         return {
             key: value for stage in stages for file in stage.get("params", {}).values() for key, value in flat(file)
         }
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged(name, LOCK, "not what DVC writes") from None
 
 
