@@ -13,7 +13,7 @@ from nerfpipe.files import open_regular
 
 HEAD = 2**16  # bytes at the beginning of a file, by which most differ
 READ_BYTES = 2**20
-SAME_POSE = 1e-2  # by how much two poses of one picture may differ: of a rotation's numbers, and of the cameras' spread
+SAME_POSE = 1e-2  # by how much all poses of one picture may differ: a rotation's numbers, and shares of the spread
 HELD_OUT = ("val", "test")
 
 
@@ -74,21 +74,23 @@ def _members(splits: dict[str, list[int]]) -> set[int]:
 
 
 def _twins(keys: Sequence[Hashable], poses: np.ndarray) -> list[int]:
-    """For each view the first one with the same picture and pose: itself, mostly."""
+    """For each view the first one with the same picture and pose: itself, mostly.
+
+    Pictures that are the same from clearly different places tell little: of those, only the very same pose is one view.
+    """
     twin = list(range(len(keys)))
     groups = defaultdict(list)
     for view, key in enumerate(keys):
         groups[key].append(view)
-    alike = [views for views in groups.values() if len(views) > 1]
-    if not alike:
-        return twin
-    from scipy.spatial import cKDTree  # a while to import, and hardly ever needed
-
     spread = max(float(np.ptp(poses[:, :, 3], axis=0).max()), np.finfo(np.float64).tiny)
-    places = np.concatenate([poses[:, :, :3].reshape(len(poses), 9), poses[:, :, 3] / spread], axis=1)  # [N, 12]
-    for views in alike:
-        for a, b in sorted(cKDTree(places[views]).query_pairs(SAME_POSE)):
-            twin[views[b]] = twin[views[a]]
+    for views in groups.values():
+        if len(views) == 1:
+            continue
+        places = np.concatenate([poses[views, :, :3].reshape(-1, 9), poses[views, :, 3] / spread], axis=1)  # [V, 12]
+        together = bool((np.linalg.norm(places - places[0], axis=1) <= SAME_POSE).all())
+        first: dict[bytes, int] = {}
+        for view, place in zip(views, places, strict=True):
+            twin[view] = views[0] if together else first.setdefault((place + 0.0).tobytes(), view)  # no -0
     return twin
 
 
