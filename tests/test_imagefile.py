@@ -58,6 +58,7 @@ def test_a_picture_that_holds_several_is_its_first(tmp_path: Path) -> None:
         (b"\x00\x00\x01\x00\x01\x00" + bytes(20), "ICO"),
         (b"\x00\x00\x00\x18ftypheic", "HEIC or AVIF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"MM\x00*" + bytes(8), "a rare or damaged TIFF"),
     ],
 )
 def test_other_kinds_are_named_and_not_opened(tmp_path: Path, content: bytes, kind: str) -> None:
@@ -173,6 +174,22 @@ def test_masks_of_every_kind_count_where_they_are_light(tmp_path: Path, mode: st
     image.save(tmp_path / "m.png")
     counted = mask_values(load_image(tmp_path / "m.png"), tmp_path / "m.png") >= imagefile.HALF
     np.testing.assert_array_equal(counted, grey >= 128)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_mask_that_is_transparent_anywhere_is_its_alpha(tmp_path: Path, mode: str) -> None:
+    """As of things cut out: their own colours may be dark."""
+    alpha = np.array([[0, 100], [128, 255]], np.uint8)
+    if mode == "P":
+        image = Image.fromarray(np.array([[0, 0], [1, 1]], np.uint8)).convert("P")
+        alpha = np.array([[0, 0], [255, 255]], np.uint8)
+        image.save(tmp_path / "m.png", transparency=0)
+    else:
+        image = Image.new(mode, (2, 2))
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "m.png")
+    mask = load_image(tmp_path / "m.png")
+    np.testing.assert_array_equal(mask_values(mask, tmp_path / "m.png"), alpha)
 
 
 def test_a_coloured_mask_is_as_light_as_its_lightest_channel(tmp_path: Path) -> None:
