@@ -5,7 +5,9 @@ Pillow by itself goes by a file's content and not by its name, and starts other 
 
 from __future__ import annotations
 
+import logging
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -70,7 +72,10 @@ READ_ERRORS = (
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
+FILTERING = threading.Lock()
+
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond it, which is an error here
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs is said in one line here
 
 
 class Header(NamedTuple):
@@ -196,18 +201,28 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise NerfpipeError(f"{file}: no file can be called so; correct the name") from None
     with stream:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with quiet():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(stream, formats=FORMATS)
+                image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise NerfpipeError(
                 f"{file}: far too large a picture: more than {MOST_PIXELS:,} pixels; make it smaller first"
             ) from None
         except READ_ERRORS:
             raise _unreadable(file, stream) from None
-        image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
         yield image
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd notes in a file: they name no file, and pictures are read all the same.
+
+    Filters of warnings are the process's, and several threads read pictures.
+    """
+    with FILTERING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _unreadable(file: Path, stream: object) -> NerfpipeError:

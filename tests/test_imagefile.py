@@ -14,6 +14,7 @@ from PIL import Image
 from nerfpipe import imagefile
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.imagefile import SIDEWAYS, TURNS, load_image, look_at_header, mask_values, orientation_of, turned
+from nerfpipe.photos.pictures import read_picture as photograph
 
 ROOT = Path(__file__).parents[1]
 
@@ -133,6 +134,21 @@ def test_pictures_are_turned_as_exif_says(tmp_path: Path, suffix: str, orientati
 def test_an_orientation_that_means_nothing_is_upright(tmp_path: Path) -> None:
     Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif(77))
     assert look_at_header(tmp_path / "a.jpg").orientation == 1
+
+
+def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Pillow's warnings name no file, and there is nothing to be done about them."""
+    twice = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x02\0\x06\0\x06\0\0\0\0"
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=twice)
+    Image.new("RGB", (6, 4)).save(tmp_path / "b.jpg", exif=twice[:20])
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.getexif().get(imagefile.ORIENTATION)
+    assert len(recwarn) == 1, "Pillow warns by itself"
+    recwarn.clear()
+    for name in ("a.jpg", "b.jpg"):
+        look_at_header(tmp_path / name)
+        photograph(tmp_path / name)
+    assert not list(recwarn)
 
 
 def deep(tmp_path: Path, values: np.ndarray, suffix: str = "tif") -> Image.Image:
