@@ -5,7 +5,9 @@ Pillow by itself goes by a file's content and not by its name, and starts other 
 
 from __future__ import annotations
 
+import logging
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -44,6 +46,9 @@ BEGINNINGS = {
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"<svg": "SVG",
     b"\x93NUMPY": "NumPy",
+    b"II*\x00": "a rare or damaged TIFF",  # as with colours of floating-point numbers
+    b"MM\x00*": "a rare or damaged TIFF",
+    b"II+\x00": "a rare or damaged TIFF",
 }
 # EXIF's orientation: how to turn a picture that is stored so, to see it upright.
 ORIENTATION, UPRIGHT = 0x0112, 1
@@ -59,6 +64,7 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)  # width and height change places
 AGAINST = {6: 8, 8: 6}  # the turns that undo these; every other undoes itself
 TURNED_BY_PILLOW = "TIFF"  # by itself, while it is read
+TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # TIFF's tags of the stored size
 NOTED = "nerfpipe orientation"  # the key in a picture's info
 # What Pillow makes of files that are no pictures, or damaged ones.
 READ_ERRORS = (
@@ -66,7 +72,10 @@ READ_ERRORS = (
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
+FILTERING = threading.Lock()
+
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond it, which is an error here
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs is said in one line here
 
 
 class Header(NamedTuple):
@@ -81,10 +90,10 @@ class Header(NamedTuple):
 def look_at_header(file: Path) -> Header:
     """Size, alpha and orientation, without reading the pixels. Raises NerfpipeError naming the file."""
     with _opened(file) as image:
-        orientation, sides = orientation_of(image), image.size
-        if image.format == TURNED_BY_PILLOW and orientation in SIDEWAYS:
-            sides = sides[::-1]
-        return Header(*sides, has_alpha(image), orientation)
+        sides = image.size
+        if image.format == TURNED_BY_PILLOW:  # some releases give the upright size
+            sides = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
+        return Header(*sides, has_alpha(image), orientation_of(image))
 
 
 def load_image(file: Path) -> Image.Image:
@@ -155,17 +164,30 @@ def is_of_32_bits(image: Image.Image) -> bool:
     return 32 in (bits if isinstance(bits, tuple) else (bits,))
 
 
-def mask_values(image: Image.Image, file: Path) -> np.ndarray:
+def mask_values(image: Image.Image, file: Path, follow_alpha: bool = True) -> np.ndarray:
     """[H, W] uint8 of a mask of any kind; what is at least HALF counts.
 
-    Raises NerfpipeError where it is neither black nor light anywhere, as masks of 0 and 1 are.
+    A mask that is transparent anywhere is its alpha, unless that is not to be followed. Raises NerfpipeError where it
+    is neither black nor light anywhere, as masks of 0 and 1 are.
     """
-    deep = image.mode in DEEP
-    values = np.asarray(deep_to_8bit(image, file)) if deep else np.asarray(image.convert("RGB")).max(axis=2)  # [H, W]
+    if image.mode in DEEP:
+        values = np.asarray(deep_to_8bit(image, file))  # [H, W]
+    elif follow_alpha and (alpha := _alpha_of(image)) is not None:
+        values = np.asarray(alpha)
+    else:
+        values = np.asarray(image.convert("RGB")).max(axis=2)
     brightest = int(values.max(initial=0))
     if 0 < brightest < HALF:
         raise NerfpipeError(f"{file}: the mask is black throughout (at most {brightest} of 255); white is what is kept")
     return values
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    """The alpha of a picture that is transparent anywhere."""
+    if not has_alpha(image):
+        return None
+    alpha = image.convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
 
 
 @contextmanager
@@ -179,18 +201,28 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise NerfpipeError(f"{file}: no file can be called so; correct the name") from None
     with stream:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with quiet():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(stream, formats=FORMATS)
+                image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise NerfpipeError(
                 f"{file}: far too large a picture: more than {MOST_PIXELS:,} pixels; make it smaller first"
             ) from None
         except READ_ERRORS:
             raise _unreadable(file, stream) from None
-        image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
         yield image
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd notes in a file: they name no file, and pictures are read all the same.
+
+    Filters of warnings are the process's, and several threads read pictures.
+    """
+    with FILTERING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _unreadable(file: Path, stream: object) -> NerfpipeError:

@@ -119,6 +119,15 @@ class RayBank:
         """All rays of a view, row by row."""
         return self.rays(np.arange(self._view_start[view], self._view_start[view + 1]))
 
+    def extent(self, split: str) -> Extent:
+        """What all rays of a split come to, of which memory holds a few at a time."""
+        extent = Extent()
+        for view in self.splits[split]:
+            start = int(self._view_start[view])
+            for _, pixels in self.camera(view).strips():
+                extent.include(self.rays(np.arange(start + pixels.start, start + pixels.stop)))
+        return extent
+
     def distance(self, view: int, t: Tensor) -> Tensor:
         """[H·W] in scene units, of what the rays of a view found at t [H·W]."""
         numbers = np.arange(self._view_start[view], self._view_start[view + 1])
@@ -156,9 +165,7 @@ class RayBank:
 
     def summary(self) -> str:
         """What the bank holds, in lines for people: views, rays, bounds, near and far."""
-        extent = Extent()
-        for view in self.splits["train"]:
-            extent.include(self.view(view))
+        extent = self.extent("train")
         return "\n".join(
             [
                 f"scene {self.about.scene}: "

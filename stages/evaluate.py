@@ -12,7 +12,6 @@ from nerfpipe.media import write_png
 from nerfpipe.modelfile import load_model
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
-from nerfpipe.rays import Extent
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
@@ -29,10 +28,8 @@ def main() -> None:
     bank = RayBank(RAYS)
     model, about = load_model(MODEL)
     renderer = Renderer(model, device, params.runtime, about.bf16)
-    rows, extent = [], Extent()
-    views = [int(view) for view in bank.splits["test"]]
-    for view in views:
-        extent.include(bank.view(view))  # one range of depths, so that colours mean the same in every view
+    rows, views = [], [int(view) for view in bank.splits["test"]]
+    extent = bank.extent("test")  # one range of depths, so that colours mean the same in every view
     with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
         for view in views:
             row, sheet = evaluate_view(renderer, bank, view, params.evaluate.error_scale, extent)

@@ -14,6 +14,7 @@ from PIL import Image
 from nerfpipe import imagefile
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.imagefile import SIDEWAYS, TURNS, load_image, look_at_header, mask_values, orientation_of, turned
+from nerfpipe.photos.pictures import read_picture as photograph
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +59,7 @@ def test_a_picture_that_holds_several_is_its_first(tmp_path: Path) -> None:
         (b"\x00\x00\x01\x00\x01\x00" + bytes(20), "ICO"),
         (b"\x00\x00\x00\x18ftypheic", "HEIC or AVIF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"MM\x00*" + bytes(8), "a rare or damaged TIFF"),
     ],
 )
 def test_other_kinds_are_named_and_not_opened(tmp_path: Path, content: bytes, kind: str) -> None:
@@ -134,6 +136,21 @@ def test_an_orientation_that_means_nothing_is_upright(tmp_path: Path) -> None:
     assert look_at_header(tmp_path / "a.jpg").orientation == 1
 
 
+def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Pillow's warnings name no file, and there is nothing to be done about them."""
+    twice = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x02\0\x06\0\x06\0\0\0\0"
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=twice)
+    Image.new("RGB", (6, 4)).save(tmp_path / "b.jpg", exif=twice[:20])
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.getexif().get(imagefile.ORIENTATION)
+    assert len(recwarn) == 1, "Pillow warns by itself"
+    recwarn.clear()
+    for name in ("a.jpg", "b.jpg"):
+        look_at_header(tmp_path / name)
+        photograph(tmp_path / name)
+    assert not list(recwarn)
+
+
 def deep(tmp_path: Path, values: np.ndarray, suffix: str = "tif") -> Image.Image:
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
     return imagefile.deep_to_8bit(load_image(tmp_path / f"a.{suffix}"), tmp_path / f"a.{suffix}")
@@ -173,6 +190,22 @@ def test_masks_of_every_kind_count_where_they_are_light(tmp_path: Path, mode: st
     image.save(tmp_path / "m.png")
     counted = mask_values(load_image(tmp_path / "m.png"), tmp_path / "m.png") >= imagefile.HALF
     np.testing.assert_array_equal(counted, grey >= 128)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_mask_that_is_transparent_anywhere_is_its_alpha(tmp_path: Path, mode: str) -> None:
+    """As of things cut out: their own colours may be dark."""
+    alpha = np.array([[0, 100], [128, 255]], np.uint8)
+    if mode == "P":
+        image = Image.fromarray(np.array([[0, 0], [1, 1]], np.uint8)).convert("P")
+        alpha = np.array([[0, 0], [255, 255]], np.uint8)
+        image.save(tmp_path / "m.png", transparency=0)
+    else:
+        image = Image.new(mode, (2, 2))
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "m.png")
+    mask = load_image(tmp_path / "m.png")
+    np.testing.assert_array_equal(mask_values(mask, tmp_path / "m.png"), alpha)
 
 
 def test_a_coloured_mask_is_as_light_as_its_lightest_channel(tmp_path: Path) -> None:

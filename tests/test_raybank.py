@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.raybank import RayBank, scale_lines
-from nerfpipe.rays import near_far
+from nerfpipe.rays import Extent, RayBatch, near_far
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.similarity import IDENTITY, Similarity
 
@@ -235,6 +235,24 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
     rays = bank.train(np.arange(bank.train_rays))
     assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
     assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds")
+
+
+def test_the_extent_of_a_split_is_found_a_few_rows_at_a_time(bank: RayBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rays of a picture of 12 megapixels took 1.8 GB at once."""
+    whole = Extent()
+    for view in bank.splits["test"]:
+        whole.include(bank.view(view))
+    asked, rays = [], RayBank.rays
+
+    def counted(self: RayBank, numbers: np.ndarray) -> RayBatch:
+        asked.append(len(numbers))
+        return rays(self, numbers)
+
+    monkeypatch.setattr("nerfpipe.cameras.STRIP", 40)
+    monkeypatch.setattr(RayBank, "rays", counted)
+    assert bank.extent("test") == whole
+    assert sum(asked) == whole.rays
+    assert max(asked) <= 40
 
 
 def test_centre_scale_near_and_far_are_told_in_the_datas_units() -> None:

@@ -78,6 +78,14 @@ def test_where_the_file_gives_no_size_pictures_are_read_as_stored_and_it_is_said
     assert note.startswith("4 of 4 pictures, as 0.png, have an orientation in their EXIF, which is not followed")
 
 
+def test_a_nearly_square_picture_is_turned_where_its_camera_has_just_the_upright_size(tmp_path: Path) -> None:
+    nearly = np.random.default_rng(0).integers(0, 256, (200, 201, 3)).astype(np.uint8)
+    write(tmp_path, 6, {"w": 201, "h": 200}, nearly)
+    scene = load(tmp_path)
+    np.testing.assert_array_equal(scene.read_image(0)[..., :3], nearly)
+    assert any("stored on their side: turned" in note for note in scene.notes)
+
+
 def test_cameras_of_the_stored_pixels_are_believed(tmp_path: Path, upright: np.ndarray) -> None:
     """As COLMAP finds them: it does not look at EXIF's orientation."""
     write(tmp_path, 6, {"w": 20, "h": 30}, upright)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import DEEP, HEIC, HEIC_REMEDY, deep_to_8bit, load_image, orientation_of, turned
+from nerfpipe.imagefile import DEEP, HEIC, HEIC_REMEDY, deep_to_8bit, load_image, orientation_of, quiet, turned
 from nerfpipe.scenes.pictures import by_number
 
 LOSSLESS = {".jpg": False, ".jpeg": False, ".webp": False, ".png": True, ".tif": True, ".tiff": True}
@@ -69,7 +69,8 @@ def foreign_remedy(kind: str) -> str:
 def read_picture(file: Path) -> Picture:
     """The picture in a file. Raises NerfpipeError that says what is wrong with it."""
     image = load_image(file)
-    focal = exif_focal(image.getexif(), image.size)
+    with quiet():
+        focal = exif_focal(image.getexif(), image.size)
     upright = turned(to_8bit(image, file), orientation_of(image))
     upright.info.clear()  # EXIF and colour profile would be written into every copy
     return Picture(upright, file.name, focal, LOSSLESS[file.suffix.lower()])

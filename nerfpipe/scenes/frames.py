@@ -168,10 +168,13 @@ def with_picture_sizes(frames: list[Frame]) -> tuple[list[Frame], bool, list[str
 
 def _orientation(frame: Frame, header: Header) -> int:
     """By what the picture is to be turned. Raises NerfpipeError where it fits its camera neither way."""
-    camera = frame.camera
-    if _alike(camera, header.width, header.height):
+    camera, stored, upright = frame.camera, (header.width, header.height), (header.height, header.width)
+    lies = header.orientation in SIDEWAYS
+    if lies and (camera.width, camera.height) == upright != stored:  # nearly square ones are alike both ways
+        return header.orientation
+    if _alike(camera, *stored):
         return UPRIGHT
-    if header.orientation in SIDEWAYS and _alike(camera, header.height, header.width):
+    if lies and _alike(camera, *upright):
         return header.orientation
     raise NerfpipeError(
         f"{frame.picture}: has {header.width}x{header.height} pixels, its camera {camera.width}x{camera.height}; "

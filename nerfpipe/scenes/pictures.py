@@ -85,11 +85,8 @@ def read_mask(
             f"{file}: the mask has {image.width}x{image.height} pixels and its picture {width}x{height}; "
             "they must be of one size"
         )
-    if leaves_out:
-        counted = mask_values(image, file) < HALF
-    else:
-        alone = image.mode in ("LA", "RGBA") and _is_flat(image)
-        counted = mask_values(image.getchannel("A") if alone else image, file) >= HALF
+    light = mask_values(image, file, follow_alpha=not leaves_out) >= HALF
+    counted = ~light if leaves_out else light
     kept = Image.fromarray(np.where(counted, 255, 0).astype(np.uint8))
     return np.array(kept.reduce(factor) if factor > 1 else kept) == 255
 
@@ -144,8 +141,3 @@ def _one_line(error: Exception) -> str:
 
 def _heic(file: Path) -> NerfpipeError:
     return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
-
-
-def _is_flat(image: Image.Image) -> bool:
-    """Whether all that tells pixels apart is alpha."""
-    return image.getchannel("A").getextrema() != (255, 255)
