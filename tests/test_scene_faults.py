@@ -76,7 +76,7 @@ def set_pose(number: int, row: int, column: int, value: float | None) -> Callabl
         (set_pose(1, 0, 0, 10**400), r"frames\[1\]: transform_matrix: must be 4 rows"),
         (lambda c: c.update(train_filenames=5), r"train_filenames: must be a list of file names"),
         (lambda c: c.update(train_filenames=[{}], test_filenames=["b"]), r"train_filenames: must be a list of file"),
-        (lambda c: c.update(w=0), r"w and h must be at least 1 pixel"),
+        (lambda c: c.update(w=0), r"w and h must be from 1 to 65,536 pixels"),
         (lambda c: c["frames"][2].pop("file_path"), r"frames\[2\]: file_path: must name a file \(got None\)"),
         (lambda c: c["frames"][2].pop("transform_matrix"), r"frames\[2\]: transform_matrix: must be 4 rows"),
         (lambda c: c["frames"][2].update(transform_matrix=[1, 2]), r"frames\[2\]: transform_matrix: must be 4 rows"),

@@ -11,6 +11,7 @@ from nerfpipe.scenes.colmapfile import find_models, has_model, model_notes, read
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
 from nerfpipe.scenes.places import IMAGES, Places
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.similarity import FARTHEST
 
 
 def is_here(folder: Path) -> bool:
@@ -35,7 +36,7 @@ def load(folder: Path, reading: Reading) -> Scene:
     frames, _, notes = present(frames, reading, place)
     notes = [*model_notes(folder, models), *notes]
     splits = every_nth(len(frames), reading.test_every)
-    points = model.points[np.isfinite(model.points).all(axis=1)]
+    points = model.points[(np.abs(model.points) <= FARTHEST).all(axis=1)]  # NaN is not either
     return scene_of(
         frames, splits, reading, place, default="unbounded", points=points if len(points) else None, notes=notes
     )

@@ -18,6 +18,7 @@ import numpy as np
 from nerfpipe.cameras import TO_OPENCV, Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import open_regular
+from nerfpipe.plausible import LONGEST_SIDE, finite, shown
 
 # Camera models by number: name, how many parameters.
 MODELS = (
@@ -26,6 +27,7 @@ MODELS = (
 )  # fmt: skip
 ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"}
 UNKNOWN = {"THIN_PRISM_FISHEYE"}
+SHORTEST = 1e-6  # of a quaternion
 FILES = ("cameras", "images", "points3D")
 SUFFIXES = (".bin", ".txt")
 SMALLEST_IMAGE = 74  # bytes of a picture in a binary file: number, pose, camera, a name of one letter, no features
@@ -172,8 +174,9 @@ def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Came
     if model in UNKNOWN:
         raise _unknown(model)
     one = model in ONE_FOCAL
-    if not np.isfinite(numbers).all() or min(width, height) < 1 or min(numbers[: 1 if one else 2]) <= 0:
-        raise ValueError(f"a camera of {width}x{height} with {numbers}")
+    sides = min(width, height) >= 1 and max(width, height) <= LONGEST_SIDE
+    if not sides or not finite(numbers) or min(numbers[: 1 if one else 2]) <= 0:
+        raise ValueError(f"a camera of {shown(width)}x{shown(height)} with {', '.join(map(shown, numbers))}")
     (fx, fy), (cx, cy, *k) = (numbers[:1] * 2, numbers[1:]) if one else (numbers[:2], numbers[2:])
     lens = "fisheye" if model.endswith("FISHEYE") else "fov" if model == "FOV" and any(k) else "perspective"
     return Camera(width, height, fx, fy, cx, cy, lens, tuple(k) if any(k) else ())
@@ -181,9 +184,9 @@ def camera_of(model: str, width: int, height: int, numbers: list[float]) -> Came
 
 def pose_of(quaternion: np.ndarray, translation: np.ndarray) -> np.ndarray:
     """[3, 4] from the world-to-camera rotation (w, x, y, z) and translation of OpenCV's axes."""
-    length = np.linalg.norm(quaternion)
-    if not np.isfinite(length) or length < 1e-6 or not np.isfinite(translation).all():
+    if not finite(quaternion) or not finite(translation) or np.linalg.norm(quaternion) < SHORTEST:
         raise ValueError("a pose that is no rotation and position")
+    length = np.linalg.norm(quaternion)
     w, x, y, z = quaternion / length
     to_camera = np.array(
         [

@@ -22,6 +22,7 @@ from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
 from nerfpipe.scenes.pictures import by_number, picture_files
 from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.similarity import FARTHEST
 
 FILE = "poses_bounds.npy"
 NUMBERS = 17  # in a row
@@ -91,6 +92,8 @@ def read_rows(file: Path) -> np.ndarray:
     for number, row in enumerate(rows):
         if not np.isfinite(row).all():
             raise NerfpipeError(f"{file}: row {number} holds NaN or infinity")
+        if np.abs(row).max() > FARTHEST:
+            raise NerfpipeError(f"{file}: row {number} holds {np.abs(row).max():g}, more than {FARTHEST:g}")
         if min(row[4], row[9]) < 1 or row[14] <= 0 or not 0 < row[15] < row[16]:
             raise NerfpipeError(
                 f"{file}: row {number}: height and width must be pixels, focal length above 0, 0 < near < far depth "

@@ -11,6 +11,7 @@ import numpy as np
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import open_regular
+from nerfpipe.similarity import FARTHEST
 
 LONGEST_HEADER = 2**16  # bytes
 TYPES = {
@@ -33,7 +34,7 @@ def read_points(file: Path) -> np.ndarray:
         raise NerfpipeError(f"{file}: not found; correct ply_file_path, or remove it") from None
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise NerfpipeError(f"{file}: not a readable .ply file ({' '.join(str(error).split())[:80]})") from None
-    points = points[np.isfinite(points).all(axis=1)]
+    points = points[(np.abs(points) <= FARTHEST).all(axis=1)]  # NaN is not either
     if not len(points):
         raise NerfpipeError(f"{file}: holds no points; correct ply_file_path, or remove it")
     return points

@@ -43,7 +43,10 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
     camera = Camera.centred(W, H, focal)
     if (fault := lens_fault(camera)) is not None:
         raise NerfpipeError(f"{file}: {fault}")
-    box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
+    try:
+        box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
+    except NerfpipeError as error:
+        raise NerfpipeError(f"{file}: {error}") from None
     placed = place_in_box(box, poses, points=None)
     held_out = list(range(train_views, N))
     keys = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images]

@@ -14,6 +14,7 @@ from typing import Any
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.imagefile import look_at_header
+from nerfpipe.plausible import LONGEST_SIDE
 from nerfpipe.scenes.frames import Frame, Reading, present, scene_of
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list, text
 from nerfpipe.scenes.places import Places, dynamic_mask
@@ -83,6 +84,8 @@ def depth_of(content: dict[str, Any], file: Path, place: int, places: Places) ->
     where = f"frames[{place}]"
     if content.get("depth_file_path"):
         unit = number(content, "depth_unit_scale_factor", file, MILLIMETRE)
+        if unit <= 0:
+            raise NerfpipeError(f"{file}: {where}: depth_unit_scale_factor: must be above 0 (got {unit:g})")
         return places.file(text(content, "depth_file_path", file, where)), unit
     unit = number(content, "integer_depth_scale", file, -1.0)
     if not content.get("depth_path") or unit <= 0 or not content.get("enable_depth_loading", True):
@@ -149,8 +152,8 @@ def size_of(content: dict[str, Any], file: Path, picture: Path) -> tuple[int, in
     if "w" not in content and "h" not in content:
         return look_at_header(picture)[:2] if picture.is_file() else (2, 2)  # (2, 2): `present` will name it
     width, height = round(number(content, "w", file)), round(number(content, "h", file))
-    if min(width, height) < 1:
-        raise NerfpipeError(f"{file}: w and h must be at least 1 pixel (got {width}, {height})")
+    if not 1 <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
+        raise NerfpipeError(f"{file}: w and h must be from 1 to {LONGEST_SIDE:,} pixels (got {width:g}, {height:g})")
     return width, height
 
 
