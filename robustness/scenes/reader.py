@@ -65,7 +65,7 @@ class Outcome:
     raised: str = ""  # an error that is none for users, a crash, or no end
     deeds: tuple[str, ...] = ()  # programs started, pickles opened, files read that lie outside
     warned: str = ""  # what libraries wrote on the terminal
-    seconds: float = 0.0
+    seconds: float = 0.0  # of the processor
     megabytes: float = 0.0  # by which memory grew, at most
 
 
@@ -136,7 +136,7 @@ def serve(connection: Connection) -> None:
     while True:
         do, arguments = connection.recv()
         deeds.clear()
-        before, started, said = _forget_peak(), time.monotonic(), io.StringIO()
+        before, started, said = _forget_peak(), time.process_time(), io.StringIO()
         found: dict[str, Any] = {}
         try:
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said), _all_warnings():
@@ -148,7 +148,7 @@ def serve(connection: Connection) -> None:
             found[key] = f"{error.filename}: {error.strerror}" if error.filename else f"OSError: {error}"
         except BaseException as error:
             found["raised"] = f"{type(error).__name__}: {str(error)[:SHOWN]}"
-        seconds, grown = time.monotonic() - started, (_peak() - before) / 2**20
+        seconds, grown = time.process_time() - started, (_peak() - before) / 2**20
         warned = next((line for line in said.getvalue().splitlines() if "Warning" in line), "")
         connection.send(Outcome(**found, deeds=tuple(deeds), warned=warned, seconds=seconds, megabytes=grown))
 

@@ -133,6 +133,8 @@ def orders() -> Iterator[Case]:
     for pattern in ("{}.png", "IMG_{}.png", "frame{}.png", "{}_rgb.png"):
         numbered = lambda folder, pattern=pattern: number_pictures(folder, pattern)  # noqa: E731
         yield Case(f"rows of pictures named {pattern.format(7)} … {pattern.format(16)}", "llff", numbered, TOLD, ORDER)
+    told = lambda folder: number_pictures(folder, "{}.png")  # noqa: E731
+    yield Case("rows in the order of numbers, as the entry says", "llff", told, keys={"order": "number"})
     yield Case("rows of pictures named 07 … 16", "llff", lambda folder: number_pictures(folder, "{:02d}.png"))
     fewer = lambda folder: (folder / "images/009.png").unlink()  # noqa: E731
     yield Case("a row more than pictures", "llff", fewer, must=REFUSED, says="rows")
@@ -168,9 +170,7 @@ def repeats() -> Iterator[Case]:
             yield Case(name, "pinhole", change, must=TOLD, says=TWICE, bring=bring)
     yield Case("a picture of COLMAP twice", "colmap_text", twice_in_colmap, must=TOLD, says=TWICE)
     yield Case("a row and its picture twice", "llff", twice_in_rows, must=TOLD, says=TWICE)
-    yield Case(
-        "test frames are train frames", "blender", test_is_train, must=TOLD, says=f"{TWICE}|split is empty"
-    )
+    yield Case("test frames are train frames", "blender", test_is_train, must=TOLD, says=f"{TWICE}|split is empty")
     yield Case("a test frame that is a train frame", "blender", one_is_train, must=TOLD, says=TWICE)
     yield Case("a view of arrays twice, in train and test", "tiny_nerf", twice_in_npz, must=TOLD, says=TWICE)
     yield Case("one picture under all names", "pinhole", one_picture, must=TOLD, says=TWICE)
