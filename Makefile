@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check
+# The index to take torch from, and nothing else: https://download.pytorch.org/whl/cpu has it without CUDA. Empty: as pip is set up.
+TORCH_INDEX ?=
 # DVC runs each stage as `python -m stages.NAME`, so the environment's python comes first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -9,11 +12,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-torch.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("nerfpipe needs Python 3.10 or later, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 install" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements-torch.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	$(BIN)/python -m nerfpipe compile
 	touch $@
 

@@ -1,5 +1,13 @@
 """`python -m nerfpipe` is the `nerfpipe` command."""
 
 from nerfpipe.cli import app
+from nerfpipe.terminal import tidy_output
 
-app(prog_name="nerfpipe")
+
+def main() -> None:
+    with tidy_output():
+        app(prog_name="nerfpipe")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ def checked(section: type[Options], **given: Any) -> Options:
     """The options given, validated. Raises NerfpipeError with one line per fault."""
     found, faults = validate(section, given)
     if found is None:
-        raise NerfpipeError("\n".join(f"--{fault}" for fault in faults))
+        raise NerfpipeError(*(f"--{fault}" for fault in faults))
     return found
 
 

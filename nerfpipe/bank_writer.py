@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import create_array, save_array, write_json
+from nerfpipe.lenses import NotInvertibleError
 from nerfpipe.progress import Progress
 from nerfpipe.raybank import BankAbout, RayBank, view_starts
 from nerfpipe.rays import rays_to_world
@@ -51,28 +52,37 @@ def _write_directions(cameras: tuple[Camera, ...], file: Path) -> np.ndarray:
     starts = view_starts(cameras, np.arange(len(cameras)))
     directions = create_array(file, np.float32, (int(starts[-1]), 3))
     for number, camera in enumerate(cameras):
-        directions[starts[number] : starts[number + 1]] = camera.directions(camera.pixel_centres()).numpy()
+        own = directions[starts[number] : starts[number + 1]]
+        for rows, pixels in camera.strips():
+            try:
+                own[pixels] = camera.directions(camera.pixel_centres(rows)).numpy()
+            except NotInvertibleError:
+                raise NerfpipeError(
+                    f"a {camera.lens} lens of {camera.width}x{camera.height} pixels: its distortion cannot be inverted "
+                    f"in rows {rows.start} to {rows.stop}; correct its numbers, or undistort the pictures first"
+                ) from None
     directions.flush()
     return directions
 
 
 def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path) -> None:
     """The numbers of the train rays that meet the bounds and are in the mask; counted, then written, so that memory
-    holds one view.
+    holds a strip of one view.
     """
     starts = view_starts(scene.cameras, scene.camera_index)
     lenses = view_starts(scene.cameras, np.arange(len(scene.cameras)))
 
-    def hits(view: int) -> np.ndarray:
-        lens = scene.camera_index[view]
-        in_camera = torch.from_numpy(directions[lenses[lens] : lenses[lens + 1]])  # [H·W, 3]
-        pose = torch.from_numpy(np.array(scene.poses[view])).expand(len(in_camera), 3, 4)
-        counted = space.rays(*rays_to_world(pose, in_camera)).hits.numpy()
-        if scene.read_mask is not None:
-            counted &= scene.read_mask(view).ravel()  # [H·W]
-        return starts[view] + np.flatnonzero(counted)
+    def hits(view: int) -> Iterator[np.ndarray]:
+        lens, pose = scene.camera_index[view], torch.from_numpy(np.array(scene.poses[view]))
+        counts = None if scene.read_mask is None else scene.read_mask(view).ravel()  # [H·W]
+        for _, pixels in scene.camera(view).strips():
+            in_camera = torch.from_numpy(directions[lenses[lens] : lenses[lens + 1]][pixels])  # [P, 3]
+            counted = space.rays(*rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)).hits.numpy()
+            if counts is not None:
+                counted &= counts[pixels]
+            yield starts[view] + pixels.start + np.flatnonzero(counted)
 
-    counts = [len(hits(view)) for view in scene.splits["train"]]
+    counts = [sum(len(strip) for strip in hits(view)) for view in scene.splits["train"]]
     if sum(counts) == 0:
         raise NerfpipeError(
             f"scene {scene.name}: no train ray meets the bounds {_shown_box(scene)}; "
@@ -80,9 +90,10 @@ def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path)
         )
     small = starts[-1] <= np.iinfo(np.uint32).max
     numbers, first = create_array(file, np.uint32 if small else np.uint64, (sum(counts),)), 0
-    for view, count in zip(scene.splits["train"], counts, strict=True):
-        numbers[first : first + count] = hits(view)
-        first += count
+    for view in scene.splits["train"]:
+        for strip in hits(view):
+            numbers[first : first + len(strip)] = strip
+            first += len(strip)
     numbers.flush()
 
 

@@ -6,6 +6,7 @@ centre is at (0.5, 0.5). `t` is distance along the unit ray in scene units, not 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from nerfpipe import lenses
 from nerfpipe.lenses import Lens
 
+STRIP = 2**20  # pixels looked at together
 TO_OPENCV = (1.0, -1.0, -1.0)  # x right, y up, looking along -z <-> x right, y down, looking along +z
 
 
@@ -62,12 +64,20 @@ class Camera:
     def is_pinhole(self) -> bool:
         return self.lens == "perspective" and not any(self.distortion)
 
-    def pixel_centres(self) -> Tensor:
-        """[H·W, 2] (column, row) of every pixel's centre, row by row."""
-        rows = torch.arange(self.height, dtype=torch.float32) + 0.5
-        columns = torch.arange(self.width, dtype=torch.float32) + 0.5
-        grid = torch.meshgrid(rows, columns, indexing="ij")
-        return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [H·W, 2]
+    def pixel_centres(self, rows: slice = slice(None)) -> Tensor:
+        """[P, 2] (column, row) of the centres of every pixel, or of those in some rows, row by row."""
+        first, last, _ = rows.indices(self.height)
+        down = torch.arange(first, last, dtype=torch.float32) + 0.5
+        across = torch.arange(self.width, dtype=torch.float32) + 0.5
+        grid = torch.meshgrid(down, across, indexing="ij")
+        return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [P, 2]
+
+    def strips(self) -> Iterator[tuple[slice, slice]]:
+        """Rows, a few at a time, and the numbers of their pixels: what a large picture's memory is bounded by."""
+        step = max(1, STRIP // self.width)
+        for first in range(0, self.height, step):
+            rows = slice(first, min(first + step, self.height))
+            yield rows, slice(rows.start * self.width, rows.stop * self.width)
 
     def directions(self, pixels: Tensor) -> Tensor:
         """Unit directions [P, 3] in camera space of the rays through pixels [P, 2].

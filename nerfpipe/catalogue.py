@@ -18,16 +18,32 @@ OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 MADE_HERE = {"size", "views"}  # keys for what is drawn
 PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
 BY_NUMBER = {"test_every"}  # for formats that may leave the splits open
+BY_ORDER = {"order"}  # for the format that has a row for each picture, and no names
 # Keys that mean nothing to a format. None: the format is found in the data, and only what is drawn is sure to be idle.
 IDLE_KEYS = {
-    "procedural": {"bytes", "checksum", "folder", "bounds", "train_views", "space", *PICTURE_FILES, *BY_NUMBER},
-    "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER},
+    "procedural": {
+        "bytes",
+        "checksum",
+        "folder",
+        "bounds",
+        "train_views",
+        "space",
+        *PICTURE_FILES,
+        *BY_NUMBER,
+        *BY_ORDER,
+    },
+    "tiny_nerf": {"folder", "space", *MADE_HERE, *PICTURE_FILES, *BY_NUMBER, *BY_ORDER},
     None: MADE_HERE,
-} | {name: {"train_views", *MADE_HERE} for name in ("blender", "llff", "transforms", "colmap")}
+} | {
+    name: {"train_views", *MADE_HERE, *(() if name == "llff" else BY_ORDER)}
+    for name in ("blender", "llff", "transforms", "colmap")
+}
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
-Count = Annotated[int, Field(gt=0)]
-Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+MOST_VIEWS = 10_000  # of a split of a scene that is drawn here
+MOST_BYTES = 2**50
+Views = Annotated[int, Field(gt=0, le=MOST_VIEWS)]
+Coordinate = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 Corner = Annotated[list[Coordinate], Field(min_length=3, max_length=3)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f]{40})$")]
 
@@ -35,9 +51,9 @@ Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f
 class SplitSizes(Section):
     """How many views a procedural scene makes for each split."""
 
-    train: Count = 100
-    val: Count = 10
-    test: Count = 20
+    train: Views = 100
+    val: Views = 10
+    test: Views = 20
 
 
 class Entry(Section):
@@ -48,7 +64,7 @@ class Entry(Section):
     )
     path: str | None = None
     url: Annotated[list[str], Field(min_length=1)] | None = None
-    bytes: Count | None = None
+    bytes: Annotated[int, Field(gt=0, le=MOST_BYTES)] | None = None
     checksum: Checksum | None = None
     folder: str | None = None  # where in the archive or folder the scene lies; None: all of it is the scene
     background: Literal["black", "white"] = "black"
@@ -58,10 +74,13 @@ class Entry(Section):
     masks: str | None = None  # a folder of masks, one per picture and with its name; what is black is left out
     factor: Annotated[int, Field(ge=1, le=64)] = 1  # pictures are made smaller so many times
     missing: Literal["error", "skip"] = "error"  # what to do with frames whose picture is not there
-    test_every: Annotated[int, Field(ge=2)] = 8  # every so many-th view is held out, where the data names no splits
+    order: Literal["name", "number"] = "name"  # of pictures without names: 10.png before 9.png, or behind it
+    test_every: Annotated[int, Field(ge=2, le=10**6)] = (
+        8  # every so many-th view is held out, where the data names no splits
+    )
     size: Annotated[int, Field(ge=8, le=4096)] = 100
     views: SplitSizes = SplitSizes()
-    train_views: Count = 100
+    train_views: Annotated[int, Field(gt=0, le=10**6)] = 100
 
     @field_validator("url", mode="before")
     @classmethod
@@ -149,5 +168,5 @@ def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
         raise unknown_scene(name, path)
     entry, faults = validate(Entry, content[name], prefix=name)
     if entry is None:
-        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{path}: {fault}" for fault in faults))
     return entry

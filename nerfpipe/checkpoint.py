@@ -23,6 +23,7 @@ from torch import Tensor
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import PARTIAL, atomic_file, work_folder
+from nerfpipe.terminal import say
 
 STATE, DIGEST = "state", "sha256"
 CHECKPOINT, PREVIEWS, LOCK, FINISHED = "checkpoint.safetensors", "previews", "lock", "finished"  # in a run's folder
@@ -115,7 +116,7 @@ class Checkpoint:
                     raise ValueError("other bytes than were written")
             return tensors, json.loads(text)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            print(f"{self.file}: damaged, starting from the first step", file=sys.stderr, flush=True)
+            say(f"{self.file}: damaged, starting from the first step", aside=True)
             return None
 
     def finish(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nerfpipe.asking import check_free, checked
 from nerfpipe.catalogue import CATALOGUE_FILE
@@ -16,14 +19,47 @@ from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.command import app as export
 from nerfpipe.files import local_path
 from nerfpipe.renderfolder import check_render_folder
+from nerfpipe.repository import repository_faults
 from nerfpipe.soundness import data_faults, lock_faults, settings_faults
 from nerfpipe.stage import read_timings
+from nerfpipe.terminal import plain, say, tidy_output
 
 RAW = Path("data/raw")
 METRICS, RENDERS = Path("metrics"), Path("data/renders")
 STAGES = ("download", "rays", "train", "evaluate", "render")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+class _Commands(TyperGroup):
+    """Words on a command line may be names of files, by `*`: what is said of a wrong one is made plain as well."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _plain_usage_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _plain_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _plain_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's own class, which typer has under several names
+            error.message = plain(error.message)
+        raise
+
+
+class _Program(typer.Typer):
+    """The whole command, also where typer prints its help and its own errors."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with one_line_errors(), tidy_output():
+            return super().__call__(*args, **kwargs)
+
+
+app = _Program(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(export, name="export")
 
 
@@ -34,15 +70,15 @@ def about() -> None:
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml and data/scenes.yaml, all faults at once, and see that the scene's data are there."""
+    """Validate params.yaml and data/scenes.yaml, all faults at once; see that data and a repository are there."""
     with one_line_errors():
         params, entries, faults = settings_faults()
-        faults += lock_faults()
+        faults += repository_faults() + lock_faults()
         if params is not None:
             faults += data_faults(params.scene, entries) + path_faults(params.render.path)
         if faults or params is None:
-            raise NerfpipeError("\n".join(faults))
-        print(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
+            raise NerfpipeError(*faults)
+        say(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound: scene {params.scene}, method {params.method}")
 
 
 def path_faults(path: str) -> list[str]:
@@ -57,7 +93,7 @@ def path_faults(path: str) -> list[str]:
     try:
         read_path(path, IDENTITY, torch.zeros(3))
     except NerfpipeError as error:
-        return [f"{PARAMS_FILE}: {error}"]
+        return [f"{PARAMS_FILE}: {line}" for line in error.lines]
     return []
 
 
@@ -68,7 +104,7 @@ def compile_kernels() -> None:
         from nerfpipe.compilation import compile_all
 
         compile_all()
-        print("the CPU kernels are compiled")
+        say("the CPU kernels are compiled")
 
 
 @app.command()
@@ -81,12 +117,12 @@ def doctor(
         from nerfpipe import doctor as examination  # torch and matplotlib take seconds to import
 
         for line in examination.machine_lines(params.runtime):
-            print(line)
+            say(line)
         if not RAW.exists():
-            print(f"scene   {params.scene}: not here yet; `dvc repro rays` gets it")
+            say(f"scene   {params.scene}: not here yet; `dvc repro rays` gets it")
             return
         for line in examination.examine_scene(RAW, params, output):
-            print(line)
+            say(line)
 
 
 @app.command()
@@ -107,7 +143,7 @@ def photos(
         from nerfpipe.photos.command import Options, make_capture  # torch takes seconds to import
 
         for line in make_capture(source, Options(name, masks, matching, frames, size, seed, replace)):
-            print(line, flush=True)
+            say(line)
 
 
 @app.command()
@@ -142,7 +178,7 @@ def render(
         device = set_up(runtime)
         field, about = load_model(model)
         for line in render_turn(Renderer(field, device, runtime, about.bf16), about, settings, output):
-            print(line)
+            say(line)
 
 
 @app.command()
@@ -158,12 +194,15 @@ def view(
     output: Annotated[Path, typer.Option(help="the folder for stills, key frames and films")] = Path("viewer"),
     follow: Annotated[bool, typer.Option("--follow", help="show a training here, checkpoint by checkpoint")] = False,
     open_: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
+    token: Annotated[
+        bool, typer.Option("--token", help="let in only who has the address printed; always so beyond this machine")
+    ] = False,
 ) -> None:
     """Walk about in a trained field, in a page of the browser. A model that is trained anew is shown at once."""
     with one_line_errors():
         from nerfpipe.viewer.command import Options, view  # torch takes seconds to import
 
-        view(Options(model, host, port, data, output, follow, open_))
+        view(Options(model, host, port, data, output, follow, open_, token))
 
 
 @app.command()
@@ -180,7 +219,7 @@ def report(
         from nerfpipe.report.command import write_report  # pandas and matplotlib take a second to import
 
         for line in write_report(runs or ["workspace"], output):
-            print(line)
+            say(line)
 
 
 @app.command()
@@ -191,13 +230,13 @@ def summary() -> None:
         train = read_metrics("train", ("scene", "method", "steps"))
         device = read_metrics("speed", ("device",))["device"]
         depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
-        print(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
-        print(f"method   {train['method']}, {train['steps']:,} steps on {device}")
-        print(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
+        say(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
+        say(f"method   {train['method']}, {train['steps']:,} steps on {device}")
+        say(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
         timings = read_timings()
         seconds = ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings)
-        print(f"seconds  {seconds or 'unknown'} (when each stage last ran here)")
-        print(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
+        say(f"seconds  {seconds or 'unknown'} (when each stage last ran here)")
+        say(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
 
 
 def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:

@@ -5,17 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.yamlfile import Section, read_yaml, validate
 
 PARAMS_FILE = Path("params.yaml")
 
+# Every number has a largest value: far beyond what anybody runs, and well before what overflows or never ends. What
+# several of them come to together is memory.py's to say.
+MOST_STEPS = 10**8  # of training
+MOST_RAYS = 2**22  # of a batch
+MOST_SAMPLES = 2**26  # of a batch or a block
+MOST_VIEWS = 10**6
+SAMPLES_OF_A_RAY = 2**12  # each through a whole MLP
+STEPS_OF_A_RAY = 2**14  # through a grid, most of which is leapt over
+MOST_FRAMES = 100_000
+LONGEST_SIDE = 16_384  # pixels of a render
+MOST_THREADS = 4096
+LARGEST, SMALLEST = 1e9, 1e-12  # of numbers that are computed with in single precision
 
-Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _not_too_small(value: float) -> float:
+    if value < SMALLEST:
+        raise ValueError(f"must be at least {SMALLEST:g}")
+    return value
+
+
+Count = Annotated[int, Field(gt=0, le=MOST_STEPS)]
+Rays = Annotated[int, Field(gt=0, le=MOST_RAYS)]
+Samples = Annotated[int, Field(gt=0, le=MOST_SAMPLES)]
+OfARay = Annotated[int, Field(gt=0, le=SAMPLES_OF_A_RAY)]
+Marched = Annotated[int, Field(gt=0, le=STEPS_OF_A_RAY)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False), AfterValidator(_not_too_small)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Depth = Annotated[int, Field(gt=0, le=64)]
 Width = Annotated[int, Field(gt=0, le=8192)]
 Density = Literal["relu", "softplus"]
@@ -34,17 +57,17 @@ class TrainParams(Section):
     """What the training loop needs to know, whatever the method."""
 
     steps: Count
-    batch_rays: Count
+    batch_rays: Rays
     lr: Positive
     lr_final: Positive
-    warmup: Annotated[int, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=0, le=MOST_STEPS)]
     loss: Literal["mse", "huber"]
     huber_delta: Positive
     distortion: NotNegative
     entropy: NotNegative
     bf16: bool
     validate_every: Count
-    validate_views: Count
+    validate_views: Annotated[int, Field(gt=0, le=MOST_VIEWS)]
 
 
 class LayeredParams(Section):
@@ -68,7 +91,7 @@ class TinyFieldParams(LayeredParams):
 
 
 class TinySamplingParams(Section):
-    samples: Count
+    samples: OfARay
 
 
 class TinyParams(Section):
@@ -87,8 +110,8 @@ class NerfFieldParams(LayeredParams):
 
 
 class NerfSamplingParams(Section):
-    coarse: Annotated[int, Field(ge=2)]
-    fine: Count
+    coarse: Annotated[int, Field(ge=2, le=SAMPLES_OF_A_RAY)]
+    fine: OfARay
 
 
 class NerfParams(Section):
@@ -99,7 +122,7 @@ class NerfParams(Section):
 
 class NgpFieldParams(Section):
     levels: Annotated[int, Field(ge=1, le=16)]
-    coarsest: Count
+    coarsest: Annotated[int, Field(ge=1, le=4096)]
     finest: Annotated[int, Field(ge=1, le=4096)]
     log2_rows: Annotated[int, Field(ge=4, le=24)]
     width: Annotated[int, Field(gt=0, le=256, multiple_of=4)]
@@ -114,8 +137,8 @@ class NgpFieldParams(Section):
 
 
 class NgpSamplingParams(Section):
-    steps: Count
-    render_steps: Count
+    steps: Marched
+    render_steps: Marched
     grid: Annotated[int, Field(ge=1, le=512)]
     update_every: Count
     decay: Annotated[float, Field(gt=0, lt=1)]
@@ -124,7 +147,7 @@ class NgpSamplingParams(Section):
 
 
 class NgpTrainParams(TrainParams):
-    batch_samples: Count
+    batch_samples: Samples
     open_levels: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -148,13 +171,13 @@ class EvaluateParams(Section):
 
 
 class RenderParams(Section):
-    frames: Count
-    fps: Annotated[float, Field(gt=0, le=100)]
+    frames: Annotated[int, Field(gt=0, le=MOST_FRAMES)]
+    fps: Annotated[float, Field(gt=0, le=100), AfterValidator(_not_too_small)]
     path: str
     elevation: Annotated[float, Field(ge=-90, le=90)] | None
     tilt: Annotated[float, Field(gt=-90, lt=90)]
     radius: Positive
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, le=LONGEST_SIDE)]
     panels: Annotated[list[Panel], Field(min_length=1)]
 
     @field_validator("path")
@@ -174,9 +197,9 @@ class RenderParams(Section):
 
 class RuntimeParams(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
-    threads: Annotated[int, Field(ge=0)]
-    cpu_block: Count
-    gpu_block: Count
+    threads: Annotated[int, Field(ge=0, le=MOST_THREADS)]
+    cpu_block: Samples
+    gpu_block: Samples
     kernels: Literal["auto", "torch"]
     checkpoint_seconds: NotNegative
 
@@ -222,5 +245,5 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml. Raises NerfpipeError with one line per fault."""
     params, faults = params_faults(path)
     if params is None:
-        raise NerfpipeError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{path}: {fault}" for fault in faults))
     return params

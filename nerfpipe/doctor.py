@@ -27,6 +27,11 @@ from nerfpipe.space import Space, camera_rays
 SPLIT_COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "tab:red"}
 SAME = 1e-6  # scene units: poses that differ by less are one
 FEW_VIEWS = 8
+FEW_RAYS = 0.01  # of the train rays
+MISSED = (
+    "only {:.2%} of the train rays meet what is to be learned: are poses, lenses and `bounds:` of one scale, and the "
+    "lenses' numbers in pixels of these pictures?"
+)
 ODD_SCALE = 30  # times larger or smaller than the bounds are the cameras' distances, hardly ever on purpose
 POINTS_SHOWN = 20_000
 POSES = "are the poses camera-to-world, looking along -z?"
@@ -41,7 +46,7 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return [
         f"device  {device} ({name}), torch {torch.__version__}",
-        f"kernels {'numba, on the CPU' if kernels.in_use(device) else 'plain torch'}",
+        f"kernels {kernels.describe() if kernels.in_use(device) else 'plain torch'}",
         f"bf16    {'yes' if has_bf16(device) else 'no: MLPs run in float32'}",
     ]
 
@@ -66,6 +71,7 @@ def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
         *(f"scale   {line}" for line in scale_lines(scene.similarity, *space.ends(extent))),
         f"rays    {space.limits(extent)}; {share:.0%} of the train rays pass through",
         *(f"notice  {note}" for note in scene.notes),
+        *([f"warning {MISSED.format(share)}"] if share < FEW_RAYS else []),
         *(f"warning {warning}" for warning in usual_mistakes(scene, space)),
         f"picture {output}: cameras against the {'points' if points else 'bounds'}",
     ]
@@ -151,8 +157,9 @@ def train_extent(scene: Scene, space: Space) -> Extent:
     """Near, far and hits of all train rays."""
     extent = Extent()
     for view in scene.splits["train"]:
-        pose = torch.from_numpy(np.array(scene.poses[view]))
-        extent.include(camera_rays(scene.camera(view), pose, space))
+        pose, camera = torch.from_numpy(np.array(scene.poses[view])), scene.camera(view)
+        for rows, _ in camera.strips():
+            extent.include(camera_rays(camera, pose, space, rows))
     return extent
 
 

@@ -8,14 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nerfpipe.addresses import without_secrets
 from nerfpipe.interrupt import INTERRUPTED
+from nerfpipe.terminal import plain, say
 
 
 class NerfpipeError(Exception):
     """A fault in the user's input or surroundings.
 
-    Its text is one line (or one line per fault) that names the file or key and the remedy.
+    Every argument is one line that names the file or key and the remedy. A line break within one comes from a stranger
+    and is shown as `\\n`, as all control characters are; addresses lose their passwords and tokens.
     """
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__(*(plain(without_secrets(str(line))) for line in lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self.args
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 def describe_os_error(error: OSError, path: Path | None = None) -> str:
@@ -37,13 +50,13 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except NerfpipeError as error:
-        message = str(error)
+        lines = error.lines
     except KeyboardInterrupt:
-        message = INTERRUPTED
+        lines = (INTERRUPTED,)
     except OSError as error:
-        message = describe_os_error(error)
+        lines = (describe_os_error(error),)
     else:
         return
-    for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr, flush=True)
+    for line in lines:
+        say(f"error: {line}", aside=True)
     sys.exit(1)

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,20 @@ def refuse_irregular(path: Path) -> None:
     except (OSError, ValueError):
         return  # whoever opens it says best what is wrong
     _refuse(path, mode)
+
+
+@contextmanager
+def text_path(path: Path) -> Iterator[Path]:
+    """The path, or where its bytes are no text a link to it: some libraries take names of files as text alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "link"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 def _refuse(path: Path, mode: int) -> None:
@@ -165,7 +180,9 @@ def save_array(path: Path, array: np.ndarray) -> None:
     create_array(path, array.dtype, array.shape)[...] = array
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, in a form that is easy to read and to compare."""
+def write_json(path: Path, content: Any, private: bool = False) -> None:
+    """Write JSON atomically, in a form that is easy to read and to compare; `private`: for its owner's eyes alone."""
     with atomic_file(path) as temporary:
+        if private:
+            temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+from nerfpipe.terminal import say
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = "interrupted; run the same command again to go on"
@@ -28,8 +29,10 @@ def too_late() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    print(f"error: {INTERRUPTED}", file=sys.stderr, flush=True)
-    os._exit(1)
+    try:
+        say(f"error: {INTERRUPTED}", aside=True)
+    finally:
+        os._exit(1)
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from torch import Tensor
 from nerfpipe.cameras import look_at
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import write_json
+from nerfpipe.plausible import SMALLEST, finite, is_rotation
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list
-from nerfpipe.similarity import Similarity
+from nerfpipe.similarity import FARTHEST, Similarity
 
-RIGID = 1e-3  # how far from orthonormal a pose's axes may be
-FEWEST = 2
+FEWEST, MOST = 2, 10_000
 APART = 1e-6  # of the path's length: key frames nearer to one another than this are one and the same
 FAR_ROUND = np.radians(100)  # a turn from one key frame to the next for which a straight way would not do
 HALF_ROUND = np.radians(179.9)  # from this turn on, one way round is as short as the other
@@ -52,6 +52,8 @@ def read_key_frames(file: Path, similarity: Similarity, centre: Tensor) -> KeyFr
     content, entries = read_frame_list(file)
     if len(entries) < FEWEST:
         raise NerfpipeError(f"{file}: frames: a path needs {FEWEST} key frames at least (got {len(entries)}); add one")
+    if len(entries) > MOST:
+        raise NerfpipeError(f"{file}: frames: a path has {MOST:,} key frames at most (got {len(entries):,})")
     loop = content.get("loop", False)
     if not isinstance(loop, bool):
         raise NerfpipeError(f"{file}: loop: must be true or false (got {loop!r:.40})")
@@ -191,14 +193,14 @@ def _check_views(spline: CubicSpline, way: np.ndarray, frames: KeyFrames) -> Non
 
 def _focus(entry: dict[str, Any], file: Path, place: int, usual: float) -> float:
     focus = number(entry, "focus", file, usual)
-    if focus <= 0:
+    if focus < SMALLEST:
         raise NerfpipeError(f"{file}: frames[{place}]: focus: must be above 0 (got {focus:g})")
+    if focus > FARTHEST:
+        raise NerfpipeError(f"{file}: frames[{place}]: focus: must be at most {FARTHEST:g} (got {focus:g})")
     return focus
 
 
 def _rigid(pose: np.ndarray, file: Path, place: int) -> np.ndarray:
-    rotation = pose[:, :3]
-    sound = np.isfinite(pose).all() and np.abs(rotation.T @ rotation - np.eye(3)).max() < RIGID
-    if not sound or np.linalg.det(rotation) < 0:
+    if not is_rotation(pose[:, :3]) or not finite(pose[:, 3]):
         raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: must be a rotation and a place, all finite")
     return pose

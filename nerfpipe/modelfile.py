@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,8 +18,9 @@ from nerfpipe import __version__
 from nerfpipe.cameras import Camera
 from nerfpipe.config import MethodParams, parse_method
 from nerfpipe.errors import NerfpipeError, describe_os_error
-from nerfpipe.files import atomic_file
+from nerfpipe.files import atomic_file, refuse_irregular, text_path
 from nerfpipe.methods import Model, build_model
+from nerfpipe.plausible import camera_faults, point_faults, pose_faults, similarity_faults, space_faults
 from nerfpipe.scenes.scene import BACKGROUNDS
 from nerfpipe.similarity import Similarity
 from nerfpipe.space import Space
@@ -39,7 +40,7 @@ class ModelAbout:
     scene: str
     method: str
     settings: dict[str, Any]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     space: Space
     similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]
@@ -73,7 +74,8 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
     try:
         if not path.exists():
             raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
-        with safe_open(path, framework="pt") as file:
+        refuse_irregular(path)
+        with text_path(path) as place, safe_open(place, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except PermissionError as error:
@@ -116,8 +118,17 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
         about = ModelAbout(**json.loads(header))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, OverflowError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
-    if not all(math.isfinite(high - low) and low < high for low, high in zip(*about.space.bounds, strict=True)):
-        raise NerfpipeError(f"{path}: its header describes no model (bounds {about.space.bounds}); train again")
+    for fault in header_faults(about):
+        raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again")
     return about
+
+
+def header_faults(about: ModelAbout) -> Iterator[str]:
+    """What cannot be in a header, key by key. The settings are parse_method's to check."""
+    yield from camera_faults(about.camera)
+    yield from space_faults(about.space)
+    yield from similarity_faults(about.similarity)
+    yield from point_faults(about.centre, "centre")
+    yield from pose_faults(about.poses)

@@ -57,13 +57,9 @@ class RowAdam:
 def _step(weight: Tensor, mean: Tensor, square: Tensor, step: int, lr: float) -> None:
     rate, correction = lr / (1 - BETAS[0] ** step), 1 / (1 - BETAS[1] ** step)
     if kernels.in_use(weight.device):
-        import numpy as np
+        from nerfpipe.kernels.autograd import step_rows as kernel
 
-        from nerfpipe.kernels.autograd import numbers
-        from nerfpipe.kernels.row_adam import step_rows as kernel
-
-        factors = (np.float32(x) for x in (rate, *BETAS, EPSILON, correction))
-        kernel(*(numbers(each) for each in (weight, weight.grad, mean, square)), *factors)
+        kernel(weight, weight.grad, mean, square, rate, *BETAS, EPSILON, correction)
     else:
         step_rows(weight, weight.grad, mean, square, rate, correction)
 

@@ -8,6 +8,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from nerfpipe.terminal import plain, say
+
 PLAIN_LINE_SECONDS = 10.0  # between two lines where there is no terminal
 
 
@@ -18,13 +20,13 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int | None, unit: str, start: int = 0, unit_scale: bool = False) -> None:
-        self.what, self.total, self.unit, self.done = what, total, unit, start
+        self.what, self.total, self.unit, self.done = plain(what), total, unit, start
         self._notes = ""
         self._unit_scale = unit_scale
         self._started = self._last_line = time.monotonic()
         self._start = start
         self._bar = (
-            tqdm(total=total, initial=start, desc=what, unit=unit, unit_scale=unit_scale, dynamic_ncols=True)
+            tqdm(total=total, initial=start, desc=self.what, unit=unit, unit_scale=unit_scale, dynamic_ncols=True)
             if sys.stderr.isatty()
             else None
         )
@@ -47,7 +49,7 @@ class Progress:
             self._notes = notes
         if self._bar is not None:
             if notes is not None:
-                self._bar.set_postfix_str(notes, refresh=False)
+                self._bar.set_postfix_str(plain(notes), refresh=False)
             self._bar.update(amount)
         elif time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._print_line()
@@ -62,7 +64,7 @@ class Progress:
             parts.append(f"{spent * (self.total - self.done) / worked:.0f} s left")
         if self._notes:
             parts.append(self._notes)
-        print(", ".join(parts), file=sys.stderr, flush=True)
+        say(", ".join(parts), aside=True)
 
     def _amount(self, count: int) -> str:
         return tqdm.format_sizeof(count) if self._unit_scale else str(count)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal
@@ -30,6 +30,8 @@ from torch import Tensor
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular, refuse_irregular
+from nerfpipe.plausible import camera_faults, similarity_faults, space_faults
 from nerfpipe.rays import Extent, RayBatch, rays_to_world
 from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS
 from nerfpipe.similarity import Similarity
@@ -197,14 +199,30 @@ def read_about(folder: Path) -> BankAbout:
     """The bank's bank.json. Raises NerfpipeError when it is missing or damaged."""
     file = folder / "bank.json"
     try:
-        about = BankAbout(**json.loads(file.read_text(encoding="utf-8")))
+        with open_regular(file) as stream:
+            about = BankAbout(**json.loads(stream.read()))
         if set(about.splits) != set(SPLITS):
             raise ValueError("splits")
+        views, lenses = len(about.camera_index), len(about.cameras)
+        numbers = [*((index, lenses) for index in about.camera_index)]
+        numbers += [(view, views) for split in about.splits.values() for view in split]
+        if not all(0 <= number < count for number, count in numbers):
+            raise ValueError("a number of a view or lens that there is not")
+        for fault in bank_faults(about):
+            raise ValueError(fault)
         return about
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
+
+
+def bank_faults(about: BankAbout) -> Iterator[str]:
+    """What no bank can say, key by key."""
+    for number, camera in enumerate(about.cameras):
+        yield from camera_faults(camera, f"cameras[{number}]")
+    yield from space_faults(about.space)
+    yield from similarity_faults(about.similarity)
 
 
 def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ...]) -> np.ndarray:
@@ -212,6 +230,7 @@ def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ..
 
     Raises NerfpipeError when it is missing, damaged or of another shape or type.
     """
+    refuse_irregular(file)
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+FARTHEST = 1e9  # of any length, in any unit: single precision cannot tell places there apart
 Vector = tuple[float, float, float]
 
 

@@ -8,6 +8,7 @@ from nerfpipe.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_
 from nerfpipe.config import NO_PATH_FILE, PARAMS_FILE, PATH_FILE, Params, params_faults
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.files import local_path
+from nerfpipe.memory import memory_faults
 from nerfpipe.yamlfile import read_yaml
 
 LOCK_FILE = Path("dvc.lock")
@@ -20,6 +21,7 @@ def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
     lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
     lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
     if params is not None:
+        lines += [f"{PARAMS_FILE}: {fault}" for fault in memory_faults(params)]
         if params.scene not in entries and params.scene not in read_yaml(CATALOGUE_FILE):
             lines.append(str(unknown_scene(params.scene)))
         path = params.render.path

@@ -101,12 +101,12 @@ class Space:
         return torch.where(t > 0, distance_from_ndc(origins, directions, t, self.frustum), 0)
 
 
-def world_rays(camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Origins and unit directions [H·W, 3] in the world of a camera's pixels at a pose [3, 4], row by row."""
-    in_camera = camera.directions(camera.pixel_centres())  # [H·W, 3]
+def world_rays(camera: Camera, pose: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
+    """Origins and unit directions [P, 3] in the world of the pixels in a camera's rows at a pose [3, 4], row by row."""
+    in_camera = camera.directions(camera.pixel_centres(rows))  # [P, 3]
     return rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
 
 
-def camera_rays(camera: Camera, pose: Tensor, space: Space) -> RayBatch:
-    """The H·W rays of a camera at a pose [3, 4] as they pass through a space, row by row, without targets."""
-    return space.rays(*world_rays(camera, pose))
+def camera_rays(camera: Camera, pose: Tensor, space: Space, rows: slice = slice(None)) -> RayBatch:
+    """The rays of a camera's rows at a pose [3, 4] as they pass through a space, row by row, without targets."""
+    return space.rays(*world_rays(camera, pose, rows))

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nerfpipe.errors import one_line_errors
-from nerfpipe.files import write_json
+from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.files import open_regular, write_json
 from nerfpipe.interrupt import as_exceptions, too_late
+from nerfpipe.terminal import tidy_output
 
 TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
 
@@ -19,7 +20,7 @@ TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must nev
 def stage(name: str) -> Iterator[None]:
     """Run a stage's work: users' errors become one line and exit code 1."""
     started = time.monotonic()
-    with one_line_errors(), as_exceptions():
+    with tidy_output(), one_line_errors(), as_exceptions():
         yield
         write_json(TIMINGS_FILE, {**read_timings(), name: round(time.monotonic() - started, 1)})
     too_late()
@@ -28,6 +29,8 @@ def stage(name: str) -> Iterator[None]:
 def read_timings() -> dict[str, float]:
     """Seconds that each stage took when it last ran in this workspace."""
     try:
-        return json.loads(TIMINGS_FILE.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with open_regular(TIMINGS_FILE) as file:
+            timings = json.load(file)
+        return {str(name): float(seconds) for name, seconds in timings.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, NerfpipeError):
         return {}

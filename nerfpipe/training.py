@@ -23,6 +23,7 @@ from nerfpipe.progress import Progress
 from nerfpipe.raybank import RayBank
 from nerfpipe.renderer import Renderer
 from nerfpipe.scenes.bounds import middle_of
+from nerfpipe.terminal import say
 from nerfpipe.training_step import StepResult, TrainingStep
 from nerfpipe.volume import over
 
@@ -201,7 +202,7 @@ class Trainer:
         self.step.optimizer.load_state_dict({"state": adam, "param_groups": groups})
         self.at = Progression(**state["at"])
         self.history = [Row(**row) for row in state["history"]]
-        print(f"going on from step {self.at.step} of {self.settings.steps}", flush=True)
+        say(f"going on from step {self.at.step} of {self.settings.steps}")
 
 
 def describe_model(params: Params, bank: RayBank) -> ModelAbout:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import io
+import re
 import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 
-MERGE_TAG = "tag:yaml.org,2002:merge"  # `<<: *other`, whose keys may be given again
+TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # as YAML's reader says it
 
 # Values as faults show them: a few aliases can stand for more values than memory holds.
 _shown = reprlib.Repr()
@@ -24,53 +26,54 @@ Model = TypeVar("Model", bound=BaseModel)
 class Section(BaseModel):
     """A part of a YAML file: unknown keys are faults, values do not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # what DVC records as text is no number here
 
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
             raise ValueError("must not be true or false")
-        return value
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that, as DVC does, refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == MERGE_TAG:
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {_shown.repr(key)} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """The mapping that a YAML file holds, read as DVC reads it, so that what DVC records is what runs: YAML 1.2.
 
     Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
     """
+    from ruamel.yaml import YAML
+
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        with open_regular(path) as stream:
+            text = stream.read().decode("utf-8")
+        content = YAML(typ="safe").load(text)
     except FileNotFoundError:
         raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
     except RecursionError:
         raise NerfpipeError(f"{path}: not valid YAML: brackets or lists are nested too deep") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+    except (NerfpipeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # YAML's own errors, and whatever its reader makes of what it did not expect
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else problem
+        problem = getattr(error, "problem", None) or next(iter(str(error).splitlines()), type(error).__name__)
+        if twice := TWICE.match(str(problem)):
+            problem = f"the key {_shown.repr(twice[1])} is given twice"
+        problem = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else " ".join(str(problem).split())
         raise NerfpipeError(f"{path}:{line} not valid YAML: {problem}") from None
     if not isinstance(content, dict):
         raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")
     return content
+
+
+def as_yaml(content: dict[str, Any]) -> str:
+    """A mapping as text that `read_yaml` takes back, with quotes where a word would be something else."""
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    YAML().dump(content, text)
+    return text.getvalue()
 
 
 def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model | None, list[str]]:

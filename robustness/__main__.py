@@ -19,12 +19,16 @@ from robustness.disk import fill_disks
 from robustness.files_fuzz import fuzz_banks, fuzz_checkpoints, fuzz_models
 from robustness.interruptions import signal_all
 from robustness.kills import kill_many
+from robustness.numbers import fuzz_numbers
 from robustness.project import Project, make_project, other_method
+from robustness.scenes_fuzz import fuzz_scenes
+from robustness.servers import fuzz_servers
 from robustness.settings_fuzz import fuzz_settings
 from robustness.together import kill_workers, repro_twice
+from robustness.viewer_messages import fuzz_viewer
 
 MODEL = "data/model/field.safetensors"
-WITH_NGP = ("kills", "models")
+WITH_NGP = ("kills", "models", "numbers")
 
 
 def parts(tiny: Project, ngp: Project | None, kills: int, seed: int, work: Path) -> dict[str, Callable[[], Counts]]:
@@ -41,6 +45,10 @@ def parts(tiny: Project, ngp: Project | None, kills: int, seed: int, work: Path)
         "models": lambda: fuzz_models([project.folder / MODEL for project in projects], seed, work),
         "checkpoints": lambda: fuzz_checkpoints(checkpoint(work), seed, work),
         "banks": lambda: fuzz_banks(tiny.folder / "data/rays", seed, work),
+        "servers": lambda: fuzz_servers(work),
+        "viewer": lambda: fuzz_viewer(tiny, seed, work),
+        "scenes": lambda: fuzz_scenes(seed, work),
+        "numbers": lambda: fuzz_numbers(tiny, [project.folder / MODEL for project in projects], work),
     }
 
 

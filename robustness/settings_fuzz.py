@@ -50,7 +50,7 @@ def fuzz_settings(project: Project, seed_: int, work: Path, cases: int = 300, re
     """`cases` wrong files of each kind in this process, `real` of each kind through the commands."""
     counts = Counts("params and scenes")
     folder = project.copy(work / "fuzzed")
-    with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _inside(folder):
+    with inside(folder):
         for name in FILES:
             sound = Path(name).read_bytes()
             wrong = drawn(sound, cases, seed_, all_required=name == FILES[0])
@@ -71,7 +71,7 @@ def fuzz_settings(project: Project, seed_: int, work: Path, cases: int = 300, re
 
 
 @contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
+def inside(folder: Path) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -21,7 +21,7 @@ CHECKED = Path("data/checked")
 def main() -> None:
     _, _, faults = settings_faults()
     if faults:
-        raise NerfpipeError("\n".join(faults))
+        raise NerfpipeError(*faults)
     with atomic_file(CHECKED) as temporary:
         temporary.write_text(f"{PARAMS_FILE} and {CATALOGUE_FILE} are sound\n", encoding="utf-8")
 

@@ -12,6 +12,7 @@ from nerfpipe.files import atomic_folder
 from nerfpipe.sources.content import megabytes
 from nerfpipe.sources.raw import make_raw
 from nerfpipe.stage import stage
+from nerfpipe.terminal import say
 
 RAW = Path("data/raw")
 
@@ -27,7 +28,7 @@ def main() -> None:
     size = sum(file.stat().st_size for file in RAW.rglob("*") if file.is_file())
     seconds = time.monotonic() - started
     known = f" ({entry.format})" if entry.format else ""
-    print(f"{params.scene}{known}: {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s", flush=True)
+    say(f"{params.scene}{known}: {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s")
 
 
 if __name__ == "__main__":

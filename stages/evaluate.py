@@ -17,6 +17,7 @@ from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
 from nerfpipe.tables import write_table
+from nerfpipe.terminal import say
 
 RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")
 METRICS, TABLE = Path("metrics/test.json"), Path("metrics/views.csv")
@@ -42,9 +43,7 @@ def main() -> None:
     test = summarise(rows)
     write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
     forget_finished()
-    print(
-        f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()), flush=True
-    )
+    say(f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from nerfpipe.files import atomic_folder
 from nerfpipe.raybank import RayBank
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.stage import stage
+from nerfpipe.terminal import say
 
 RAW, RAYS = Path("data/raw"), Path("data/rays")
 
@@ -20,10 +21,11 @@ def main() -> None:
     set_threads(params.runtime)
     scene = load_scene(RAW)
     for note in scene.notes:
-        print(f"notice: {note}", flush=True)
+        say(f"notice: {note}")
     with atomic_folder(RAYS) as folder:
         build(scene, folder, params.rays.margin, params.rays.min_near)
-    print(RayBank(RAYS).summary(), flush=True)
+    for line in RayBank(RAYS).summary().split("\n"):
+        say(line)
 
 
 if __name__ == "__main__":

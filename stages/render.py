@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.config import PATH_FILE, load_params
+from nerfpipe.memory import check_memory
 from nerfpipe.modelfile import load_model
 from nerfpipe.renderer import Renderer
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
+from nerfpipe.terminal import say
 from nerfpipe.turn import render_turn
 
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
@@ -17,13 +19,14 @@ PATHS = Path("data/paths")  # a dep of the stage: what changes elsewhere, DVC do
 
 def main() -> None:
     params = load_params()
+    check_memory(params)
     if params.render.path.endswith(PATH_FILE) and not in_sight(Path(params.render.path)):
-        print(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`", flush=True)
+        say(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`")
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
     renderer = Renderer(model, device, params.runtime, about.bf16)
     for line in render_turn(renderer, about, params.render, RENDERS):
-        print(line, flush=True)
+        say(line)
 
 
 def in_sight(path: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 from pathlib import Path
 
 import torch
@@ -15,12 +14,14 @@ from nerfpipe.compilation import compile_all
 from nerfpipe.config import load_params
 from nerfpipe.device import has_bf16, processor
 from nerfpipe.files import atomic_folder, write_json
+from nerfpipe.memory import check_memory
 from nerfpipe.methods import Model, build_model, runs_in_kernels
 from nerfpipe.modelfile import save_model
 from nerfpipe.raybank import RayBank
 from nerfpipe.runtime import set_up
 from nerfpipe.stage import stage
 from nerfpipe.tables import write_table
+from nerfpipe.terminal import say
 from nerfpipe.training import Row, Trainer, describe_model
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
@@ -30,6 +31,7 @@ SPEED, CLOCK = Path("metrics/speed.json"), Path("metrics/speed.csv")  # apart, s
 
 def main() -> None:
     params = load_params()
+    check_memory(params)
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
@@ -39,10 +41,9 @@ def main() -> None:
     run = runs_folder() / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
-        print(
+        say(
             f"train {params.method} on {bank.about.scene}: {model.weights:,} weights, "
-            f"{how_it_runs(model, device, params.recipe.train.bf16)}; previews in {checkpoint.previews}",
-            flush=True,
+            f"{how_it_runs(model, device, params.recipe.train.bf16)}; previews in {checkpoint.previews}"
         )
         trainer.run(report=lambda row: write_metrics(trainer, row, device))
         save_model(MODEL, model, describe_model(params, bank))
@@ -50,8 +51,8 @@ def main() -> None:
             shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
         checkpoint.finish()
     for remark in model.remarks():
-        print(f"warning: {remark}", file=sys.stderr, flush=True)
-    print(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training", flush=True)
+        say(f"warning: {remark}", aside=True)
+    say(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training")
 
 
 def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -91,6 +92,43 @@ def test_the_workflow_is_yaml_and_names_scripts_that_are_there(workflow: dict[An
     scripts = {word for command in commands for word in command.split() if word.startswith(".ci/")}
     assert scripts == {".ci/run", ".ci/gate", ".ci/comment"}
     assert all((ROOT / script).is_file() for script in scripts)
+
+
+def test_actions_are_those_of_a_commit_and_keep_no_credentials(workflow: dict[Any, Any]) -> None:
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert steps
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]) for step in steps)
+    checkouts = [step["with"] for step in steps if step["uses"].startswith("actions/checkout@")]
+    assert len(checkouts) == len(workflow["jobs"])
+    assert all(given["persist-credentials"] is False for given in checkouts)
+
+
+def test_no_second_index_is_asked_for_other_packages_than_torch() -> None:
+    workflow, makefile = (ROOT / ".github/workflows/ci.yml").read_text(), (ROOT / "Makefile").read_text()
+    assert "EXTRA_INDEX" not in workflow.upper().replace("-", "_")
+    [line] = [line for line in makefile.splitlines() if "index-url" in line]
+    assert line.endswith("-r requirements-torch.lock")
+    pins = [line for line in (ROOT / "requirements-torch.lock").read_text().splitlines() if not line.startswith("#")]
+    assert [pin.split("==")[0] for pin in pins] == ["torch"]
+
+
+def test_every_pin_has_hashes_and_they_are_asked_for() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    pins = re.split(r"\n(?=\w)", re.sub(r"(?m)^#.*\n", "", lock).strip())
+    assert len(pins) > 100
+    assert all(re.fullmatch(r"[\w.-]+==[^\n]+ \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", pin) for pin in pins)
+    for told in ("Makefile", "README.md"):
+        lines = [line for line in (ROOT / told).read_text().splitlines() if "-r requirements.lock" in line]
+        assert lines
+        assert all("--require-hashes --no-deps" in line for line in lines)
+
+
+def test_a_clone_with_windows_line_ends_has_the_bytes_that_dvc_hashed(tmp_path: Path) -> None:
+    origin = clone(tmp_path / "origin")
+    run(tmp_path, "git", "-c", "core.autocrlf=true", "clone", "-q", str(origin), "clone")
+    names = run(origin, "git", "ls-files").stdout.splitlines()
+    assert "params.yaml" in names
+    assert [name for name in names if (origin / name).read_bytes() != (tmp_path / "clone" / name).read_bytes()] == []
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,43 @@ def test_all_that_cannot_be_copied_is_named_at_once(capsys) -> None:
         assert any(line.startswith(f"error: capture/{place}: ") and words in line for line in lines), place
 
 
+def kept_in_dvcs_cache(content: bytes) -> Path:
+    """A file with this content, as DVC keeps it."""
+    name = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    file = Path("dvc-cache/files/md5").resolve() / name[:2] / name[2:]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_links_into_dvcs_cache_are_the_data(link) -> None:
+    folder = make_folder()
+    link(kept_in_dvcs_cache(b"picture"), folder / "photos/linked.png")
+    run()
+    assert (RAW / "photos/linked.png").read_bytes() == b"picture"
+    assert not (RAW / "photos/linked.png").is_symlink()
+
+
+def test_a_file_that_only_bears_a_name_of_dvcs_cache_is_not_taken(capsys) -> None:
+    folder = make_folder()
+    file = kept_in_dvcs_cache(b"picture")
+    file.write_bytes(b"secret")
+    (folder / "photos/linked.png").symlink_to(file)
+    [line] = failed(capsys)
+    assert "leads out of the folder" in line
+
+
+def test_many_links_that_lead_out_are_told_in_one_line(capsys) -> None:
+    folder = make_folder()
+    Path("secret").write_text("secret")
+    for number in range(51):
+        (folder / f"photos/{number:03d}.png").symlink_to(Path("secret").resolve())
+    [line] = failed(capsys)
+    assert line.startswith("error: capture/photos/000.png: a link that leads out of the folder, to ")
+    assert line.endswith("put the data itself there (and so are 50 more)")
+
+
 def test_special_file_as_path(capsys) -> None:
     os.mkfifo("pipe")
     catalogue(format="tiny_nerf", path="pipe")

@@ -149,9 +149,11 @@ def test_transparent_parts_are_kept_and_an_idle_alpha_channel_is_not(tmp_path: P
     assert read.getpixel((3, 2)) == (9, 9, 9, 0)
 
 
-def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
-    with pytest.raises(NerfpipeError, match=r"f\.tif: cannot be read \(its pixels are floating-point"):
+def test_floating_point_pictures_follow_the_rule_of_all_pictures(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "f.tif")
+    assert read_picture(tmp_path / "f.tif").image.getpixel((0, 0)) == (128, 128, 128)
+    Image.fromarray(np.full((4, 4), 128, np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(NerfpipeError, match=r"f\.tif: its pixels are floating-point numbers from 128 to 128"):
         read_picture(tmp_path / "f.tif")
 
 
@@ -164,12 +166,12 @@ def test_all_unreadable_pictures_are_named(folder: Path, workshop: Path) -> None
     with pytest.raises(NerfpipeError) as error:
         prepare_files(list_pictures(folder), {}, workshop, 0)
     [line] = str(error.value).splitlines()
-    assert line.startswith(f"{folder / 'cut_short.jpg'}: cannot be read (")
-    assert line.endswith("); take it out or get it again (and 2 more: letter.jpeg, nothing.png)")
+    assert line.startswith(f"{folder / 'cut_short.jpg'}: a damaged or truncated picture; ")
+    assert line.endswith("get the file again, or leave it out (and 2 more: letter.jpeg, nothing.png)")
     (folder / "cut_short.jpg").unlink()
     (folder / "nothing.png").unlink()
     with pytest.raises(
-        NerfpipeError, match=r"letter.jpeg: cannot be read \(it holds no picture\); take it out or .* again$"
+        NerfpipeError, match=r"letter.jpeg: not a readable picture; get the file again, or leave it out$"
     ):
         prepare_files(list_pictures(folder), {}, workshop, 0)
 
@@ -301,7 +303,7 @@ def other_size(file: Path) -> None:
     [
         (black, r"black throughout \(at most 1 of 255\); white is what is kept"),
         (other_size, "the mask is 40x60 pixels but its picture, upright, 60x40"),
-        (lambda file: file.write_bytes(b"x"), "cannot be read"),
+        (lambda file: file.write_bytes(b"x"), "not a readable picture"),
     ],
 )
 def test_masks_that_will_not_do(masks: Path, spoil: Callable[[Path], object], message: str) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.photos.video import sharp_frames
+from nerfpipe.photos.video import frame_times, sharp_frames, stretches
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="reading videos needs imageio-ffmpeg (the photos extra)")
 
@@ -60,6 +63,61 @@ def test_frames_are_upright(make_video: Callable[..., Path], tmp_path: Path) -> 
     image = next(iter(sharp_frames(turned, 3))).image
     assert image.size == (HEIGHT, WIDTH)
     assert np.asarray(image)[-WIDTH // 2 + 4 :, : HEIGHT // 2 - 4].min() > 200  # 90 degrees anticlockwise
+
+
+def timed(video: Path, seconds: str, name: str = "timed.mp4") -> Path:
+    """The same frames at other times: `seconds` is ffmpeg's expression of a frame's number N."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-loglevel",
+        "error",
+        "-i",
+        str(video),
+        "-vf",
+        f"setpts='({seconds})/TB'",
+    ]
+    target = video.with_name(name)
+    subprocess.run([*command, "-fps_mode", "vfr", "-enc_time_base", "1/600", str(target)], check=True)
+    return target
+
+
+def test_frames_of_a_variable_rate_are_spread_over_the_whole_clip_each_once(make_video: Callable[..., Path]) -> None:
+    video = timed(make_video(100), "if(lt(N,60),N/5,12+(N-60)/60)")  # five a second, then sixty
+    assert len(frame_times(video)) == 100
+    numbers = [int(frame.name.split()[1]) for frame in sharp_frames(video, 20)]
+    assert len(set(numbers)) == 20
+    assert numbers == sorted(numbers)
+    seconds = [number / 5 if number < 60 else 12 + (number - 60) / 60 for number in numbers]
+    assert max(np.diff(seconds)) < 2 * (12 + 40 / 60) / 20, "one of each twentieth of the time, wherever in it"
+    assert sum(number >= 60 for number in numbers) <= 2, "the fast part is a twentieth of the time"
+
+
+@pytest.mark.parametrize("seconds", ["if(lt(N,10),N/30,60+N/30)", "if(lt(N,29),N/30,600)", "N*N/30"])
+def test_as_many_frames_as_asked_for_are_taken_however_long_one_stands_still(
+    make_video: Callable[..., Path], seconds: str
+) -> None:
+    video = timed(make_video(30), seconds)
+    total = len(frame_times(video))
+    names = [frame.name for frame in sharp_frames(video, 12)]
+    assert len(set(names)) == len(names) == 12
+    assert len({frame.name for frame in sharp_frames(video, 100)}) == total
+
+
+@given(gaps=st.lists(st.integers(0, 1000), min_size=2, max_size=60), count=st.integers(1, 60))
+def test_no_stretch_is_empty_and_all_are_in_order(gaps: list[int], count: int) -> None:
+    times = np.cumsum([0, *gaps]).astype(float)
+    starts = stretches(times, min(count, len(times)))
+    assert starts[0] == 0
+    assert len(starts) == min(count, len(times))
+    assert all(first < second for first, second in pairwise([*starts, len(times)]))
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    sound = tmp_path / "sound.m4a"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=1", str(sound)]
+    subprocess.run(command, check=True)
+    with pytest.raises(NerfpipeError, match=r"sound\.m4a: cannot be read as a video"):
+        list(sharp_frames(sound, 10))
 
 
 def test_two_frames_are_too_few(make_video: Callable[..., Path]) -> None:

@@ -190,6 +190,15 @@ def test_ngp_compiles_its_kernels_once_and_gives_the_same_bytes_twice(project: P
         assert "Running stage 'train'" in again
         assert "compiling" not in again
         assert hashes(project) == before
+
+        # Compiled anew, and asked for by another stage first: the code, and so all bytes, must be the same.
+        shutil.rmtree(project / "nerfpipe/kernels/__pycache__")
+        assert "compiling" in run(project, sys.executable, "-m", "stages.evaluate").stdout
+        run(project, sys.executable, "-m", "stages.render")
+        assert hashes(project) == before
+        forget(project, "data/model", "data/views", "data/renders")
+        assert "compiling" not in dvc(project, "repro").stdout
+        assert hashes(project) == before
     finally:
         edit(project / "params.yaml", {"method": "tiny"})
         dvc(project, "repro")

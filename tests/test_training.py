@@ -339,7 +339,7 @@ def test_bounds_that_miss_the_object_are_told(make_scene, build_bank, make_train
 
 
 def test_a_rate_that_explodes_is_told(bank: RayBank, make_trainer) -> None:
-    rates = {"ngp.train.lr": 1e30, "ngp.train.lr_final": 1e30, "ngp.train.warmup": 0, "ngp.train.steps": 200}
+    rates = {"ngp.train.lr": 1e9, "ngp.train.lr_final": 1e9, "ngp.train.warmup": 0, "ngp.train.steps": 200}
     with pytest.raises(NerfpipeError, match=r"training collapsed: .*ngp\.train\.lr"):
         make_trainer(bank, **NGP, **rates).run(report=lambda row: None)
 

@@ -240,3 +240,22 @@ def test_a_click_on_a_camera_stands_in_it(served, browser) -> None:
         return standing.input_value() != "-"
 
     until(stands, "standing in the camera that was clicked on")
+
+
+@pytest.mark.slow
+def test_saved_key_frames_are_uploaded_through_the_page(served, browser) -> None:
+    page = browser.new_page(viewport=VIEWPORT)
+    visit(page, served[0])
+    page.get_by_text("Key frames").click()
+    add_key_frame(page, 1)
+    page.get_by_role("button", name="Next").click()
+    until(lambda: page.get_by_label("Stand in", exact=True).input_value() != "-", "the next camera")
+    add_key_frame(page, 2)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as JSON").click()
+    chosen = page.get_by_label("Key frame", exact=True)
+    page.get_by_role("button", name="Clear").click()
+    until(lambda: chosen.input_value() == "-", "an empty list")
+    page.locator("input[type=file]").first.set_input_files(str(download.value.path()))
+    until(lambda: chosen.input_value().startswith("2:"), "the uploaded key frames")
+    page.close()

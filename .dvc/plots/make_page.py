@@ -1,7 +1,8 @@
 """Makes page.html, DVC's plots page with its drawing scripts inside, so that curves appear without a network.
 
-Run it where npm is (`python .dvc/plots/make_page.py`) when DVC begins to use other versions of the scripts;
-tests/test_plots_page.py says so.
+The scripts are not of the versions that DVC's own page loads, which are of 2021 and have known faults, but current
+ones, which draw DVC's plots as well. After a change of the versions below, run this where npm is:
+`python .dvc/plots/make_page.py`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from dvc_render.vega import VegaRenderer
-
 PAGE = Path(__file__).with_name("page.html")
-SCRIPTS = re.findall(r"/npm/([\w-]+)@([\w.]+)", VegaRenderer.SCRIPTS)  # what DVC's own page loads: (name, version)
-BUNDLED = ("lru-cache@6", "yallist@4")  # are inside vega-embed too, but npm no longer installs them with it
+SCRIPTS = (("vega", "6.4.0"), ("vega-lite", "6.5.0"), ("vega-embed", "7.3.0"))
+COMMAND_LINE = {
+    "yargs",
+    "commander",
+}  # packages that only the libraries' programs use, so that they are not in their builds
 FRAME = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -60,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         packages = [f"{name}@{version}" for name, version in SCRIPTS]
         options = ["--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps"]
-        subprocess.run(["npm", "install", *options, *packages, *BUNDLED], check=True)
+        subprocess.run(["npm", "install", *options, *packages], check=True)
         modules = Path(folder) / "node_modules"
         tags = [script_tag(modules, name, version) for name, version in SCRIPTS]
         page = FRAME.replace("LICENCES", html.escape(licences(modules)))
@@ -83,18 +85,28 @@ def script_tag(modules: Path, name: str, version: str) -> str:
 
 
 def licences(modules: Path) -> str:
-    """The licences of the libraries and of what is built into them, by their source maps; each text once."""
+    """The licences of the libraries and of all that they need, which may be built in; each text once."""
     holders: dict[str, set[str]] = defaultdict(set)
-    for name, _ in SCRIPTS:
-        sources = json.loads(Path(f"{build(modules, name)}.map").read_text(encoding="utf-8"))["sources"]
-        inside = {
-            source.rpartition("node_modules/")[2].split("/")[0] for source in sources if "node_modules/" in source
-        }
-        for package in {name, *inside}:
-            (file,) = (modules / package).glob("LICENSE*")
-            holders[file.read_text(encoding="utf-8").strip()].add(package)
+    for package in needed(modules):
+        files = sorted(file for file in (modules / package).iterdir() if file.stem.upper() in ("LICENSE", "LICENCE"))
+        if not files:
+            sys.exit(f"{package} has no file with its licence: see whether it may stand in the page")
+        holders[files[0].read_text(encoding="utf-8").strip()].add(package)
     by_names = sorted((sorted(packages), text) for text, packages in holders.items())
     return "\n\n\n".join(f"{', '.join(packages)}\n\n{text}" for packages, text in by_names)
+
+
+def needed(modules: Path) -> set[str]:
+    """The names of the libraries and of the packages that they depend on, at any remove."""
+    found: set[str] = set()
+    waiting = [name for name, _ in SCRIPTS]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            about = json.loads((modules / name / "package.json").read_text(encoding="utf-8"))
+            waiting += set(about.get("dependencies", {})) - COMMAND_LINE
+    return found
 
 
 if __name__ == "__main__":

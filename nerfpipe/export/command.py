@@ -13,6 +13,7 @@ from nerfpipe.asking import checked
 from nerfpipe.defaults import MODEL, render_params
 from nerfpipe.errors import NerfpipeError, one_line_errors
 from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output
+from nerfpipe.terminal import say
 
 if TYPE_CHECKING:
     from nerfpipe.export.views import Subject
@@ -153,4 +154,4 @@ def loaded(model: Path) -> Iterator[Subject]:
 
 def tell(lines: Iterator[str]) -> None:
     for line in lines:
-        print(line, flush=True)
+        say(line)

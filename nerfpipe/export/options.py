@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nerfpipe.asking import check_free
-from nerfpipe.config import NotNegative, Positive
+from nerfpipe.config import LARGEST, LONGEST_SIDE, MOST_VIEWS, NotNegative, Positive
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.yamlfile import Section
 
@@ -17,11 +17,13 @@ from nerfpipe.yamlfile import Section
 class ViewOptions(Section):
     """Whence to look: at a train camera's place, or at a place around the scene's centre."""
 
-    view: Annotated[int, Field(ge=0)] | None = None
-    azimuth: Annotated[float, Field(allow_inf_nan=False)] | None = None  # degrees around z, from x to y
+    view: Annotated[int, Field(ge=0, le=MOST_VIEWS)] | None = None
+    azimuth: Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] | None = (
+        None  # degrees around z, from x to y
+    )
     elevation: Annotated[float, Field(ge=-90, le=90)] | None = None
     radius: Positive | None = None  # times the mean distance of the cameras
-    size: Annotated[int, Field(ge=0, le=16384)] = 0  # pixels of the longer side; 0: the camera's own
+    size: Annotated[int, Field(ge=0, le=LONGEST_SIDE)] = 0  # pixels of the longer side; 0: the camera's own
 
 
 class DepthOptions(Section):

@@ -37,13 +37,21 @@ def torch_twins() -> Iterator[None]:
 
 def set_threads(threads: int) -> None:
     """The number of CPU threads that kernels use, at most one per core."""
-    import numba
+    from nerfpipe.kernels import layer
 
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    layer.set_threads(threads)
 
 
 def threads() -> int:
     """The number of CPU threads that kernels use."""
-    import numba
+    from nerfpipe.kernels import layer
 
-    return numba.get_num_threads()
+    return layer.threads()
+
+
+def describe() -> str:
+    """What the kernels run on, in a few words."""
+    from nerfpipe.kernels import layer
+
+    libraries = {layer.OPENMP: "OpenMP", layer.QUEUE: "numba's own queue"}
+    return f"numba, on the CPU: {layer.threads()} threads by {libraries[layer.layer()]}"

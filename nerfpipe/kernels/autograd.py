@@ -1,7 +1,12 @@
-"""Kernels as torch functions with a gradient: what fields, samplers and compositing call."""
+"""Kernels as torch functions with a gradient: what fields, samplers and compositing call.
+
+Python sees Ctrl-C between two launches only, so a launch gets no more work than is done within a second, on one slow
+core too. Values do not depend on it: samples are computed in blocks that begin at the same places, rays one by one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +18,23 @@ from nerfpipe.kernels import composite as composite_kernels
 from nerfpipe.kernels import field as field_kernels
 from nerfpipe.kernels import march as march_kernels
 from nerfpipe.kernels import render as render_kernels
+from nerfpipe.kernels.compiled import BLOCK
 from nerfpipe.kernels.hash_grid import add_table_gradient
+from nerfpipe.kernels.layer import launch
+from nerfpipe.kernels.row_adam import step_rows as step_rows_kernel
 from nerfpipe.rays import RayBatch
 from nerfpipe.sampling.samples import Samples, limits
 
 if TYPE_CHECKING:
     from nerfpipe.fields.ngp import NgpField
     from nerfpipe.sampling.occupancy import Occupancy
+
+# What one launch may be given.
+FIELD_SAMPLES = 4096 * BLOCK  # through the whole field
+LIGHT_SAMPLES = 2**24  # added up, or noted in a grid
+MARCH_STEPS = 2**24  # most of which are leapt over
+RENDER_SAMPLES = 2**21  # if rays stopped nowhere; they see a tenth of it
+TABLE_ROWS = 2**22
 
 
 def ngp_field(field: NgpField, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,8 +44,10 @@ def ngp_field(field: NgpField, positions: Tensor, directions: Tensor) -> tuple[T
 
 def ngp_density(field: NgpField, positions: Tensor) -> Tensor:
     """Density [M] at positions [M, 3]."""
-    density = np.empty(len(positions), np.float32)
-    field_kernels.forward_density(numbers(positions), *geometry(field), *weights_of(field), density)
+    density, x = np.empty(len(positions), np.float32), numbers(positions)
+    known = (*geometry(field), *weights_of(field))
+    for part in slices(len(x), FIELD_SAMPLES):
+        launch(field_kernels.forward_density, x[part], *known, density[part])
     return torch.from_numpy(density)
 
 
@@ -43,46 +60,61 @@ def composite(
 
 def march(grid: Occupancy, rays: RayBatch, shift: Tensor, step: float) -> Samples:
     """The samples of R rays in the occupied cells of the grid, each ray's steps shifted by shift [R] of one."""
-    R = len(rays)
+    R, longest = len(rays), grid.longest(step)
     origins, directions = numbers(rays.origins), numbers(rays.directions)
     ends = (*(numbers(end) for end in limits(rays, grid.unbounded)), numbers(shift))
     steps, cells = (
         (np.float32(step), linear(grid)),
         (numbers(grid.low), np.float32(1 / grid.cell), numbers(grid.distance)),
     )
-    rows, counts = np.empty((R, grid.longest(step)), np.float32), np.empty(R, np.int64)
-    march_kernels.march_rays(origins, directions, *ends, *steps, *cells, rows, counts)
-    first = np.concatenate([[0], counts.cumsum()])  # [R + 1]
-    M = int(first[-1])
-    positions, along, t, delta = (np.empty(shape, np.float32) for shape in ((M, 3), (M, 3), M, M))
-    ray = np.empty(M, np.int64)
-    march_kernels.pack(rows, origins, directions, *steps, first, positions, along, t, delta, ray)
-    longest, packed = int(counts.max()) if R else 0, (positions, along, t, delta, ray, first)
-    return Samples(*(torch.from_numpy(x) for x in packed), longest, grid.params.stop, grid.unbounded)
+    counts, packed = np.empty(R, np.int64), []
+    for part in slices(R, MARCH_STEPS // longest):
+        here = origins[part], directions[part]
+        rows = np.empty((len(here[0]), longest), np.float32)
+        launch(march_kernels.march_rays, *here, *(end[part] for end in ends), *steps, *cells, rows, counts[part])
+        first = first_of(counts[part])
+        M = int(first[-1])
+        found = tuple(np.empty(shape, np.float32) for shape in ((M, 3), (M, 3), M, M))
+        ray = np.empty(M, np.int64)
+        launch(march_kernels.pack, rows, *here, *steps, first, *found, ray)
+        packed.append((*found, ray + part.start))
+    positions, along, t, delta, ray = (joined(each) for each in zip(*packed, strict=True))
+    first, most = torch.from_numpy(first_of(counts)), int(counts.max()) if R else 0
+    return Samples(positions, along, t, delta, ray, first, most, grid.params.stop, grid.unbounded)
 
 
 def note(grid: Occupancy, positions: Tensor, density: Tensor) -> None:
     """Raise the grid's densities to density [M] found at positions [M, 3]."""
-    cell = np.float32(1 / grid.cell)
-    march_kernels.note(numbers(positions), numbers(density), numbers(grid.low), cell, numbers(grid.density))
+    x, found, cell = numbers(positions), numbers(density), np.float32(1 / grid.cell)
+    for part in slices(len(x), LIGHT_SAMPLES):
+        march_kernels.note(x[part], found[part], numbers(grid.low), cell, numbers(grid.density))
 
 
 def render(grid: Occupancy, field: NgpField, rays: RayBatch, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Colour [R, 3], opacity [R] and depth [R] of R rays over background [3], without gradient."""
     R = len(rays)
-    ends = limits(rays, grid.unbounded)
-    bundle = [numbers(x) for x in (rays.origins, rays.directions, *ends, background)]
+    bundle = [numbers(x) for x in (rays.origins, rays.directions, *limits(rays, grid.unbounded))]
     cells = (
+        numbers(background),
         np.float32(grid.render_step),
         linear(grid),
         numbers(grid.low),
         np.float32(1 / grid.cell),
         numbers(grid.distance),
     )
-    seen, opacity, depth = (np.empty(shape, np.float32) for shape in ((R, 3), R, R))
-    stop = np.float32(grid.params.stop)
-    render_kernels.render(*bundle, *cells, *geometry(field), *weights_of(field), stop, seen, opacity, depth)
-    return torch.from_numpy(seen), torch.from_numpy(opacity), torch.from_numpy(depth)
+    known = (*cells, *geometry(field), *weights_of(field), np.float32(grid.params.stop))
+    pixels = [np.empty(shape, np.float32) for shape in ((R, 3), R, R)]
+    for part in slices(R, RENDER_SAMPLES // grid.longest(grid.render_step)):
+        launch(render_kernels.render, *(x[part] for x in bundle), *known, *(x[part] for x in pixels))
+    seen, opacity, depth = (torch.from_numpy(x) for x in pixels)
+    return seen, opacity, depth
+
+
+def step_rows(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, *factors: float) -> None:
+    """One step of Adam on weight [N, F] in place; factors: rate, both betas, epsilon and the squares' correction."""
+    tables, last = [numbers(each) for each in (weight, gradient, mean, square)], [np.float32(x) for x in factors]
+    for part in slices(len(weight), TABLE_ROWS):
+        launch(step_rows_kernel, *(table[part] for table in tables), *last)
 
 
 class _Composite(torch.autograd.Function):
@@ -91,19 +123,26 @@ class _Composite(torch.autograd.Function):
         context: Any, samples: Samples, density: Tensor, colour: Tensor, background: Tensor
     ) -> tuple[Tensor, ...]:
         R, M = samples.rays, len(density)
-        given = [numbers(x) for x in (samples.first, samples.t, samples.delta, density, colour, background)]
-        given.append(np.float32(samples.stop))
+        first, over = numbers(samples.first), numbers(background)
+        along = [numbers(x) for x in (samples.t, samples.delta, density, colour)]
         seen, opacity, depth, weights = (np.empty(shape, np.float32) for shape in ((R, 3), R, R, M))
-        composite_kernels.forward(*given, seen, opacity, depth, weights)
-        context.saved = (*given, opacity, depth, weights)
+        stop, most = np.float32(samples.stop), LIGHT_SAMPLES // max(samples.longest, 1)
+        for part in slices(R, most):
+            pixels = seen[part], opacity[part], depth[part]
+            launch(composite_kernels.forward, ends_of(first, part), *along, over[part], stop, *pixels, weights)
+        context.saved, context.most = (first, along, over, stop, opacity, depth, weights), most
         return tuple(torch.from_numpy(each) for each in (seen, opacity, depth, weights))
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        M = len(context.saved[1])
+        first, along, over, stop, opacity, depth, weights = context.saved
+        M = len(weights)
         density_gradient, colour_gradient = np.empty(M, np.float32), np.empty((M, 3), np.float32)
-        up = [numbers(each) for each in gradients]
-        composite_kernels.backward(*context.saved, *up, density_gradient, colour_gradient)
+        *up, weights_up = (numbers(each) for each in gradients)
+        for part in slices(len(opacity), context.most):
+            known = ends_of(first, part), *along, over[part], stop, opacity[part], depth[part], weights
+            down = *(each[part] for each in up), weights_up, density_gradient, colour_gradient
+            launch(composite_kernels.backward, *known, *down)
         return None, torch.from_numpy(density_gradient), torch.from_numpy(colour_gradient), None
 
 
@@ -115,7 +154,9 @@ class _NgpField(torch.autograd.Function):
         M, E = len(positions), field.grid.size
         encoding, density, colour = (np.empty(shape, np.float32) for shape in ((M, E), M, (M, 3)))
         x, d = numbers(positions), numbers(directions)
-        field_kernels.forward(x, d, *geometry(field), *weights_of(field), encoding, density, colour)
+        known, made = (*geometry(field), *weights_of(field)), (encoding, density, colour)
+        for part in slices(M, FIELD_SAMPLES):
+            launch(field_kernels.forward, x[part], d[part], *known, *(each[part] for each in made))
         context.field, context.saved = field, (x, d, encoding, density, colour)
         context.set_materialize_grads(True)
         return torch.from_numpy(density), torch.from_numpy(colour)
@@ -130,14 +171,37 @@ class _NgpField(torch.autograd.Function):
         gd, gc = numbers(density_gradient), numbers(colour_gradient)
         which = field_kernels.moved(gd, gc)
         transposed = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-        up = field_kernels.backward(which, d, encoding, density, colour, gd, gc, weights, transposed, sums)
         # Straight into .grad: a gradient of its own for every step would cost a pass over the whole table.
         if field.grid.table.grad is None:
             field.grid.table.grad = torch.zeros_like(field.grid.table)
-        add_table_gradient(x, which, up, low, inverse_side, levels, numbers(field.grid.table.grad))
+        table_gradient, values = numbers(field.grid.table.grad), (d, encoding, density, colour, gd, gc)
+        for part in slices(len(which), FIELD_SAMPLES):
+            up = launch(field_kernels.backward, which[part], *values, weights, transposed, sums)
+            launch(add_table_gradient, x, which[part], up, low, inverse_side, levels, table_gradient)
         flat = torch.from_numpy(sums).sum(dim=0).split(sizes)
         gradients = [part.reshape(weight.shape) for part, weight in zip(flat, weights, strict=True)]
         return None, None, None, None, *gradients
+
+
+def slices(total: int, most: int) -> Iterator[slice]:
+    """The whole of `total` as slices of at most `most`, and of one at least; an empty whole is one empty slice."""
+    for start in range(0, max(total, 1), max(most, 1)):
+        yield slice(start, min(start + max(most, 1), total))
+
+
+def first_of(counts: np.ndarray) -> np.ndarray:
+    """Where each ray's samples begin, [R + 1], from how many each has, [R]."""
+    return np.concatenate([[0], counts.cumsum()])
+
+
+def ends_of(first: np.ndarray, rays: slice) -> np.ndarray:
+    """Where the samples of some rays begin, and where those of the last one end."""
+    return first[rays.start : rays.stop + 1]
+
+
+def joined(arrays: tuple[np.ndarray, ...]) -> Tensor:
+    """Parts one behind the other, as a tensor."""
+    return torch.from_numpy(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
 
 
 def numbers(tensor: Tensor) -> np.ndarray:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from nerfpipe.cameras import Camera
 from nerfpipe.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
@@ -17,7 +16,7 @@ from nerfpipe.photos.preparing import IMAGES, MASKS, View
 from nerfpipe.photos.reconstruct import Model
 from nerfpipe.scenes.normalise import around_origin
 from nerfpipe.similarity import Similarity
-from nerfpipe.yamlfile import read_yaml, validate
+from nerfpipe.yamlfile import as_yaml, read_yaml, validate
 
 CAPTURES = Path("data/captures")
 HELD_OUT = 8  # one picture in so many; not the first and the last, which see what no other does
@@ -116,7 +115,7 @@ def add_entry(name: str, folder: Path) -> bool:
     addition = {name: {"path": folder.as_posix()}}
     text = CATALOGUE_FILE.read_bytes()
     with atomic_file(CATALOGUE_FILE) as temporary:
-        temporary.write_bytes(text.rstrip() + f"\n\n{yaml.safe_dump(addition)}".encode())
+        temporary.write_bytes(text.rstrip() + f"\n\n{as_yaml(addition)}".encode())
         _, faults = validate(Entry, addition[name], prefix=name)
         if faults or readable(temporary) != before | addition:
             raise NerfpipeError(f"{CATALOGUE_FILE}: cannot be appended to; add `{name}:` with `path: {folder}` by hand")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.photos.pictures import LOSSLESS, one_line, some, to_8bit
-from nerfpipe.scenes.pictures import READ_ERRORS
-
-HALF = 128  # of 255: lighter is kept
+from nerfpipe.imagefile import HALF, load_image, mask_values, orientation_of, turned
+from nerfpipe.photos.pictures import LOSSLESS, some
 
 
 def find_masks(folder: Path, pictures: list[Path]) -> dict[str, Path]:
@@ -34,17 +32,13 @@ def read_mask(file: Path, size: tuple[int, int]) -> Image.Image:
 
     Raises NerfpipeError naming the mask where it has another size or keeps nothing.
     """
-    try:
-        with Image.open(file) as image:
-            mask = to_8bit(ImageOps.exif_transpose(image)).convert("L")
-    except READ_ERRORS as error:
-        raise NerfpipeError(f"{file}: cannot be read ({one_line(error)}); get it again") from None
+    image = load_image(file)
+    mask = Image.fromarray(mask_values(turned(image, orientation_of(image)), file))
     if mask.size != size:
         have, want = ("x".join(map(str, pair)) for pair in (mask.size, size))
         raise NerfpipeError(f"{file}: the mask is {have} pixels but its picture, upright, {want}; make them the same")
-    brightest = mask.getextrema()[1]
-    if brightest < HALF:
-        raise NerfpipeError(f"{file}: the mask is black throughout (at most {brightest} of 255); white is what is kept")
+    if mask.getextrema()[1] < HALF:
+        raise NerfpipeError(f"{file}: the mask is black throughout; white is what is kept")
     return mask
 
 

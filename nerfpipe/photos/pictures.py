@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.pictures import HEIC, HEIC_REMEDY, READ_ERRORS
+from nerfpipe.imagefile import DEEP, HEIC, HEIC_REMEDY, deep_to_8bit, load_image, orientation_of, turned
+from nerfpipe.scenes.pictures import by_number
 
 LOSSLESS = {".jpg": False, ".jpeg": False, ".webp": False, ".png": True, ".tif": True, ".tiff": True}
 FOREIGN = {
@@ -26,8 +25,6 @@ NAMES_SHOWN = 10  # of a long list, in a message
 DIAGONAL_35MM = math.hypot(36, 24)  # mm, of the film that equivalent focal lengths refer to
 UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # EXIF FocalPlaneResolutionUnit
 LIKELY_FOCAL = (0.2, 10.0)  # in longer sides of the picture; EXIF that says otherwise is wrong
-
-Image.MAX_IMAGE_PIXELS = 250_000_000  # telephones take 200 megapixels; beyond twice this Pillow refuses a file
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
     Raises NerfpipeError where there are fewer than FEWEST, or some that cannot be read here, with what to do.
     """
-    files = sorted((file for file in folder.iterdir() if file.is_file() and file.name[0] != "."), key=natural_order)
+    files = sorted((file for file in folder.iterdir() if file.is_file() and file.name[0] != "."), key=by_number)
     pictures = [file for file in files if file.suffix.lower() in LOSSLESS]
     readable = {file.stem for file in pictures}
     for kind, suffixes in FOREIGN.items():
@@ -69,33 +66,19 @@ def foreign_remedy(kind: str) -> str:
     return "export them as JPEG or TIFF, all with the same settings and without lens correction"
 
 
-def natural_order(file: Path) -> list[tuple[int, str]]:
-    """A key to sort by that puts IMG_9 before IMG_10."""
-    parts = re.split(r"(\d+)", file.name.lower())
-    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
-
-
 def read_picture(file: Path) -> Picture:
     """The picture in a file. Raises NerfpipeError that says what is wrong with it."""
-    try:
-        with Image.open(file) as image:
-            focal = exif_focal(image.getexif(), image.size)
-            upright = to_8bit(ImageOps.exif_transpose(image))
-            upright.info.clear()  # EXIF and colour profile would be written into every copy
-            return Picture(upright, file.name, focal, LOSSLESS[file.suffix.lower()])
-    except READ_ERRORS as error:
-        raise NerfpipeError(f"{file}: cannot be read ({one_line(error)}); take it out or get it again") from None
+    image = load_image(file)
+    focal = exif_focal(image.getexif(), image.size)
+    upright = turned(to_8bit(image, file), orientation_of(image))
+    upright.info.clear()  # EXIF and colour profile would be written into every copy
+    return Picture(upright, file.name, focal, LOSSLESS[file.suffix.lower()])
 
 
-def to_8bit(image: Image.Image) -> Image.Image:
+def to_8bit(image: Image.Image, file: Path) -> Image.Image:
     """A picture of any kind as RGB of 8 bits, or as RGBA where a part of it is transparent."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its pixels have more than 16 bits; save it with 8 or 16")
-        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    if image.mode in DEEP:
+        image = deep_to_8bit(image, file)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
@@ -145,10 +128,3 @@ def some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
-
-
-def one_line(error: Exception) -> str:
-    """What went wrong with a file, in a few words that do not name it again."""
-    if isinstance(error, UnidentifiedImageError):
-        return "it holds no picture"
-    return " ".join(str(error).split()) or type(error).__name__

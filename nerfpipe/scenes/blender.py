@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
 from nerfpipe.scenes.jsonfile import pose_of, read_frame_list, text
-from nerfpipe.scenes.pictures import look_at_header
 from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import SPLITS, Scene
-from nerfpipe.scenes.transforms import camera_of, mask_of
+from nerfpipe.scenes.transforms import camera_of, depth_notes, depth_of, mask_of
 
 
 def is_here(folder: Path) -> bool:
@@ -32,18 +32,19 @@ def load(folder: Path, reading: Reading) -> Scene:
         if name != "train" and not file.is_file():
             splits[name] = []
             continue
-        found, _, remarks = present(read_frames(file, places), reading, file, may_be_empty=name != "train")
+        read, depth_remarks = read_frames(file, places)
+        found, _, remarks = present(read, reading, file, may_be_empty=name != "train")
         splits[name] = list(range(len(frames), len(frames) + len(found)))
         frames += found
-        notes += remarks
+        notes += [*remarks, *(each for each in depth_remarks if each not in notes)]
     if not splits["test"]:
         splits |= {"test": splits["val"]} if splits["val"] else every_nth(len(frames), reading.test_every)
     splits["val"] = splits["val"] or splits["test"]
     return scene_of(frames, splits, reading, folder, default="bounded", notes=notes)
 
 
-def read_frames(file: Path, places: Places) -> list[Frame]:
-    """The frames of one split."""
+def read_frames(file: Path, places: Places) -> tuple[list[Frame], list[str]]:
+    """The frames of one split, and notes."""
     content, entries = read_frame_list(file)
     names = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
     pictures = [places.picture(name) for name in names]
@@ -53,5 +54,7 @@ def read_frames(file: Path, places: Places) -> list[Frame]:
     for place, (picture, entry) in enumerate(zip(pictures, entries, strict=True)):
         camera = camera_of({**size, **content, **entry}, file, picture)
         mask, leaves_out = mask_of({**content, **entry}, file, place, picture, places)
-        frames.append(Frame(picture, camera, pose_of(entry, file, place), mask, mask_leaves_out=leaves_out))
-    return frames
+        depth, unit = depth_of({**content, **entry}, file, place, places)
+        pose = pose_of(entry, file, place)
+        frames.append(Frame(picture, camera, pose, mask, depth, unit, mask_leaves_out=leaves_out))
+    return frames, depth_notes(content, entries)

@@ -5,6 +5,7 @@ Poses are turned into camera-to-world with OpenGL's axes; the world's axes stay 
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from nerfpipe.cameras import TO_OPENCV, Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 
 # Camera models by number: name, how many parameters.
 MODELS = (
@@ -24,6 +26,8 @@ ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE
 UNKNOWN = {"THIN_PRISM_FISHEYE"}
 FILES = ("cameras", "images", "points3D")
 SUFFIXES = (".bin", ".txt")
+SMALLEST_IMAGE = 74  # bytes of a picture in a binary file: number, pose, camera, a name of one letter, no features
+WORDS = 9  # in a picture's line of text, before its name
 LONGEST_NAME = 4096  # bytes of a picture's name
 REMEDY = "export the model again (colmap model_converter), or leave the folder out"
 
@@ -46,19 +50,65 @@ class Model:
     points: np.ndarray  # [P, 3]
 
 
+def find_models(folder: Path) -> list[tuple[int, Path]]:
+    """The complete models (cameras and images, of one kind) in the usual places, each with how many pictures it has.
+
+    The one with most comes first; of equals the one that is found first.
+    """
+    places = [folder, *(below for root in (folder, folder / "colmap") for below in _below(root / "sparse"))]
+    complete = [(registered(place), place) for place in places if kind_of(place)]
+    return sorted(complete, key=lambda found: -found[0])
+
+
+def _below(sparse: Path) -> list[Path]:
+    return [sparse, *sorted(sparse.glob("*/"), key=lambda place: (len(place.name), place.name))]  # 9 before 10
+
+
 def find_model(folder: Path) -> Path | None:
-    """The folder of the largest complete model (cameras and images, of one kind) in the usual places."""
-    places = [folder, folder / "sparse", *sorted((folder / "sparse").glob("*/")), folder / "colmap" / "sparse" / "0"]
-    complete = [place for place in places if kind_of(place)]
-    return max(complete, key=lambda place: (place / f"images{kind_of(place)}").stat().st_size, default=None)
+    """The folder of the model to read."""
+    return next((place for _, place in find_models(folder)), None)
+
+
+def model_notes(folder: Path) -> list[str]:
+    """Which model is read, and why, where there are several."""
+    models = find_models(folder)
+    notes = []
+    if len(models) > 1:
+        (count, place), *others = models
+        rest = ", ".join(f"{_shown(folder, other)} ({number})" for number, other in others)
+        chosen = f"{_shown(folder, place)} is read, with {count} pictures the largest"
+        notes.append(f"{len(models)} COLMAP models: {chosen}; not {rest}")
+    if models and all(_complete(models[0][1], suffix) for suffix in SUFFIXES):
+        notes.append(f"{_shown(folder, models[0][1])} holds a model as .bin and as .txt: .bin is read")
+    return notes
+
+
+def _shown(folder: Path, place: Path) -> str:
+    return place.relative_to(folder).as_posix()
+
+
+def registered(place: Path) -> int:
+    """How many pictures a complete model has, by the head of its file; 0 where that cannot be told."""
+    file = place / f"images{kind_of(place)}"
+    try:
+        if file.suffix == ".bin":
+            with open_regular(file) as stream:
+                return min(struct.unpack("<Q", stream.read(8))[0], file.stat().st_size // SMALLEST_IMAGE)
+        return sum(1 for _ in _image_lines(file))
+    except (struct.error, ValueError, OSError, NerfpipeError):
+        return 0
 
 
 def kind_of(folder: Path) -> str | None:
     """ ".bin" or ".txt" where cameras and images are both there; else None."""
     for suffix in SUFFIXES:
-        if all((folder / f"{name}{suffix}").is_file() for name in FILES[:2]):
+        if _complete(folder, suffix):
             return suffix
     return None
+
+
+def _complete(folder: Path, suffix: str) -> bool:
+    return all((folder / f"{name}{suffix}").is_file() for name in FILES[:2])
 
 
 def read_model(folder: Path) -> Model:
@@ -136,7 +186,8 @@ class _Bytes:
     """A binary file, read number by number."""
 
     def __init__(self, file: Path) -> None:
-        self.content, self.at = file.read_bytes(), 0
+        with open_regular(file) as stream:
+            self.content, self.at = stream.read(), 0
 
     def take(self, form: str) -> tuple:
         values = struct.unpack_from("<" + form, self.content, self.at)
@@ -150,7 +201,7 @@ class _Bytes:
 
     def name(self) -> str:
         end = self.content.index(b"\0", self.at, self.at + LONGEST_NAME)
-        name = self.content[self.at : end].decode("utf-8")
+        name = os.fsdecode(self.content[self.at : end])
         self.at = end + 1
         return name
 
@@ -184,15 +235,56 @@ def _binary_points(file: Path) -> Iterator[tuple[float, float, float]]:
         yield x, y, z
 
 
-def _lines(file: Path) -> list[list[str]]:
-    """The words of each line, without remarks; empty lines count, since a picture may have no features."""
-    text = file.read_text(encoding="utf-8")
-    return [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
+def _lines(file: Path) -> list[str]:
+    """The lines without remarks; empty ones count, since a picture may have no features."""
+    with open_regular(file) as stream:
+        lines = stream.read().decode("utf-8-sig").split("\n")
+    return [line.strip() for line in lines if not line.lstrip().startswith("#")]
+
+
+def _numbers(words: list[str]) -> bool:
+    try:
+        return bool([float(word) for word in words])
+    except ValueError:
+        return False
+
+
+def _is_image(line: str) -> bool:
+    """Whether a line is of a picture: its number, its pose, its camera's number, its name."""
+    words = line.split(maxsplit=WORDS)
+    return len(words) > WORDS and _numbers(words[:WORDS]) and all(_whole(words[n]) for n in (0, WORDS - 1))
+
+
+def _are_features(line: str) -> bool:
+    """Whether a line is of features: x, y and a point's number, over and over. There may be thousands."""
+    words = line.split()
+    return len(words) % 3 == 0 and (not words or (_numbers(words[:3]) and _whole(words[2]) and _whole(words[-1])))
+
+
+def _whole(word: str) -> bool:
+    return word.lstrip("+-").isdecimal()
+
+
+def _image_lines(file: Path) -> Iterator[str]:
+    """The lines of pictures. Each is followed by one of features, which some tools leave out where it is empty."""
+    lines = _lines(file)
+    at = 0
+    while at < len(lines):
+        line, following = lines[at], lines[at + 1] if at + 1 < len(lines) else ""
+        if not line:
+            at += 1
+            continue
+        if not _is_image(line):
+            raise ValueError(f"a line that is of no picture: {line[:30]!r}")
+        if not _are_features(following) and not _is_image(following):
+            raise ValueError("a line of features that is none")
+        yield line
+        at += 2 if _are_features(following) else 1
 
 
 def _text_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
     counts = dict(MODELS)
-    for words in filter(None, _lines(file)):
+    for words in map(str.split, filter(None, _lines(file))):
         if words[1] not in counts:
             raise _unknown(words[1])
         numbers = [float(word) for word in words[4:]]
@@ -202,20 +294,14 @@ def _text_cameras(file: Path) -> Iterator[tuple[int, Camera]]:
 
 
 def _text_images(file: Path) -> Iterator[Image]:
-    lines = _lines(file)
-    while lines and not lines[0]:
-        lines.pop(0)
-    if any(len(words) % 3 for words in lines[1::2]):
-        raise ValueError("a line of features that is none")
-    for words in lines[::2]:
-        if not words:
-            continue
+    for line in _image_lines(file):
+        *words, name = line.split(maxsplit=WORDS)
         numbers = np.array([float(word) for word in words[1:8]])
-        yield Image(" ".join(words[9:]), int(words[8]), pose_of(numbers[:4], numbers[4:]))
+        yield Image(name, int(words[8]), pose_of(numbers[:4], numbers[4:]))
 
 
 def _text_points(file: Path) -> Iterator[tuple[float, float, float]]:
-    for words in filter(None, _lines(file)):
+    for words in map(str.split, filter(None, _lines(file))):
         yield float(words[1]), float(words[2]), float(words[3])
 
 

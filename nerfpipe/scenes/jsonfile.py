@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
+from nerfpipe.scenes.names import plain_name
 
 HUGE = 1e30  # no number of a camera is as large
 
@@ -17,7 +18,8 @@ HUGE = 1e30  # no number of a camera is as large
 def read_object(file: Path) -> dict[str, Any]:
     """The object that a JSON file holds. Raises NerfpipeError when it is missing, damaged or something else."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        with open_regular(file) as stream:
+            content = json.loads(stream.read().decode("utf-8-sig"))
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; is the scene's folder complete?") from None
     except (ValueError, RecursionError) as error:
@@ -47,24 +49,15 @@ def number(content: dict[str, Any], key: str, file: Path, default: float | None 
 
 
 def text(content: Any, key: str, file: Path, where: str) -> str:
-    """A relative path within the scene's folder under `key` of the object at `where`."""
+    """The name of a file under `key` of the object at `where`; Places finds what it names."""
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, str) or not value:
         raise NerfpipeError(f"{file}: {where}: {key}: must name a file (got {value!r:.40})")
-    value = value.replace("\\", "/")
-    if Path(value).is_absolute() or ".." in Path(value).parts or re.match("[A-Za-z]:", value):
-        value = _within(value, file)
+    try:
+        plain_name(value)
+    except NerfpipeError as error:
+        raise NerfpipeError(f"{file}: {where}: {key}: {error}") from None
     return value
-
-
-def _within(value: str, file: Path) -> str:
-    """Paths that lead out of the folder: `../scene/images/x.png`, as some scripts write, is found from its end."""
-    parts = [part for part in Path(value).parts if part not in ("..", "/", Path(value).anchor)]
-    for start in range(len(parts)):
-        inside = Path(*parts[start:])
-        if (file.parent / inside).is_file():
-            return str(inside)
-    raise NerfpipeError(f"{file}: {value} leads out of the scene's folder, and it is not in there either")
 
 
 def pose_of(entry: Any, file: Path, place: int) -> np.ndarray:
@@ -76,4 +69,6 @@ def pose_of(entry: Any, file: Path, place: int) -> np.ndarray:
         pose = np.empty(0)
     if pose.shape not in ((4, 4), (3, 4)):
         raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: must be 4 rows of 4 numbers")
+    if not np.isfinite(pose[3:]).all():
+        raise NerfpipeError(f"{file}: frames[{place}]: transform_matrix: its last row must be 0, 0, 0, 1")
     return pose[:3]

@@ -15,9 +15,11 @@ import numpy as np
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes import normalise
 from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
-from nerfpipe.scenes.pictures import look_at_header, picture_files
+from nerfpipe.scenes.pictures import by_number, picture_files
 from nerfpipe.scenes.places import Places
 from nerfpipe.scenes.scene import Scene
 
@@ -34,14 +36,14 @@ def load(folder: Path, reading: Reading) -> Scene:
     rows = read_rows(folder / FILE)
     if reading.images is None:
         reading = with_images(reading, folder)
-    pictures = picture_files(folder / str(reading.images))
+    pictures = picture_files(folder / str(reading.images), reading.order)
     if len(pictures) != len(rows):
         raise NerfpipeError(
             f"{folder / FILE}: has {len(rows)} rows and {pictures[0].parent} {len(pictures)} pictures; "
             "there must be a row for each picture, in the order of their names"
         )
     places = Places(folder, None, reading.masks)
-    width, height, _ = look_at_header(pictures[0])
+    width, height = look_at_header(pictures[0])[:2]
     frames = [
         Frame(
             picture,
@@ -55,13 +57,30 @@ def load(folder: Path, reading: Reading) -> Scene:
     poses = np.stack([frame.pose for frame in frames])
     default = "forward" if normalise.faces_forward(poses) else "unbounded"
     splits = every_nth(len(frames), reading.test_every)
-    return scene_of(frames, splits, reading, folder / FILE, default=default)
+    return scene_of(frames, splits, reading, folder / FILE, default=default, notes=order_notes(pictures, reading.order))
+
+
+def order_notes(pictures: list[Path], order: str) -> list[str]:
+    """Rows have no names: which picture is whose, where order by name and by number differ."""
+    if order != "name":
+        return []
+    numbered = sorted(pictures, key=by_number)
+    differ = next((n for n, (a, b) in enumerate(zip(pictures, numbered, strict=True)) if a != b), None)
+    if differ is None:
+        return []
+    return [
+        f"row {differ} is taken to be of {pictures[differ].name}, in the order of names, as is the custom; if it is of "
+        f"{numbered[differ].name}, in the order of numbers, give `order: number` in the scene's entry"
+    ]
 
 
 def read_rows(file: Path) -> np.ndarray:
     """[N, 17] float64."""
     try:
-        rows = np.load(file, allow_pickle=False)
+        with open_regular(file) as stream:
+            rows = np.load(stream, allow_pickle=False)
+    except NerfpipeError:
+        raise
     except Exception as error:  # a damaged header raises almost anything
         reason = " ".join(str(error).split())[:80]
         raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({reason}); get the file again") from None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 from nerfpipe.scenes import blender, colmap, colmapfile, llff, procedural, tiny_nerf, transforms
 from nerfpipe.scenes.frames import Reading
 from nerfpipe.scenes.pictures import HEIC, HEIC_REMEDY, SUFFIXES
@@ -18,8 +19,9 @@ from nerfpipe.scenes.scene import ENTRY_FILE, Scene
 # Formats with pictures in files, in the order in which they are looked for. A folder often holds several: what tells
 # more of the lenses comes first.
 FOLDER_FORMATS: dict[str, ModuleType] = {"blender": blender, "transforms": transforms, "colmap": colmap, "llff": llff}
-READING = ("name", "background", "space", "images", "masks", "factor", "missing", "test_every")
+READING = ("name", "background", "space", "images", "masks", "factor", "missing", "test_every", "order")
 KEYS = {*READING, "format", "bounds", "train_views", "file"}
+NEWER = {"order": "name"}  # keys that entries stored by older versions do not have
 TO_PHOTOS = "find them with `nerfpipe photos FOLDER --name NAME`"
 DEPTH = 3  # folders down, in which a scene is looked for
 
@@ -83,7 +85,8 @@ def read_entry(folder: Path) -> dict[str, Any]:
     """What the download stage wrote about the data in `folder`."""
     file = folder / ENTRY_FILE
     try:
-        entry = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular(file) as stream:
+            entry = {**NEWER, **json.loads(stream.read())}
         missing = KEYS - set(entry)
         if missing:
             raise ValueError(f"misses {missing}")

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
+import re
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
+from nerfpipe.imagefile import (
+    DEEP,
+    HALF,
+    HEIC,
+    HEIC_REMEDY,
+    UPRIGHT,
+    deep_to_8bit,
+    has_alpha,
+    load_image,
+    mask_values,
+    turned,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-HEIC = (".heic", ".heif", ".hif", ".avif")
-HEIC_REMEDY = (
-    "export them as JPEG (macOS: `sips -s format jpeg *.HEIC --out jpeg`), "
-    "and for the next ones set the iPhone's Settings > Camera > Formats to Most Compatible"
-)
-DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names for grey pictures of more than 8 bits
-SIXTEEN_BITS = 65535
-# What Pillow makes of files that are no pictures, or damaged ones.
-READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name. Raises NerfpipeError when there is no folder, no picture, or only HEIC."""
+def by_number(file: Path) -> list[tuple[int, str]]:
+    """A key to sort by that puts IMG_9 before IMG_10."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def picture_files(folder: Path, order: str = "name") -> list[Path]:
+    """The pictures in a folder, by name or by the numbers in their names.
+
+    Raises NerfpipeError when there is no folder, no picture, or only HEIC.
+    """
     if not folder.is_dir():
         raise NerfpipeError(
             f"{folder}: there is no such folder of pictures; name it with `images:` in the scene's entry"
@@ -35,58 +46,63 @@ def picture_files(folder: Path) -> list[Path]:
         if file.suffix.lower() in HEIC:
             raise _heic(file)
     pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if order == "number":
+        pictures = sorted(pictures, key=by_number)
     if not pictures:
         raise NerfpipeError(f"{folder}: holds no picture ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
     return pictures
 
 
-def look_at_header(file: Path) -> tuple[int, int, bool]:
-    """Width, height, and whether there is an alpha channel, without reading the pixels."""
-    with _opened(file) as image:
-        return image.width, image.height, _has_alpha(image)
-
-
-def read_picture(file: Path, factor: int = 1) -> np.ndarray:
+def read_picture(file: Path, factor: int = 1, orientation: int = UPRIGHT) -> np.ndarray:
     """[H, W, 4] uint8, straight alpha, factor x factor pixels made one. 16-bit and grey pictures are converted.
 
-    Orientation notes (EXIF) are not followed: cameras are given for the pixels as they are stored.
+    orientation: EXIF's, where it is to be followed; cameras are mostly given for the pixels as they are stored.
     """
-    image = _whole(file)
+    image = load_image(file)
     if image.mode in DEEP:
-        image = _to_8bit(image)
-    image = image.convert("RGBA" if _has_alpha(image) else "RGB")
+        image = deep_to_8bit(image, file)
+    image = turned(image, orientation)
+    if image.mode not in ("RGB", "RGBA"):
+        image = image.convert("RGBA" if has_alpha(image) else "RGB")
     if factor > 1:
         image = image.reduce(factor)  # means of squares, weighted by alpha
-    return np.array(image.convert("RGBA"))
+    return np.asarray(image.convert("RGBA"))
 
 
-def read_mask(file: Path, width: int, height: int, factor: int = 1, leaves_out: bool = False) -> np.ndarray:
-    """[H, W] bool: what is not black, of a mask that must be width x height; when reduced, where all of it is.
+def read_mask(
+    file: Path, width: int, height: int, factor: int = 1, leaves_out: bool = False, orientation: int = UPRIGHT
+) -> np.ndarray:
+    """[H, W] bool: what is light, of a mask that must be width x height; when reduced, where all of it is.
 
-    leaves_out: what is black instead, whatever the mask's alpha.
+    leaves_out: what is dark instead, whatever the mask's alpha. orientation: of a picture that was turned; a mask that
+    has the size of its stored pixels is turned like it.
     """
-    image = _whole(file)
+    image = load_image(file)
+    if image.size != (width, height) == image.size[::-1]:
+        image = turned(image, orientation)
     if image.size != (width, height):
         raise NerfpipeError(
             f"{file}: the mask has {image.width}x{image.height} pixels and its picture {width}x{height}; "
             "they must be of one size"
         )
     if leaves_out:
-        counted = ~np.array(image.convert("RGB")).any(axis=2)
+        counted = mask_values(image, file) < HALF
     else:
-        mask = image.getchannel("A") if image.mode in ("LA", "RGBA") and _is_flat(image) else image.convert("L")
-        counted = np.array(mask) > 0
+        alone = image.mode in ("LA", "RGBA") and _is_flat(image)
+        counted = mask_values(image.getchannel("A") if alone else image, file) >= HALF
     kept = Image.fromarray(np.where(counted, 255, 0).astype(np.uint8))
     return np.array(kept.reduce(factor) if factor > 1 else kept) == 255
 
 
-def read_depth_map(file: Path, width: int, height: int, factor: int = 1) -> np.ndarray:
+def read_depth_map(file: Path, width: int, height: int, factor: int = 1, orientation: int = UPRIGHT) -> np.ndarray:
     """[H, W] float32, as it stands in a 16-bit picture or a .npy array, NaN where it is 0.
 
     A map of another size, as telephones measure, and a reduced one take the nearest number: means would put surfaces
-    where there are none.
+    where there are none. orientation: of a picture that was turned; a map that lies like its stored pixels is, too.
     """
     depth = _depth_numbers(file)
+    if depth.ndim == 2 and not _of_proportions(depth.shape, width, height):
+        depth = np.array(turned(Image.fromarray(depth), orientation))
     if not _of_proportions(depth.shape, width, height):
         raise NerfpipeError(
             f"{file}: the depth map is {list(depth.shape)} and its picture {[height, width]}; "
@@ -102,11 +118,14 @@ def read_depth_map(file: Path, width: int, height: int, factor: int = 1) -> np.n
 
 def _depth_numbers(file: Path) -> np.ndarray:
     if file.suffix.lower() != ".npy":
-        return np.array(_whole(file)).astype(np.float32)
+        return np.array(load_image(file)).astype(np.float32)
     try:
-        return np.load(file, allow_pickle=False).astype(np.float32).squeeze()
+        with open_regular(file) as stream:
+            return np.load(stream, allow_pickle=False).astype(np.float32).squeeze()
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: no such depth map") from None
+    except NerfpipeError:
+        raise
     except Exception as error:  # a damaged header raises almost anything
         raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({_one_line(error)})") from None
 
@@ -123,45 +142,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:80] or type(error).__name__
 
 
-def _opened(file: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(file)
-    except FileNotFoundError:
-        raise NerfpipeError(f"{file}: no such picture") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise NerfpipeError(f"{file}: far too large a picture ({error}); make it smaller first") from None
-    except READ_ERRORS:
-        if file.suffix.lower() in HEIC:
-            raise _heic(file) from None
-        raise NerfpipeError(f"{file}: not a readable picture; get the file again, or leave it out") from None
-
-
-def _whole(file: Path) -> Image.Image:
-    with _opened(file) as image:
-        try:
-            image.load()
-        except READ_ERRORS:
-            raise NerfpipeError(
-                f"{file}: a damaged or truncated picture; get the file again, or leave it out"
-            ) from None
-        return image
-
-
 def _heic(file: Path) -> NerfpipeError:
     return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-
-
-def _to_8bit(image: Image.Image) -> Image.Image:
-    """A deep grey picture: integers are of 16 bits, floats in [0, 1]."""
-    values = np.array(image).astype(np.float64)
-    unit = values if image.mode == "F" else values / SIXTEEN_BITS
-    return Image.fromarray(np.round(np.clip(np.nan_to_num(unit), 0, 1) * 255).astype(np.uint8))
 
 
 def _is_flat(image: Image.Image) -> bool:

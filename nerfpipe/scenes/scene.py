@@ -13,7 +13,7 @@ import numpy as np
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.ndc import Frustum
-from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.similarity import FARTHEST, IDENTITY, Similarity
 from nerfpipe.space import Kind, Space
 
 ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
@@ -75,7 +75,7 @@ class Scene:
         """This scene, or NerfpipeError with every fault, each naming the file `where` it came from."""
         faults = [*self._split_faults(), *pose_faults(self.poses), *self._bounds_faults()]
         if faults:
-            raise NerfpipeError("\n".join(f"{where}: {fault}" for fault in faults))
+            raise NerfpipeError(*(f"{where}: {fault}" for fault in faults))
         return self
 
     def _split_faults(self) -> list[str]:
@@ -112,6 +112,8 @@ def pose_faults(poses: np.ndarray, names: Sequence[str] | None = None) -> list[s
         rotation = pose[:, :3]
         if not np.isfinite(pose).all():
             return [f"pose {view} holds NaN or infinity"]
+        if np.abs(pose).max() > FARTHEST:
+            return [f"pose {view} lies {np.abs(pose).max():g} units away, more than {FARTHEST:g}: is its scale right?"]
         if np.abs(rotation.T @ rotation - np.eye(3)).max() > ROTATION_TOLERANCE:
             kind = "singular" if abs(np.linalg.det(rotation)) < ROTATION_TOLERANCE else "not a rotation"
             return [f"pose {view} is {kind}: its 3x3 part must be orthonormal, camera-to-world, without scale"]

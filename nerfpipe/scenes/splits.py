@@ -7,6 +7,8 @@ from typing import Any
 
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.scenes.frames import Reading, Splits, every_nth
+from nerfpipe.scenes.names import plain_name
+from nerfpipe.scenes.places import PICTURES
 from nerfpipe.scenes.scene import SPLITS
 
 
@@ -21,6 +23,9 @@ def splits_of(
     if not any(lists.values()):
         return every_nth(len(entries), reading.test_every), []
     place = {_same(entry["file_path"]): number for number, entry in enumerate(entries)}
+    bare = {_bare(name): number for name, number in place.items()}  # lists may leave suffixes out, or frames
+    lists = {name: [each if each in place else _bare(each) for each in names] for name, names in lists.items()}
+    place = {**bare, **place}
     unknown = [each for names in lists.values() for each in names if each not in place]
     if unknown and reading.missing == "error":
         raise NerfpipeError(f"{file}: {unknown[0]!r:.60} is in a split and no frame has that file_path")
@@ -35,7 +40,8 @@ def _completed(listed: Splits, entries: list[dict[str, Any]], reading: Reading) 
     notes: list[str] = []
     if not held_out:
         held_out = train[:: reading.test_every]
-        train = [number for number in train if number not in set(held_out)]
+        shown = set(held_out)
+        train = [number for number in train if number not in shown]
         notes = [f"train_filenames without test_filenames: one in {reading.test_every} of them is held out"]
     elif not train:
         shown = {*listed["test"], *listed["val"]}
@@ -48,9 +54,18 @@ def _names(content: dict[str, Any], key: str, file: Path) -> list[str]:
     names = content.get(key) or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise NerfpipeError(f"{file}: {key}: must be a list of file names")
-    return [_same(name) for name in names]
+    try:
+        return [_same(name) for name in names]
+    except NerfpipeError as error:
+        raise NerfpipeError(f"{file}: {key}: {error}") from None
 
 
 def _same(name: str) -> str:
     """One spelling of a path, whatever its dots and slashes."""
-    return str(PurePosixPath(name.replace("\\", "/")))
+    return str(plain_name(name))
+
+
+def _bare(name: str) -> str:
+    """The path without the suffix of a picture."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in PICTURES else name

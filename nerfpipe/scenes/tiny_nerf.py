@@ -14,7 +14,9 @@ import numpy as np
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.files import open_regular
 from nerfpipe.scenes.bounds import bounds_from_cameras
+from nerfpipe.scenes.intrinsics import lens_fault
 from nerfpipe.scenes.placing import place_in_box
 from nerfpipe.scenes.scene import Scene, pose_faults
 from nerfpipe.sources.archive import unpacked_limit
@@ -37,6 +39,8 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
             "set `train_views:` below that in the scene's entry"
         )
     camera = Camera.centred(W, H, focal)
+    if (fault := lens_fault(camera)) is not None:
+        raise NerfpipeError(f"{file}: {fault}")
     box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
     placed = place_in_box(box, poses, points=None)
     held_out = np.arange(train_views, N)
@@ -54,7 +58,7 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
     """The arrays under KEYS; pickled ones are refused."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         if not zipfile.is_zipfile(stream):
             raise NerfpipeError(f"{file}: not a whole .npz archive; get the file again")
     try:
@@ -113,7 +117,7 @@ def checked(file: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.n
     elif not faults and images.dtype != np.uint8:
         faults.append(f"images: must be float in [0, 1] or uint8 (got {images.dtype})")
     if faults:
-        raise NerfpipeError("\n".join(f"{file}: {fault}" for fault in faults))
+        raise NerfpipeError(*(f"{file}: {fault}" for fault in faults))
     return images, poses, float(focal.reshape(()))
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from nerfpipe.cameras import Camera
 from nerfpipe.errors import NerfpipeError
+from nerfpipe.imagefile import look_at_header
 from nerfpipe.scenes.frames import Frame, Reading, present, scene_of
 from nerfpipe.scenes.jsonfile import number, pose_of, read_frame_list, text
-from nerfpipe.scenes.pictures import look_at_header
-from nerfpipe.scenes.places import Places, dynamic_mask, with_suffix
+from nerfpipe.scenes.places import Places, dynamic_mask
 from nerfpipe.scenes.plyfile import read_points
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.scenes.splits import splits_of
@@ -45,7 +45,7 @@ def load(folder: Path, reading: Reading) -> Scene:
     splits, split_notes = splits_of(content, [entries[i] for i in numbers], reading, file)
     notes = [*notes, *split_notes, *depth_notes(content, entries)]
     points = content.get("ply_file_path")
-    points = read_points(folder / text(content, "ply_file_path", file, "(top)")) if points else None
+    points = read_points(places.file(text(content, "ply_file_path", file, "(top)"))) if points else None
     return scene_of(frames, splits, reading, file, default="unbounded", points=points, notes=notes)
 
 
@@ -54,7 +54,7 @@ def frame_of(content: dict[str, Any], entry: dict[str, Any], file: Path, place: 
     merged = {**content, **entry}
     picture = places.picture(text(entry, "file_path", file, f"frames[{place}]"))
     mask, leaves_out = mask_of(merged, file, place, picture, places)
-    depth, unit = depth_of(merged, file, place)
+    depth, unit = depth_of(merged, file, place, places)
     camera, pose = camera_of(merged, file, picture), pose_of(entry, file, place)
     return Frame(picture, camera, pose, mask, depth, unit, mask_leaves_out=leaves_out)
 
@@ -67,31 +67,40 @@ def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, plac
     if places.masks is not None:
         return places.mask(places.relative(picture)), False
     if content.get("mask_path"):
-        return file.parent / text(content, "mask_path", file, f"frames[{place}]"), False
+        return places.file(text(content, "mask_path", file, f"frames[{place}]")), False
     mask = dynamic_mask(picture)
     return mask, mask is not None
 
 
-def depth_of(content: dict[str, Any], file: Path, place: int) -> tuple[Path | None, float]:
+def depth_of(content: dict[str, Any], file: Path, place: int, places: Places) -> tuple[Path | None, float]:
     """The depth map of a frame and the unit of its numbers: by nerfstudio's keys, else by instant-ngp's."""
     where = f"frames[{place}]"
     if content.get("depth_file_path"):
         unit = number(content, "depth_unit_scale_factor", file, MILLIMETRE)
-        return file.parent / text(content, "depth_file_path", file, where), unit
+        return places.file(text(content, "depth_file_path", file, where)), unit
     unit = number(content, "integer_depth_scale", file, -1.0)
     if not content.get("depth_path") or unit <= 0 or not content.get("enable_depth_loading", True):
         return None, 1.0
-    return with_suffix(file.parent / text(content, "depth_path", file, where)), unit
+    return places.file(text(content, "depth_path", file, where)), unit
 
 
 def depth_notes(content: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
-    """What to tell the user of depth maps that are named and not read."""
-    scaled = all(
-        "integer_depth_scale" in {**content, **entry}
-        for entry in entries
-        if entry.get("depth_path") and not entry.get("depth_file_path")
-    )
-    return [] if scaled else ["depth_path without integer_depth_scale: those depth maps are not read"]
+    """What to tell the user of depth maps that are named and not read, or whose unit is only supposed."""
+    merged = [{**content, **entry} for entry in entries]
+    notes = []
+    if any("integer_depth_scale" not in each for each in merged if each.get("depth_path") and not _has_depth(each)):
+        notes.append("depth_path without integer_depth_scale: those depth maps are not read")
+    arrays = [each for each in merged if _has_depth(each) and str(each["depth_file_path"]).lower().endswith(".npy")]
+    if any("depth_unit_scale_factor" not in each for each in arrays):
+        notes.append(
+            f"depth maps as .npy without depth_unit_scale_factor: taken to be in millimetres ({MILLIMETRE:g} of the "
+            "poses' unit); where they are in the poses' unit, set it to 1"
+        )
+    return notes
+
+
+def _has_depth(content: dict[str, Any]) -> bool:
+    return bool(content.get("depth_file_path"))
 
 
 def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:

@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nerfpipe.addresses import presentable
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import work_folder, write_json
+from nerfpipe.files import open_regular, work_folder, write_json
 from nerfpipe.sources.content import Expected, checksum_of
 from nerfpipe.sources.fetch import fetch, file_name
+from nerfpipe.terminal import say
 
+SEEN = re.compile(r"sha256:[0-9a-f]{64}")
 LOCK_SECONDS = 60.0  # how long to wait for another run that fetches the same file
 
 
@@ -33,7 +37,7 @@ def fetch_kept(urls: list[str], size: int | None = None, checksum: str | None = 
     if checksum:
         return _fetch_verified(folder / _stored_name(checksum), urls, size, checksum)
     path, seen = _fetch_unverified(folder, urls, size)
-    print(f"{file_name(urls[0])}: not verified; to have it verified, record `checksum: {seen}`", flush=True)
+    say(f"{file_name(urls[0])}: not verified; to have it verified, record `checksum: {seen}`")
     return path
 
 
@@ -52,7 +56,7 @@ def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[
     by_address = folder / f"addresses-{hashlib.sha256(' '.join(urls).encode()).hexdigest()}"
     note = by_address.with_name(f"{by_address.name}.json")
     with _alone(by_address, file_name(urls[0])):
-        seen, bytes_seen = _noted(note)
+        seen, bytes_seen = _noted(note, urls)
         if seen and size in (None, bytes_seen or size):
             path = folder / _stored_name(seen)
             if not _is_kept(path, Expected(size, seen), file_name(urls[0])):
@@ -62,7 +66,7 @@ def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[
         seen = checksum_of(by_address, "sha256")
         path = folder / _stored_name(seen)
         os.replace(by_address, path)
-        write_json(note, {"url": urls, "checksum": seen, "bytes": path.stat().st_size})
+        _write_note(note, urls, seen, path.stat().st_size)
     return path, seen
 
 
@@ -73,7 +77,9 @@ def _fetch_same(urls: list[str], path: Path, size: int | None, seen: str, note: 
     except NerfpipeError as error:
         if f"{seen} is expected" not in str(error):
             raise
-        raise NerfpipeError(f"{error}\n{note}: holds to what an earlier run got; delete it to take another") from None
+        raise NerfpipeError(
+            *error.lines, f"{note}: holds to what an earlier run got; delete it to take another"
+        ) from None
 
 
 def _is_kept(path: Path, expected: Expected, name: str) -> bool:
@@ -81,17 +87,28 @@ def _is_kept(path: Path, expected: Expected, name: str) -> bool:
     if not path.exists():
         return False
     fault = expected.fault(path)
-    print(f"{name}: kept from an earlier run" if fault is None else f"{path}: {fault}; fetching it again", flush=True)
+    say(f"{name}: kept from an earlier run" if fault is None else f"{path}: {fault}; fetching it again")
     return fault is None
 
 
-def _noted(note: Path) -> tuple[str | None, int | None]:
+def _noted(note: Path, urls: list[str]) -> tuple[str | None, int | None]:
     """The checksum and the size in bytes of what the addresses gave, where it is known."""
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
-        return str(content["checksum"]), content.get("bytes")
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        with open_regular(note) as file:
+            content = json.load(file)
+        seen, size = content["checksum"], content.get("bytes")
+        if not SEEN.fullmatch(seen) or not isinstance(size, int | None):
+            return None, None
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NerfpipeError):
         return None, None
+    if content.get("url") != [presentable(url) for url in urls]:  # earlier versions noted passwords, for all to read
+        _write_note(note, urls, seen, size)
+    return seen, size
+
+
+def _write_note(note: Path, urls: list[str], seen: str, size: int | None) -> None:
+    content = {"url": [presentable(url) for url in urls], "checksum": seen, "bytes": size}
+    write_json(note, content, private=True)
 
 
 def _stored_name(checksum: str) -> str:
@@ -104,7 +121,7 @@ def _alone(path: Path, name: str) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     try:
         if not _acquired(lock, 0):
-            print(f"{name}: another run is fetching it; waiting up to {LOCK_SECONDS:g} s", flush=True)
+            say(f"{name}: another run is fetching it; waiting up to {LOCK_SECONDS:g} s")
             if not _acquired(lock, LOCK_SECONDS):
                 raise NerfpipeError(f"{name}: another run is fetching it; wait for that, then run this again")
         yield

@@ -5,29 +5,39 @@ All sizes are in bytes, all times in seconds.
 
 from __future__ import annotations
 
+import http.client
 import io
-import json
-import os
+import math
 import re
-import sys
+import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
+from typing import NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
 
+from nerfpipe.addresses import presentable, without_secrets
 from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import write_json
 from nerfpipe.progress import Progress
-from nerfpipe.sources.content import CHUNK_BYTES, Expected, check_room
+from nerfpipe.sources.content import CHUNK_BYTES, SPARE_BYTES, Expected, check_room, megabytes
+from nerfpipe.sources.partial import Partial, Version, whole_number
+from nerfpipe.sources.watch import EndedError, Watch
+from nerfpipe.terminal import say
 
 CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0  # in which all headers must be here, redirects included
 READ_SECONDS = 30.0  # longest silence of a server that has accepted the connection
+PACE_SECONDS = 60.0  # over which the least speed is measured
+LEAST_SPEED = 1000  # bytes a second: a telephone modem had seven times that
+UNTOLD_BYTES = 2**36  # of a body whose size nobody says, and half of the disk's room at most
+ROOM_BYTES = SPARE_BYTES  # between two looks at the room on the disk, where others may write as well
 RESUMES = 5  # times that a broken transfer from one address is taken up again
 RETRY_SECONDS = 1.0  # rest before a broken transfer is taken up again
 REDIRECTS = 10
+CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
+SCHEMES = ("http", "https")
 NAME_CHARACTERS = 100  # longest file name taken from an address
 
 OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
@@ -41,39 +51,19 @@ class _BrokenError(Exception):
     """The transfer broke off, and may go on from where it stopped."""
 
 
-class _Partial:
-    """What an unfinished download got so far, beside its destination, with a note of where it came from."""
+class _Line(NamedTuple):
+    """What requests are made with, and what ends them."""
 
-    def __init__(self, destination: Path) -> None:
-        self.path = destination.with_name(f"{destination.name}.part")
-        self._note = destination.with_name(f"{destination.name}.part.json")
+    session: requests.Session
+    watch: Watch
 
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
 
-    def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+class _Answer(NamedTuple):
+    """What the headers promise: whether the body goes on where the partial stops, and up to where; the file's size."""
 
-    def begin(self, url: str, headers: Mapping[str, str]) -> None:
-        """Empty the partial and note how the server names this version of the file."""
-        etag = headers.get("ETag", "")
-        validator = etag if etag.startswith('"') else headers.get("Last-Modified")  # W/"…" may not serve If-Range
-        self.path.write_bytes(b"")
-        write_json(self._note, {"url": url, "validator": validator})
-
-    def validator_of(self, url: str) -> str | None:
-        """The server's name for the version that the bytes are of, if this address gave them."""
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            return note["validator"] if note["url"] == url else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-
-    def move_to(self, destination: Path) -> None:
-        os.replace(self.path, destination)
-        self.clear()
+    resumed: bool
+    end: int | None
+    total: int | None
 
 
 def fetch(urls: list[str], destination: Path, size: int | None = None, checksum: str | None = None) -> Path:
@@ -83,105 +73,155 @@ def fetch(urls: list[str], destination: Path, size: int | None = None, checksum:
     Raises NerfpipeError with one line per address when none gives it or one line when the disk has too little
     room, and OSError naming the file when it cannot be written.
     """
-    expected, part, faults = Expected(size, checksum), _Partial(destination), []
-    with requests.Session() as session:
-        session.max_redirects = REDIRECTS
+    expected, part, faults, watch = Expected(size, checksum), Partial(destination), [], Watch()
+    with watch.session() as session:
+        line = _Line(session, watch)
         session.headers.update({"User-Agent": "nerfpipe", "Accept-Encoding": "identity"})
         for url in urls:
             try:
-                _fetch_from(session, url, part, expected)
+                _fetch_from(line, url, part, expected)
             except _RefusedError as error:
-                faults.append(f"{url}: {error}")
+                faults.append(f"{presentable(url)}: {error}")
                 if len(faults) < len(urls):
                     _say(f"{faults[-1]}; trying the next address")
             else:
                 part.move_to(destination)
                 return destination
     remedy = "check the network and the addresses, or save the file yourself and name it with `path:`"
-    raise NerfpipeError("\n".join([*faults, f"{file_name(urls[0])}: no address gave it; {remedy}"]))
+    raise NerfpipeError(*faults, f"{file_name(urls[0])}: no address gave it; {remedy}")
 
 
 def file_name(url: str) -> str:
     """The last part of an address as a file name that is safe on any system ("data" where there is none)."""
+    url = presentable(url) if "@" in url else url  # what stands before it is not to become a name
     path = unquote(re.split(r"[?#]", re.sub(r"^\w+://[^/?#]*", "", url))[0])
     last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     return re.sub(r"[^\w.+-]", "_", last, flags=re.ASCII)[-NAME_CHARACTERS:].lstrip(".-") or "data"
 
 
-def _fetch_from(session: requests.Session, url: str, part: _Partial, expected: Expected) -> None:
+def _fetch_from(line: _Line, url: str, part: Partial, expected: Expected) -> None:
     """Fill and verify the partial. Raises _RefusedError; what failed verification does not stay behind."""
     fault: str | None = None
     for _ in range(2):  # the second time from nothing, and only where the first built upon older bytes
-        resumed = _fill(session, url, part, expected)
+        resumed = _fill(line, url, part, expected)
         fault = expected.fault(part.path)
         if fault is None:
             return
         part.clear()
         if not resumed:
             break
-        _say(f"{url}: resumed, it {fault}; starting over")
+        _say(f"{presentable(url)}: resumed, it {fault}; starting over")
     raise _RefusedError(fault)
 
 
-def _fill(session: requests.Session, url: str, part: _Partial, expected: Expected) -> bool:
+def _fill(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
     """Transfer until the partial is full, resuming a bounded number of times; True if it holds older bytes."""
     if expected.checksum and part.size and part.size == expected.size:
         return True
     resumes = 0
     while True:
         try:
-            return _transfer(session, url, part, expected)
+            return _transfer(line, url, part, expected)
         except _BrokenError as error:
             if resumes == RESUMES:
                 raise _RefusedError(f"{error}; gave up after resuming {RESUMES} times") from None
             resumes += 1
-            _say(f"{url}: {error}; resuming")
+            _say(f"{presentable(url)}: {error}; resuming")
             time.sleep(RETRY_SECONDS)
 
 
-def _transfer(session: requests.Session, url: str, part: _Partial, expected: Expected) -> bool:
+def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
     """One request and its body; True if the bytes were added to older ones."""
-    validator = part.validator_of(url)
+    begun = part.begun(url)
     too_long = expected.size is not None and part.size > expected.size
-    if too_long or not (expected.checksum or validator):
+    if too_long or not (expected.checksum or (begun and begun.validator)):
         part.clear()  # without a checksum only the server can tell whether older bytes are of the same file
     start = part.size
     headers = {"Range": f"bytes={start}-"} if start else {}
-    if start and validator:
-        headers["If-Range"] = validator
-    try:
-        response = session.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
-    except (requests.RequestException, ValueError) as error:  # ValueError: a redirect to what is no address
-        raise _RefusedError(_reason(error)) from None
-    with response:
-        resumed, total = _check_answer(response, part)
-        if resumed and total == start:
+    if start and begun and begun.validator:
+        headers["If-Range"] = begun.validator
+    with _ask(line, url, headers) as response:
+        answer = _check_answer(response, part, begun)
+        if answer.resumed and answer.total == start:
             return True
-        _refuse_other_files(response, total, expected)
-        if not resumed:
-            part.begin(url, response.headers)
-        whole = expected.size or total
-        check_room(part.path.parent, (whole or part.size) - part.size)
-        _write_body(response, part, whole, file_name(url))
-    return resumed
+        _refuse_other_files(response, answer.total, expected)
+        if not answer.resumed:
+            part.begin(url, Version.of(response.headers, answer.total))
+        whole = expected.size or answer.total
+        _check_room(part, whole, expected)
+        pace = f"sends less than {LEAST_SPEED} bytes a second; gave up after {PACE_SECONDS:g} s of it"
+        try:
+            with line.watch.least(LEAST_SPEED * PACE_SECONDS, PACE_SECONDS, pace):
+                _write_body(response, part, whole, answer.end, line.watch, file_name(url))
+        except EndedError as error:
+            raise _RefusedError(str(error)) from None
+    return answer.resumed
 
 
-def _check_answer(response: requests.Response, part: _Partial) -> tuple[bool, int | None]:
-    """Whether the body continues the partial, and the size of the whole file where the server names it."""
-    status, start = response.status_code, part.size
+def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
+    """The answer with its headers, after all redirects. Raises _RefusedError where they do not come in time."""
+    timeout, place, response = (CONNECT_SECONDS, READ_SECONDS), url, None
+    try:
+        with line.watch.least(math.inf, ANSWER_SECONDS, f"no whole answer within {ANSWER_SECONDS:g} s"):
+            for _ in range(REDIRECTS + 1):
+                asked = {"headers": headers, "auth": _auth(line, url, place), "timeout": timeout}
+                response = line.session.get(place, stream=True, **asked)
+                target = line.session.get_redirect_target(response)
+                if target is None:
+                    return response
+                response.close()
+                place = urljoin(place, target)
+                if urlsplit(place).scheme.lower() not in SCHEMES:
+                    raise _RefusedError(f"redirects to {presentable(place)}; only http:// and https:// are fetched")
+    except EndedError as error:
+        if response is not None:
+            response.close()
+        raise _RefusedError(str(error)) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise _RefusedError(_reason(error)) from None
+    raise _RefusedError(f"redirects more than {REDIRECTS} times")
+
+
+def _auth(line: _Line, url: str, place: str) -> tuple[str, str] | None:
+    """User and password of the first address, for others of the same host alone."""
+    user, password = requests.utils.get_auth_from_url(url)
+    return (user, password) if user and not line.session.should_strip_auth(url, place) else None
+
+
+def _check_answer(response: requests.Response, part: Partial, begun: Version | None) -> _Answer:
+    """What the server is about to send. Raises _RefusedError, or _BrokenError where the partial had to be given up."""
+    status, start, headers = response.status_code, part.size, response.headers
+    length = whole_number(headers.get("Content-Length", ""))
     if status == OK:
-        length = response.headers.get("Content-Length", "")
-        return False, int(length) if length.isdecimal() else None
-    if start and status in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
-        content_range = response.headers.get("Content-Range", "")
-        if status == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}":
-            return True, start
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range)
-        if status == PARTIAL_CONTENT and match and int(match[1]) == start:
-            return True, int(match[2]) if match[2].isdecimal() else None
-        part.clear()
-        raise _BrokenError("does not go on where the earlier download stopped")
-    raise _RefusedError(f"answered {status} {response.reason or ''}".rstrip())
+        return _Answer(False, None, length)
+    if not start or status not in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
+        phrase = http.client.responses.get(status, "")  # the server's own may say anything
+        raise _RefusedError(f"answered {status} {phrase}".rstrip())
+    fault = "does not go on where the earlier download stopped"
+    content_range = headers.get("Content-Range", "")
+    complete = begun is None or begun.total in (None, start)
+    if status == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}" and complete:
+        return _Answer(True, start, start)
+    found = CONTENT_RANGE.fullmatch(content_range)
+    if status == PARTIAL_CONTENT and found:
+        first, end, total = int(found[1]), int(found[2]) + 1, whole_number(found[3])
+        if first == start < end <= (end if total is None else total) and length in (None, end - start):
+            changed = begun and Version.of(headers, total).fault(begun)
+            if not changed:
+                return _Answer(True, end, total)
+            fault = changed
+    part.clear()
+    raise _BrokenError(fault)
+
+
+def _check_room(part: Partial, whole: int | None, expected: Expected) -> None:
+    """Raise NerfpipeError where the disk has too little room, or _RefusedError where only the server says how much."""
+    try:
+        check_room(part.path.parent, (whole or part.size) - part.size)
+    except NerfpipeError as error:
+        if whole is None or expected.size is not None:
+            raise
+        raise _RefusedError(f"offers {megabytes(whole)}, and {error}") from None
 
 
 def _refuse_other_files(response: requests.Response, total: int | None, expected: Expected) -> None:
@@ -193,24 +233,43 @@ def _refuse_other_files(response: requests.Response, total: int | None, expected
         raise _RefusedError("answered with a web page instead of the file")
 
 
-def _write_body(response: requests.Response, part: _Partial, whole: int | None, name: str) -> None:
-    """Append the body to the partial, as sent: a Content-Encoding may be the file's own (.tar.gz)."""
+def _write_body(
+    response: requests.Response, part: Partial, whole: int | None, end: int | None, watch: Watch, name: str
+) -> None:
+    """Append the body to the partial, as sent: a Content-Encoding may be the file's own (.tar.gz).
+
+    whole: the file's size; end: where this part of it ends; None where nobody says.
+    """
+    room = part.size + min(UNTOLD_BYTES, shutil.disk_usage(part.path.parent).free // 2)
+    bound = min((place for place in (whole, end) if place is not None), default=None)
+    looked = part.size
     with (
         part.path.open("ab", buffering=0) as file,  # what has arrived is kept, whatever ends the program
         Progress(name, whole, "B", start=part.size, unit_scale=True) as progress,
     ):
         try:
-            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+            # One read at a time: a whole chunk may take for ever to come.
+            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
                 _append(file, chunk, part.path)
+                watch.received += len(chunk)
                 progress.advance(len(chunk))
-                if whole is not None and progress.done > whole:
-                    raise _RefusedError(f"sent more than the {whole} bytes expected")
+                if bound is not None and progress.done > bound:
+                    raise _RefusedError(f"sent more than the {bound} bytes expected")
+                if bound is None and progress.done > room:
+                    part.clear()
+                    raise _RefusedError(
+                        "does not say how much comes, and would fill the disk; give its size as `bytes:`"
+                    )
+                if progress.done - looked > ROOM_BYTES:
+                    looked = progress.done
+                    check_room(part.path.parent, (whole or looked) - looked)
         except urllib3.exceptions.ReadTimeoutError:
             raise _BrokenError(f"silent for {READ_SECONDS:g} s after {part.size} bytes") from None
         except urllib3.exceptions.HTTPError:
             raise _BrokenError(f"broke off after {part.size} bytes") from None
-    if whole is not None and part.size < whole:
-        raise _BrokenError(f"ended after {part.size} of {whole} bytes")
+    needed = end if whole is None else whole
+    if needed is not None and part.size < needed:
+        raise _BrokenError(f"ended after {part.size} of {needed} bytes")
 
 
 def _append(file: io.RawIOBase, chunk: bytes, path: Path) -> None:
@@ -226,14 +285,18 @@ def _append(file: io.RawIOBase, chunk: bytes, path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     """Why a request got no answer, in a few words: requests' own text names its internals."""
-    if isinstance(error, requests.TooManyRedirects):
-        return f"redirects more than {REDIRECTS} times"
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout):
         return f"no answer within {READ_SECONDS:g} s"
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.MissingSchema):
-        return f"only http:// and https:// addresses are fetched ({error})"
+        return "only http:// and https:// addresses are fetched"
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return "answers with headers that contradict each other"
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return "the proxy that HTTP_PROXY or HTTPS_PROXY names has no valid address"
+    if isinstance(error, ValueError):
+        return "is no address, or redirects to what is none"  # requests' own words quote parts of it
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
@@ -241,4 +304,4 @@ def _reason(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(without_secrets(line), aside=True)

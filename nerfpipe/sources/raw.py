@@ -6,7 +6,9 @@ With the data goes entry.json, what the catalogue says about it, so that later s
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +21,15 @@ from nerfpipe.procedural.generate import generate
 from nerfpipe.progress import Progress
 from nerfpipe.scenes.scene import ENTRY_FILE
 from nerfpipe.sources.archive import unpack
-from nerfpipe.sources.content import Expected, check_room
+from nerfpipe.sources.content import CHUNK_BYTES, Expected, check_room
 from nerfpipe.sources.downloads import fetch_kept
 from nerfpipe.sources.fetch import file_name
 from nerfpipe.sources.readers import archive_kind
 from nerfpipe.sources.subfolder import NoSuchFolderError, locate
 
+IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by what it holds
+LEADS_OUT = "a link that leads out of the folder"
+NAMED_EACH = 3  # of such links, each in a line of its own; more have one reason, which one line tells
 DATA_SUFFIX = {"tiny_nerf": ".npz"}  # formats whose data is one file
 NOT_FOR_READING = {"path", "url", "bytes", "checksum", "folder", "size", "views"}  # the data, once here, needs no more
 
@@ -135,26 +140,36 @@ def _subfolder(name: str, inside: str, path: Path) -> Path:
 
 
 def _files_in(source: Path) -> list[Path]:
-    """Every file of a folder, at any depth. Raises NerfpipeError with one line for each thing not copied."""
+    """Every file of a folder, at any depth. Raises NerfpipeError with one line for each thing not copied.
+
+    Many links that lead out of it share a line.
+    """
     root = Path(os.path.realpath(source))
     found = list(_walk(source, (root,)))
-    faults = [f"{path}: {fault}" for path, fault in found if fault is not None]
+    faults = [(path, fault) for path, fault in found if fault is not None]
+    out = [path for path, fault in faults if fault.startswith(LEADS_OUT)]
+    if len(out) > NAMED_EACH:
+        faults = [each for each in faults if each[0] not in out[1:]]
+    lines = [f"{path}: {fault}" for path, fault in faults]
+    if len(out) > NAMED_EACH:
+        lines = [f"{line} (and so are {len(out) - 1} more)" if LEADS_OUT in line else line for line in lines]
     if not found:
-        faults = [f"{source}: the folder is empty; put the scene's data there"]
-    if faults:
-        raise NerfpipeError("\n".join(faults))
+        lines = [f"{source}: the folder is empty; put the scene's data there"]
+    if lines:
+        raise NerfpipeError(*lines)
     return [path for path, _ in found]
 
 
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
     """(file, None) or (anything else, why it is not copied); `above`: real paths from the root to `folder`.
 
-    Links are followed only within the root: a scene must not pull in what lies elsewhere on the machine.
+    Links are followed only within the root, and into a cache of DVC's, which may keep links in place of what it tracks:
+    a scene must not pull in what lies elsewhere on the machine.
     """
     for path in sorted(folder.iterdir()):
         target = Path(os.path.realpath(path))
         if not target.is_relative_to(above[0]):
-            yield path, f"a link that leads out of the folder, to {target}; put the data itself there"
+            yield path, None if _in_dvcs_cache(target) else f"{LEADS_OUT}, to {target}; put the data itself there"
         elif target in above:
             yield path, "a link to a folder that it lies in; remove it"
         elif target.is_dir():
@@ -165,6 +180,21 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | N
             yield path, f"a link to {target}, which is not there; remove it"
         else:
             yield path, "neither a file nor a folder; remove it"
+
+
+def _in_dvcs_cache(target: Path) -> bool:
+    """Whether a file lies in a cache of DVC's, of this project or another: it does if its name is the MD5 of its bytes.
+
+    The name alone would let a link lead to any file that is given such a name.
+    """
+    named = IN_DVCS_CACHE.fullmatch(target.as_posix())
+    if named is None or not target.is_file():
+        return False
+    hasher = hashlib.md5(usedforsecurity=False)
+    with target.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            hasher.update(chunk)
+    return hasher.hexdigest() == named[1] + named[2]
 
 
 def _data_file(name: str, entry: Entry, key: str, source: str, files: list[str]) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nerfpipe import terminal
 from nerfpipe.defaults import render_params
 from nerfpipe.errors import NerfpipeError
 from nerfpipe.interrupt import StopRequest
@@ -35,6 +36,7 @@ class Options:
     output: Path
     follow: bool
     open: bool
+    token: bool = False
 
 
 def view(options: Options) -> None:
@@ -49,19 +51,26 @@ def view(options: Options) -> None:
         if loaded is None:
             return
         port = free_port(options.host, options.port)
+        from nerfpipe.viewer.admission import new_token  # needs viser, and so may not be there
+        from nerfpipe.viewer.viewer import UNSAVED, Viewer  # viser takes a second to import
+
+        token = new_token() if options.token or not is_loopback(options.host) else None
         if not is_loopback(options.host):
-            say(f"warning: whoever can reach {options.host} can see this scene and use the page's controls")
+            say(f"warning: {options.host} lets other machines in that know the address below; it is not encrypted")
         if port != options.port:
             say(f"port {options.port} is in use, so it is {port}")
-        from nerfpipe.viewer.viewer import Viewer  # viser takes a second to import, and may not be there
 
-        viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output)
+        left = options.output / UNSAVED
+        if left.exists():
+            left = left.replace(left.with_name(f"{left.stem}-{int(time.time())}.json"))
+            say(f"notice: key frames that nobody saved are in {left}")
+        viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output, token)
         try:
-            serve(viewer, options, stop)
-        finally:
+            serve(viewer, options, stop, token)
+        finally:  # also where the drawing thread died: the key frames are an hour's work
             viewer.stop()
-        kept = viewer.keep_key_frames()
-        print("stopped" if kept is None else f"stopped; the key frames are in {kept}", flush=True)
+            kept = viewer.keep_key_frames()
+            terminal.say("stopped" if kept is None else f"stopped; the key frames are in {kept}")
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
@@ -72,7 +81,7 @@ def first_model(source: Source, stop: StopRequest) -> Loaded | None:
     if not isinstance(source, TrainingSource):
         return source.load()
     if source.stamp() is None:
-        print(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends", flush=True)
+        terminal.say(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends")
     while not stop.requested:
         if source.newer():
             try:
@@ -83,13 +92,13 @@ def first_model(source: Source, stop: StopRequest) -> Loaded | None:
     return None
 
 
-def serve(viewer: Viewer, options: Options, stop: StopRequest) -> None:
+def serve(viewer: Viewer, options: Options, stop: StopRequest, token: str | None = None) -> None:
     """Say where the page is, and wait until asked to stop. Raises what the drawing thread died of."""
     host, port = viewer.address
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{port}"
+    url = f"http://{name}:{port}" + (f"/?token={token}" if token else "")
     about, where = viewer.about, viewer.painter.source.describe()
-    print(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends", flush=True)
+    terminal.say(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends")
     if viewer.reason:
         say(viewer.reason)
     if options.open:
@@ -124,4 +133,4 @@ def has_display() -> bool:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    terminal.say(text, aside=True)

@@ -13,6 +13,8 @@ from nerfpipe.errors import NerfpipeError
 from nerfpipe.keyframes import FEWEST, KeyFrames, read_key_frames, write_key_frames
 from nerfpipe.similarity import Similarity
 
+UPLOADED = "key_frames.json"  # what an uploaded file is kept as: its own name might lead elsewhere
+
 
 class KeyFrameList:
     """Poses and how far in front of each lies what it looks at. Any thread may change it."""
@@ -59,19 +61,23 @@ class KeyFrameList:
             raise NerfpipeError(f"a path needs {FEWEST} key frames at least (there are {len(entries)}); add one")
         return KeyFrames(np.stack([pose for pose, _ in entries]), np.array([focus for _, focus in entries]), self.loop)
 
-    def save(self, file: Path, similarity: Similarity) -> None:
+    def copy(self, file: Path, similarity: Similarity) -> None:
+        """Write them, without taking them as saved."""
         write_key_frames(file, self.frames(), similarity)
+
+    def save(self, file: Path, similarity: Similarity) -> None:
+        self.copy(file, similarity)
         self.unsaved = False
 
     def load(self, name: str, content: bytes, similarity: Similarity, centre: Tensor) -> None:
         """Replace the list by what an uploaded file holds. Raises NerfpipeError naming the file."""
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / (Path(name).name or "key_frames.json")
+            file = Path(folder) / UPLOADED
             file.write_bytes(content)
             try:
                 frames = read_key_frames(file, similarity, centre)
             except NerfpipeError as error:
-                raise NerfpipeError(str(error).replace(f"{folder}/", "")) from None
+                raise NerfpipeError(str(error).replace(str(file), Path(name).name or UPLOADED)) from None
         with self._lock:
             self._entries = list(zip(frames.poses, frames.focus.tolist(), strict=True))
             self.loop, self.unsaved = frames.loop, False

@@ -14,8 +14,10 @@ from viser import transforms
 from nerfpipe.errors import describe_os_error
 from nerfpipe.modelfile import ModelAbout
 from nerfpipe.paths import FOCUS, UP, camera_path
+from nerfpipe.viewer.admission import guarded
 from nerfpipe.viewer.drawing import can_crop
 from nerfpipe.viewer.frusta import Frusta, quaternion
+from nerfpipe.viewer.messages import Gate
 from nerfpipe.viewer.painter import Shown
 from nerfpipe.viewer.photographs import Station
 from nerfpipe.viewer.settings import Corners, View, vertical_fov
@@ -29,8 +31,9 @@ SMALL = 3 * 2**16  # bytes of a picture up to which PNG costs little
 class Server(viser.ViserServer):
     """viser's, quiet, and without its way out into the internet."""
 
-    def __init__(self, host: str, port: int) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
+    def __init__(self, host: str, port: int, token: str | None = None) -> None:
+        gate = Gate(lambda: self.gui._gui_input_handle_from_uuid)
+        with contextlib.redirect_stdout(io.StringIO()), guarded(host, gate, token):
             super().__init__(host=host, port=port, verbose=False)
 
     def request_share_url(self, verbose: bool = True) -> str | None:

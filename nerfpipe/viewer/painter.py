@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,13 +93,29 @@ class Painter:
             while not self._stopped.is_set():
                 self._look_for_newer(device)
                 if (wish := self.desk.take()) is not None:
-                    self._serve(wish)
+                    with self._one_drawing(lambda wish=wish: self.desk.finish(wish, last=True)):
+                        self._serve(wish)
                 elif self.jobs:
-                    self._work(self.jobs[0])
+                    with self._one_drawing(self._give_up_job):
+                        self._work(self.jobs[0])
                 else:
                     self.desk.wait(IDLE_SECONDS)
         except BaseException as failure:
             self.failure = failure
+
+    @contextmanager
+    def _one_drawing(self, give_up: Callable[[], object]) -> Iterator[None]:
+        """A drawing that fails is told, and is the only one that does."""
+        try:
+            yield
+        except Exception as fault:  # whatever its settings or its place made of it
+            traceback.print_exc()
+            self.tell(f"a picture could not be drawn ({type(fault).__name__}: {fault})")
+            give_up()
+
+    def _give_up_job(self) -> None:
+        if self.jobs:
+            self.jobs.popleft()
 
     def _warm_up(self) -> None:
         """Load or compile the kernels before anyone waits for a picture, and learn what a pixel costs here."""

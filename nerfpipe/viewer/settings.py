@@ -17,6 +17,7 @@ Mode = Literal["colour", "depth", "opacity", "normals"]
 MODES: tuple[Mode, ...] = ("colour", "depth", "opacity", "normals")
 Corners = tuple[tuple[float, float, float], tuple[float, float, float]]
 
+NARROWEST, WIDEST = 1e-3, math.pi - 1e-3  # radians of a field of view
 FLIP = np.array([1.0, -1.0, -1.0])  # of a camera's axes: OpenCV's, which viser has, to OpenGL's
 
 
@@ -48,6 +49,7 @@ class View:
         """From a camera-to-world rotation [3, 3] in OpenCV's axes and a position [3]."""
         pose = np.concatenate([rotation * FLIP, position[:, None]], axis=1)
         width, height = max(1, width), max(1, height)
+        fov = min(max(fov, NARROWEST), WIDEST)
         return cls(torch.tensor(pose, dtype=torch.float32), fov, width / height, width, height)
 
     def camera(self, longer: int) -> Camera:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Hashable
@@ -15,7 +16,7 @@ import viser
 from nerfpipe.config import RenderParams, RuntimeParams
 from nerfpipe.errors import NerfpipeError, describe_os_error
 from nerfpipe.files import atomic_file
-from nerfpipe.keyframes import FEWEST, through
+from nerfpipe.keyframes import FEWEST, MOST, through
 from nerfpipe.paths import looked_at
 from nerfpipe.turn import sized
 from nerfpipe.viewer.films import Films
@@ -29,6 +30,8 @@ from nerfpipe.viewer.photographs import Station, find_stations
 from nerfpipe.viewer.settings import vertical_fov
 from nerfpipe.viewer.sources import Loaded, Source
 
+UNSAVED = "key_frames-unsaved.json"  # what a viewer that is killed leaves
+MOST_JOBS = 100  # stills and films that wait
 STATUS_SECONDS = 0.5  # between two changes of the text above the controls
 
 
@@ -44,12 +47,13 @@ class Viewer:
         address: tuple[str, int],
         rays: Path,
         output: Path,
+        token: str | None = None,
     ) -> None:
         self.render, self.rays, self.output = render, rays, output
         self.key_frames = KeyFrameList()
         self._lock = threading.RLock()  # of what a model of another scene replaces: stage, panel, settings
         self._told = 0.0
-        self.server = Server(*address)
+        self.server = Server(*address, token)
         self.painter = Painter(source, loaded, runtime, self._show, self._adopt, self.server.notify_all)
         self.films = Films(
             output,
@@ -178,9 +182,15 @@ class Viewer:
             except OSError as error:
                 self.server.notify(client, error)
 
+        if len(self.painter.jobs) >= MOST_JOBS:
+            self.server.notify(client, f"{MOST_JOBS} stills and films are waiting; this one was left out", seconds=5)
+            return
         self.painter.jobs.append(Still(view.camera(settings.resolution), view.pose, settings, done))
 
     def add_key_frame(self, client: viser.ClientHandle) -> None:
+        if len(self.key_frames) >= MOST:
+            self.server.notify(client, f"a path has {MOST:,} key frames at most")
+            return
         self.key_frames.add(view_of(client).pose, focus_of(client))
         self._list_key_frames()
 
@@ -200,6 +210,8 @@ class Viewer:
         self.key_frames.loop = loop
 
     def _list_key_frames(self) -> None:
+        with contextlib.suppress(OSError):  # where nothing can be written, saving will say so
+            self._keep_unsaved()
         with self._lock:
             self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
 
@@ -209,6 +221,14 @@ class Viewer:
         except (NerfpipeError, OSError) as error:
             self.server.notify(client, error)
 
+    def _keep_unsaved(self) -> None:
+        """Have the key frames in a file while nobody has saved them: a kill would take an hour's work."""
+        if self.key_frames.unsaved and len(self.key_frames) >= FEWEST:
+            self.output.mkdir(parents=True, exist_ok=True)
+            self.key_frames.copy(self.output / UNSAVED, self.about.similarity)
+        else:
+            (self.output / UNSAVED).unlink(missing_ok=True)
+
     def keep_key_frames(self) -> Path | None:
         """Save key frames that nobody saved, if they make a path. Returns the file. Raises OSError."""
         return self._write_key_frames() if self.key_frames.unsaved and len(self.key_frames) >= FEWEST else None
@@ -216,6 +236,7 @@ class Viewer:
     def _write_key_frames(self) -> Path:
         with new_file(self.output, "key_frames", ".json") as file:
             self.key_frames.save(file.with_suffix(".json"), self.about.similarity)
+        (self.output / UNSAVED).unlink(missing_ok=True)
         return file.with_suffix(".json")
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:

@@ -1,0 +1,27 @@
+"""Addresses as they may be shown and noted: without the passwords and tokens that they carry."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "…"  # in the place of what may be a password
+# scheme, host with all before it, path; then a query, a fragment or parameters, where tokens and signatures stand.
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*:)?([/\\]{2,})?([^/\\?#;]*)([^?#;]*)(.*)", re.IGNORECASE | re.DOTALL)
+HOST = re.compile(r"\[[^\[\]]*\](:\d*)?|[^:]*(:\d*)?")  # whatever else has a colon is a user and a password
+IN_A_TEXT = re.compile(r"([a-z][a-z0-9+.-]*:[/\\]{2,}\S*?)(['\")\],:;.]*)(?=\s|$)", re.IGNORECASE)
+
+
+def presentable(url: str) -> str:
+    """Scheme, host, port and path of an address. What is no address is shown as far as no `@` follows."""
+    scheme, slashes, host, path, rest = (part or "" for part in ADDRESS.fullmatch(url).groups())
+    if not slashes and "@" in url:
+        return f"{scheme}{HIDDEN}"
+    host = host.rpartition("@")[2]
+    if not HOST.fullmatch(host) or ("@" in rest and not path):
+        return f"{scheme}{slashes}{HIDDEN}"  # a password with a / or a # in it: nobody can tell where it ends
+    return f"{scheme}{slashes}{host}{path}"
+
+
+def without_secrets(text: str) -> str:
+    """A text with every address in it made presentable."""
+    return IN_A_TEXT.sub(lambda found: presentable(found[1]) + found[2], text)

@@ -1,0 +1,115 @@
+"""What goes wrong in the viewer goes wrong once: one drawing, one message, and key frames that a kill leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from viewer_subject import until, view
+
+pytest.importorskip("viser")
+
+from nerfpipe.defaults import RUNTIME
+from nerfpipe.similarity import IDENTITY
+from nerfpipe.viewer.keyframe_list import KeyFrameList
+from nerfpipe.viewer.painter import Painter
+from nerfpipe.viewer.settings import WIDEST, View
+from nerfpipe.viewer.viewer import MOST_JOBS, UNSAVED, Viewer
+
+
+class Fails:
+    """A job that cannot be done."""
+
+    def advance(self, *_: object) -> bool:
+        raise ZeroDivisionError("no such picture")
+
+
+class Waits:
+    """A job that is done at once."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def advance(self, *_: object) -> bool:
+        self.done = True
+        return True
+
+
+@pytest.fixture
+def painter(monkeypatch: pytest.MonkeyPatch) -> tuple[Painter, list[str]]:
+    told: list[str] = []
+    source = SimpleNamespace(newer=lambda: False)
+    painter = Painter(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
+    monkeypatch.setattr(painter, "_warm_up", lambda: None)
+    monkeypatch.setattr("nerfpipe.viewer.painter.Artist", lambda *_: None)
+    return painter, told
+
+
+def test_one_bad_drawing_is_one_notice_and_the_next_is_drawn(
+    painter: tuple[Painter, list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    thread, told = painter
+    served: list[object] = []
+
+    def serve(wish: object) -> None:
+        served.append(wish)
+        raise ValueError("fov")
+
+    monkeypatch.setattr(thread, "_serve", serve)
+    next_job = Waits()
+    thread.jobs.extend([Fails(), next_job])
+    thread.start()
+    try:
+        until(lambda: next_job.done)
+        thread.desk.ask("page", view())
+        until(lambda: served)
+        until(lambda: len(told) == 2)
+    finally:
+        thread.stop()
+    assert thread.failure is None
+    assert told == [
+        "a picture could not be drawn (ZeroDivisionError: no such picture)",
+        "a picture could not be drawn (ValueError: fov)",
+    ]
+    assert len(served) == 1
+    assert "Traceback" in capfd.readouterr().err  # a bug is still to be seen
+
+
+def test_an_angle_of_view_that_is_none_is_made_one() -> None:
+    for fov in (0.0, -1.0, 10.0):
+        found = View.of(np.eye(3), np.zeros(3), fov, 0, -5)
+        assert 0 < found.fov <= WIDEST
+        assert found.camera(8).fx > 0
+
+
+def test_key_frames_that_nobody_saved_lie_in_a_file_until_somebody_does(tmp_path: Path) -> None:
+    frames = KeyFrameList()
+    viewer = SimpleNamespace(key_frames=frames, output=tmp_path / "out", about=SimpleNamespace(similarity=IDENTITY))
+    pose = torch.eye(4)[:3]
+    for place in range(3):
+        pose[0, 3] = place
+        frames.add(pose.clone(), 1.0)
+        Viewer._keep_unsaved(viewer)
+        assert (tmp_path / "out" / UNSAVED).exists() == (place > 0)
+    assert len(json.loads((tmp_path / "out" / UNSAVED).read_text())["frames"]) == 3
+    assert frames.unsaved
+    Viewer._write_key_frames(viewer)
+    assert not (tmp_path / "out" / UNSAVED).exists()
+
+
+def test_only_so_many_stills_wait() -> None:
+    told: list[str] = []
+    viewer = SimpleNamespace(
+        painter=SimpleNamespace(jobs=[None] * MOST_JOBS, settings=None),
+        server=SimpleNamespace(notify=lambda _, text, **__: told.append(text)),
+    )
+    camera = SimpleNamespace(
+        wxyz=np.array([1.0, 0, 0, 0]), position=np.zeros(3), fov=1.0, image_width=8, image_height=8
+    )
+    Viewer.save_still(viewer, SimpleNamespace(camera=camera))
+    assert len(viewer.painter.jobs) == MOST_JOBS
+    assert told == [f"{MOST_JOBS} stills and films are waiting; this one was left out"]
