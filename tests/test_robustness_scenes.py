@@ -11,9 +11,9 @@ import pytest
 
 from nerfpipe.bank_writer import build
 from robustness.counts import Counts
-from robustness.scenes import damage, images, numbers, same, wrong
+from robustness.scenes import damage
 from robustness.scenes.judge import EITHER, REFUSED, SAME, SOUND, TOLD, Case, judged
-from robustness.scenes.part import try_cases, write_all
+from robustness.scenes.part import ROOMS, try_cases, write_all
 from robustness.scenes.pictures import STORED
 from robustness.scenes.reader import OUTSIDE, Job, Outcome, Rays, Reader, rays_of
 from robustness.scenes.truth import FORMS, pinhole, transforms
@@ -182,13 +182,14 @@ def some(tmp_path: Path, reader: Reader, room: str) -> Counts:
     written = write_all(reader, counts, tmp_path)
     assert list(written) == list(FORMS)
     folders = {form: each.folder for form, each in written.items()}
-    drawn = {"damage": lambda: damage.cases(folders, SEED, 3)}
-    rooms = {"same": same.cases, "images": images.cases, "wrong": wrong.cases, "numbers": numbers.cases, **drawn}
+    rooms = {each.__name__.split(".")[-1]: each.cases for each in ROOMS} | {
+        "damage": lambda: damage.cases(folders, SEED, 3)
+    }
     try_cases(iter(list(rooms[room]())[::EVERY]), written, reader, counts, tmp_path)
     return counts
 
 
-@pytest.mark.parametrize("room", ["same", "images", "wrong", "numbers", "damage"])
+@pytest.mark.parametrize("room", [each.__name__.split(".")[-1] for each in ROOMS] + ["damage"])
 def test_scenes_of_strangers_are_taken_as_they_must_be(room: str, tmp_path: Path, reader: Reader) -> None:
     counts = some(tmp_path, reader, room)
     assert counts.faults == []

@@ -13,12 +13,14 @@ from pathlib import Path
 import yaml
 
 from robustness.counts import Counts
-from robustness.scenes.images import ORIENTED, oriented, put
+from robustness.scenes.changes import put, renamed, respell
+from robustness.scenes.images import ORIENTED, oriented
 from robustness.scenes.judge import REFUSED, SAME, TOLD, Case
+from robustness.scenes.lens_faults import LENS, lens
+from robustness.scenes.names import SPELLINGS
 from robustness.scenes.pictures import STORED, strange
-from robustness.scenes.same import SPELLINGS, renamed, respell
+from robustness.scenes.repeats import ORDER, TWICE, number_pictures, twice
 from robustness.scenes.truth import KEYS
-from robustness.scenes.wrong import LENS, ORDER, TWICE, lens, number_pictures, twice
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 120  # for one command

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from robustness.scenes.images import put
+from robustness.scenes.changes import put
 from robustness.scenes.judge import SOUND, Case
 from robustness.scenes.truth import edit
 

@@ -11,10 +11,25 @@ import numpy as np
 
 from nerfpipe.scenes.scene import Scene
 from robustness.counts import Counts
-from robustness.scenes import commands, damage, images, numbers, same, sizes, wrong
+from robustness.scenes import (
+    arrays,
+    commands,
+    damage,
+    files,
+    images,
+    lens_faults,
+    names,
+    numbers,
+    paths,
+    repeats,
+    sizes,
+    tables,
+)
 from robustness.scenes.judge import Case, judged
 from robustness.scenes.reader import Job, Outcome, Rays, Reader
 from robustness.scenes.truth import FORMS, KEYS
+
+ROOMS = (names, tables, arrays, images, files, lens_faults, repeats, paths, numbers, sizes)
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ def fuzz_scenes(seed: int, work: Path, count: int = 6, real: int = 99) -> Counts
     with Reader(place) as reader:
         written = write_all(reader, counts, place)
         folders = {form: each.folder for form, each in written.items()}
-        for room in (same, images, wrong, numbers, sizes):
+        for room in ROOMS:
             try_cases(room.cases(), written, reader, counts, place)
         try_cases(damage.cases(folders, seed, count), written, reader, counts, place)
         sizes.grows_evenly(counts, reader, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from robustness.counts import Counts
 from robustness.scenes.judge import TOLD, Case
 from robustness.scenes.pictures import png, save
 from robustness.scenes.reader import Job, Reader
+from robustness.scenes.repeats import TWICE
 from robustness.scenes.truth import edit
-from robustness.scenes.wrong import TWICE
 
 SIDES = (1600, 2000)  # of a picture, in pixels: large beside those of the other scenes, and quickly written
 LENSES = (1500, 9000)  # views, each with a lens of its own: six times as many
@@ -67,8 +68,6 @@ def grows_evenly(counts: Counts, reader: Reader, work: Path) -> None:
 
 def many(folder: Path, views: int) -> None:
     """So many pictures of 2x2 pixels on a circle, no two alike, as of lenses no two of which are alike."""
-    import zlib
-
     (folder / "images").mkdir(parents=True)
     frames = []
     for view in range(views):
