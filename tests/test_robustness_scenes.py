@@ -55,6 +55,7 @@ def case(must: str, says: str = "", **more: object) -> Case:
         (REFUSED, f"{REFUSAL}\nof its picture", False),
         (REFUSED, f"{REFUSAL}{'x' * 5000}", False),
         (REFUSED, "", False),
+        (REFUSED, "raw/points.ply: cx: 'Scene' object has no attribute 'vertices'", False),
     ],
 )
 def test_a_refusal_names_its_file_and_its_reason(must: str, said: str, well: bool, truth: Rays) -> None:

@@ -116,7 +116,7 @@ def _socket(place: Path) -> None:
 IRREGULAR: dict[str, Callable[[Path], object]] = {
     "an empty file": lambda place: place.write_bytes(b""),
     "a folder": lambda place: place.mkdir(),
-    "a pipe": os.mkfifo,
+    **({"a pipe": os.mkfifo} if hasattr(os, "mkfifo") else {}),
     "a socket": _socket,
     "a link to /dev/zero": lambda place: place.symlink_to("/dev/zero"),
     "a link to nothing": lambda place: place.symlink_to("nowhere"),

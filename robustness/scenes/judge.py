@@ -22,6 +22,9 @@ MOST_MEGABYTES = 250  # by which memory may grow in reading a scene of a few sma
 MOST_LINES = 3  # one for each fault of one file
 LONGEST_LINE = 2000  # characters: a report is to be read
 NAMES_ITS_FILE = re.compile(r"\S*/[^:]+: |scene stranger: |data/scenes.yaml: ")
+PYTHON = re.compile(
+    r"object (has no|is not|of type)|NoneType|unsupported operand|numpy\.|list index|not subscriptable|0x[0-9a-f]{8}"
+)
 FAR = 1e-3  # of the cameras' distance: poses that differ by more are others
 ASIDE = 1e-3  # of unit directions, a thirtieth of a pixel here
 NEAR, DEPTH = 1e-2, 5e-3  # shares by which near and depths may differ
@@ -63,6 +66,8 @@ def refusal_fault(case: Case, said: str) -> str:
     lines = said.splitlines()
     if not 1 <= len(lines) <= MOST_LINES or len(said) > LONGEST_LINE:
         return f"refused in {len(lines)} lines, {len(said)} characters: {said[:200]!r}"
+    if PYTHON.search(said):
+        return f"refused in Python's words: {said}"
     if case.must == SAME:
         return f"refused: {said}"
     if case.must in (REFUSED, TOLD) and not re.search(case.says, said, re.IGNORECASE):

@@ -36,7 +36,6 @@ STRANGE = (
     "JPEG2000",
     "ICNS",
     "DDS",
-    "IM",
     "MSP",
     "XBM",
     "SPIDER",
