@@ -21,7 +21,7 @@ from robustness.interruptions import signal_all
 from robustness.kills import kill_many
 from robustness.numbers import fuzz_numbers
 from robustness.project import Project, make_project, other_method
-from robustness.scenes_fuzz import fuzz_scenes
+from robustness.scenes.part import fuzz_scenes
 from robustness.servers import fuzz_servers
 from robustness.settings_fuzz import fuzz_settings
 from robustness.together import kill_workers, repro_twice

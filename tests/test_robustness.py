@@ -21,7 +21,6 @@ from robustness.disk import fill_disks
 from robustness.files_fuzz import fuzz_banks, fuzz_checkpoints, fuzz_models
 from robustness.kills import KINDS, OTHER_METHOD_EVERY, TURNS
 from robustness.project import PHASES, Project, misnamed, phase_in, result
-from robustness.scenes_fuzz import fuzz_scenes
 from robustness.servers import fuzz_servers
 from robustness.settings_fuzz import fuzz_settings, reported_once, told_well
 
@@ -207,12 +206,6 @@ def test_files_full_of_rubbish(part: str, project: Project, work: Path) -> None:
 def test_the_pipeline_disturbed(part: str, project: Project, work: Path) -> None:
     all_as_it_must_be(SLOW[part](project, work))
     assert result(project.folder) == project.truth, "the copy was disturbed, not what it was made from"
-
-
-def test_scene_data_as_people_leave_it_is_taken_as_it_must_be(tmp_path: Path) -> None:
-    counts = fuzz_scenes(seed=1, work=tmp_path, count=1)
-    assert counts.tried > 500
-    assert counts.faults == []
 
 
 def test_servers_that_lie_are_met_as_they_must_be(tmp_path: Path) -> None:
