@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import median_seconds
-from nerfpipe import kernels
-from nerfpipe.batches import draw_batch
-from nerfpipe.config import Params
-from nerfpipe.methods import build_model
-from nerfpipe.optimizer import RowAdam
-from nerfpipe.raybank import RayBank
-from nerfpipe.renderer import Renderer
-from nerfpipe.training_step import TrainingStep
-from nerfpipe.volume import composite
+from nerfpipe.config.params import Params
+from nerfpipe.models.model import build_model
+from nerfpipe.ops import dispatch
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.rendering.volume_rendering import composite
+from nerfpipe.training.batches import draw_batch
+from nerfpipe.training.row_adam import RowAdam
+from nerfpipe.training.step import TrainingStep
 
 WARM_STEPS = 150  # after so many the occupancy grid is as it stays
 ROUNDS = 5
@@ -66,7 +66,7 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
     fast = {name: median_seconds(run, ROUNDS) for name, run in work.items()}
     field.zero_grad(set_to_none=True)
     torch.set_num_threads(threads)  # the twins' turn
-    with kernels.torch_twins():
+    with dispatch.torch_twins():
         renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
         made = composite(samples, density, colour, batch.background)
         found = {name: (fast[name], median_seconds(run, ROUNDS)) for name, run in work.items()}

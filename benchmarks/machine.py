@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numba import njit, prange
 
-from nerfpipe.kernels.compiled import BLOCK, ROW
-from nerfpipe.kernels.dense import linear
+from nerfpipe.kernels.numba.compile import BLOCK, ROW
+from nerfpipe.kernels.numba.dense import linear
 
 ROUNDS = 7
 MATRIX = (4096, 64)  # of the product that is timed: as many samples as fit the cache, and a layer's width

@@ -6,13 +6,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from nerfpipe.bank_writer import build
-from nerfpipe.catalogue import Entry, load_entry
-from nerfpipe.config import load_params
-from nerfpipe.raybank import RayBank
+from nerfpipe.config.params import load_params
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.project.catalogue import Entry, load_entry
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
 
 BUILT_IN, TINY_LEGO, LEGO = "robot-arm", "tiny-nerf-lego", "lego-400"
 FILES = {TINY_LEGO: "lego_tiny_100.npz", LEGO: "lego_400.zip"}

@@ -21,14 +21,14 @@ import torch
 import trimesh
 from scipy.spatial import cKDTree
 
-from nerfpipe.cameras import Camera
-from nerfpipe.defaults import render_params
+from nerfpipe.config.defaults import render_params
 from nerfpipe.export.mesh import export_mesh
 from nerfpipe.export.options import MeshOptions
 from nerfpipe.export.views import Subject
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.solids import trace
-from nerfpipe.rays import rays_to_world
 
 POINTS = 300_000  # on each of the two surfaces
 BLOCK = 2**17  # points whose distance is asked at once

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 
 from benchmarks.scenes import bank
-from nerfpipe.compilation import compile_all
-from nerfpipe.config import PARAMS_FILE, Params
-from nerfpipe.media import to_8bit, write_png
-from nerfpipe.methods import build_model, runs_in_kernels
-from nerfpipe.metrics import psnr
-from nerfpipe.raybank import RayBank
-from nerfpipe.renderer import Renderer
-from nerfpipe.runtime import set_up
-from nerfpipe.space import camera_rays
-from nerfpipe.training_step import TrainingStep
-from nerfpipe.volume import over
-from nerfpipe.yamlfile import read_yaml, validate
+from nerfpipe.config.params import PARAMS_FILE, Params
+from nerfpipe.config.yaml_file import read_yaml, validate
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.images.metrics import psnr
+from nerfpipe.images.write import to_8bit, write_png
+from nerfpipe.kernels.numba.warm_up import compile_all
+from nerfpipe.models.model import build_model, runs_in_kernels
+from nerfpipe.models.set_up import set_up
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.rendering.volume_rendering import over
+from nerfpipe.training.step import TrainingStep
 
 # Seconds of training at which the held-out views are rendered.
 MARKS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 75, 90, 120, 150, 200, 250, 300, 400, 500, 600, 750, 900)

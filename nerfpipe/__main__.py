@@ -1,7 +1,7 @@
 """`python -m nerfpipe` is the `nerfpipe` command."""
 
-from nerfpipe.cli import app
-from nerfpipe.terminal import tidy_output
+from nerfpipe.cli.app import app
+from nerfpipe.runtime.terminal import tidy_output
 
 
 def main() -> None:

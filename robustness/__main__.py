@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 import typer
 
-from nerfpipe.checkpoint import Checkpoint
+from nerfpipe.runtime.checkpoint import Checkpoint
 from robustness.caches import damage_caches
 from robustness.counts import Counts, table
 from robustness.disk import fill_disks

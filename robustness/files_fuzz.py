@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load, save
 
-from nerfpipe.checkpoint import Checkpoint
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.modelfile import HEADER, load_model
-from nerfpipe.raybank import RayBank
+from nerfpipe.models.model_file import HEADER, load_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.runtime.checkpoint import Checkpoint
+from nerfpipe.runtime.errors import NerfpipeError
 from robustness.counts import Counts
 from robustness.damage import (
     Damage,

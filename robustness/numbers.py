@@ -21,14 +21,14 @@ import torch
 import yaml
 from safetensors.torch import load, save
 
-from nerfpipe.cameras import Camera
-from nerfpipe.config import RuntimeParams, load_params
-from nerfpipe.keyframes import read_key_frames, through
-from nerfpipe.modelfile import HEADER, load_model
-from nerfpipe.raybank import RayBank
-from nerfpipe.renderer import Renderer
-from nerfpipe.similarity import IDENTITY
-from nerfpipe.space import camera_rays
+from nerfpipe.camera_paths.key_frames import read_key_frames, through
+from nerfpipe.config.params import RuntimeParams, load_params
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.similarity import IDENTITY
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.models.model_file import HEADER, load_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.rendering.renderer import Renderer
 from robustness.counts import Counts
 from robustness.damage import metadata_of
 from robustness.files_fuzz import refused

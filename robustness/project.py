@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from nerfpipe.soundness import lock_faults
+from nerfpipe.project.check import lock_faults
 from tests.tiny_pipeline import clone, dvc, edit, environment, hashes, run, shrink
 
 STAGES = {

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.sources import fetch
-from nerfpipe.sources.partial import Partial, Version
+from nerfpipe.download import fetch
+from nerfpipe.download.partial import Partial, Version
+from nerfpipe.runtime.errors import NerfpipeError
 from robustness.counts import Counts
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

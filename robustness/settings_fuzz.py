@@ -31,10 +31,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from typer.testing import CliRunner
 
-from nerfpipe.catalogue import load_entry
-from nerfpipe.cli import app
-from nerfpipe.config import load_params
-from nerfpipe.stage import stage
+from nerfpipe.cli.app import app
+from nerfpipe.config.params import load_params
+from nerfpipe.project.catalogue import load_entry
+from nerfpipe.runtime.stage import stage
 from robustness.counts import Counts
 from robustness.project import STAGES, Project, dvc, finish, result, run, running, unclear, unsettled
 from robustness.rubbish import ENDLESS, NOT_YAML, known_wrong, wrong_files

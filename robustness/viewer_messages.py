@@ -48,7 +48,7 @@ def fuzz_viewer(project: Project, seed: int, work: Path) -> Counts:
     if importlib.util.find_spec("viser") is None:
         counts.skipped = "viser is not installed"
         return counts
-    from nerfpipe.defaults import render_params
+    from nerfpipe.config.defaults import render_params
     from nerfpipe.viewer.ports import free_port
     from nerfpipe.viewer.sources import FileSource
     from nerfpipe.viewer.viewer import Viewer

@@ -2,7 +2,7 @@
 
 import sys
 
-from nerfpipe.interrupt import end_at_once
+from nerfpipe.runtime.interrupt import end_at_once
 
 if sys.argv[0] == "-m":  # while `python -m stages.NAME` looks for NAME: from here on, not only from `stage` on
     end_at_once()

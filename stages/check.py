@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.catalogue import CATALOGUE_FILE
-from nerfpipe.config import PARAMS_FILE
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import atomic_file
-from nerfpipe.soundness import settings_faults
-from nerfpipe.stage import stage
+from nerfpipe.config.params import PARAMS_FILE
+from nerfpipe.project.catalogue import CATALOGUE_FILE
+from nerfpipe.project.check import settings_faults
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import atomic_file
+from nerfpipe.runtime.stage import stage
 
 CHECKED = Path("data/checked")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from nerfpipe.catalogue import load_entry
-from nerfpipe.config import load_params
-from nerfpipe.device import keep_freed_memory, set_threads
-from nerfpipe.files import atomic_folder
-from nerfpipe.sources.content import megabytes
-from nerfpipe.sources.raw import make_raw
-from nerfpipe.stage import stage
-from nerfpipe.terminal import say
+from nerfpipe.archives.checksum import megabytes
+from nerfpipe.config.params import load_params
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.project.catalogue import load_entry
+from nerfpipe.runtime.device import keep_freed_memory, set_threads
+from nerfpipe.runtime.files import atomic_folder
+from nerfpipe.runtime.stage import stage
+from nerfpipe.runtime.terminal import say
 
 RAW = Path("data/raw")
 

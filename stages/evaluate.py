@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.checkpoint import forget_finished
-from nerfpipe.config import load_params
-from nerfpipe.evaluation import DIGITS, evaluate_view, summarise
-from nerfpipe.files import atomic_folder, write_json
-from nerfpipe.media import write_png
-from nerfpipe.modelfile import load_model
-from nerfpipe.progress import Progress
-from nerfpipe.raybank import RayBank
-from nerfpipe.renderer import Renderer
-from nerfpipe.runtime import set_up
-from nerfpipe.stage import stage
-from nerfpipe.tables import write_table
-from nerfpipe.terminal import say
+from nerfpipe.config.params import load_params
+from nerfpipe.evaluation.evaluate import DIGITS, evaluate_view, summarise
+from nerfpipe.images.write import write_png
+from nerfpipe.models.model_file import load_model
+from nerfpipe.models.set_up import set_up
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.runtime.checkpoint import forget_finished
+from nerfpipe.runtime.files import atomic_folder, write_json
+from nerfpipe.runtime.progress import Progress
+from nerfpipe.runtime.stage import stage
+from nerfpipe.runtime.tables import write_table
+from nerfpipe.runtime.terminal import say
 
 RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")
 METRICS, TABLE = Path("metrics/test.json"), Path("metrics/views.csv")

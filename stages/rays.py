@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.bank_writer import build
-from nerfpipe.config import load_params
-from nerfpipe.device import set_threads
-from nerfpipe.files import atomic_folder
-from nerfpipe.raybank import RayBank
+from nerfpipe.config.params import load_params
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
+from nerfpipe.runtime.device import set_threads
+from nerfpipe.runtime.files import atomic_folder
+from nerfpipe.runtime.stage import stage
+from nerfpipe.runtime.terminal import say
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.stage import stage
-from nerfpipe.terminal import say
 
 RAW, RAYS = Path("data/raw"), Path("data/rays")
 

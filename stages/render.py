@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.config import PATH_FILE, load_params
-from nerfpipe.memory import check_memory
-from nerfpipe.modelfile import load_model
-from nerfpipe.renderer import Renderer
-from nerfpipe.runtime import set_up
-from nerfpipe.stage import stage
-from nerfpipe.terminal import say
-from nerfpipe.turn import render_turn
+from nerfpipe.config.memory import check_memory
+from nerfpipe.config.params import PATH_FILE, load_params
+from nerfpipe.film.film import render_turn
+from nerfpipe.models.model_file import load_model
+from nerfpipe.models.set_up import set_up
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.runtime.stage import stage
+from nerfpipe.runtime.terminal import say
 
 MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
 PATHS = Path("data/paths")  # a dep of the stage: what changes elsewhere, DVC does not see

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import torch
 
-from nerfpipe import __version__, kernels
-from nerfpipe.checkpoint import Checkpoint, fingerprint, runs_folder
-from nerfpipe.compilation import compile_all
-from nerfpipe.config import load_params
-from nerfpipe.device import has_bf16, processor
-from nerfpipe.files import atomic_folder, write_json
-from nerfpipe.memory import check_memory
-from nerfpipe.methods import Model, build_model, runs_in_kernels
-from nerfpipe.modelfile import save_model
-from nerfpipe.raybank import RayBank
-from nerfpipe.runtime import set_up
-from nerfpipe.stage import stage
-from nerfpipe.tables import write_table
-from nerfpipe.terminal import say
-from nerfpipe.training import Row, Trainer, describe_model
+from nerfpipe import __version__
+from nerfpipe.config.memory import check_memory
+from nerfpipe.config.params import load_params
+from nerfpipe.kernels.numba.warm_up import compile_all
+from nerfpipe.models.model import Model, build_model, runs_in_kernels
+from nerfpipe.models.model_file import save_model
+from nerfpipe.models.set_up import set_up
+from nerfpipe.ops import dispatch
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, runs_folder
+from nerfpipe.runtime.device import has_bf16, processor
+from nerfpipe.runtime.files import atomic_folder, write_json
+from nerfpipe.runtime.stage import stage
+from nerfpipe.runtime.tables import write_table
+from nerfpipe.runtime.terminal import say
+from nerfpipe.training.trainer import Row, Trainer, describe_model
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
 METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")
@@ -58,7 +59,7 @@ def main() -> None:
 def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:
     """Device, threads and precision, in words."""
     if runs_in_kernels(model, device):
-        return f"{device} kernels ({kernels.threads()} threads), float32"
+        return f"{device} kernels ({dispatch.threads()} threads), float32"
     precision = "bfloat16" if bf16 and has_bf16(device) else "float32"
     return f"{device} ({torch.get_num_threads()} threads), MLPs in {precision}"
 
@@ -80,7 +81,7 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
         "rays_per_second": round(trainer.at.rays / row.seconds),
         "device": str(device),
         "processor": processor(device),
-        "threads": torch.get_num_threads() if not runs_in_kernels(trainer.model, device) else kernels.threads(),
+        "threads": torch.get_num_threads() if not runs_in_kernels(trainer.model, device) else dispatch.threads(),
         "versions": {"nerfpipe": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
     write_json(METRICS, {"train": train})

@@ -12,16 +12,16 @@ import torch
 from hypothesis import settings
 from sharing import Published, publish
 
-from nerfpipe.bank_writer import build
-from nerfpipe.cameras import Camera
-from nerfpipe.config import Params
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.paths import orbit
-from nerfpipe.raybank import RayBank
-from nerfpipe.rays import rays_to_world
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.config.params import Params
+from nerfpipe.config.yaml_file import read_yaml
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.rays import rays_to_world
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.training import describe_model
-from nerfpipe.yamlfile import read_yaml
+from nerfpipe.training.trainer import describe_model
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 BALL_RADIUS = 0.7

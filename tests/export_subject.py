@@ -10,15 +10,15 @@ import torch
 import trimesh
 from torch import Tensor, nn
 
-from nerfpipe.defaults import RUNTIME
+from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.export.views import Subject
-from nerfpipe.methods import Model, Pass
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.probe import Probe
-from nerfpipe.renderer import Renderer
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.similarity import Similarity
-from nerfpipe.space import Space
+from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.samplers.stratified import Stratified
 
 CPU = torch.device("cpu")
 FEW_BLOCKS = RUNTIME.model_copy(update={"cpu_block": 2**19})

@@ -11,7 +11,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 
-from nerfpipe.cameras import Camera
+from nerfpipe.geometry.cameras import Camera
 from nerfpipe.scenes.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera axes <-> OpenCV's

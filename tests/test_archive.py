@@ -19,12 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.errors import NerfpipeError, describe_os_error
-from nerfpipe.files import atomic_folder
-from nerfpipe.sources import archive, content, readers
-from nerfpipe.sources.archive import unpack
-from nerfpipe.sources.readers import archive_kind
-from nerfpipe.sources.subfolder import NoSuchFolderError
+from nerfpipe.archives import checksum, readers
+from nerfpipe.archives import unpack as unpacking
+from nerfpipe.archives.readers import archive_kind
+from nerfpipe.archives.subfolder import NoSuchFolderError
+from nerfpipe.archives.unpack import unpack
+from nerfpipe.runtime.errors import NerfpipeError, describe_os_error
+from nerfpipe.runtime.files import atomic_folder
 
 SCENE = {"transforms.json": b"{}", "images/1.png": b"one" * 50_000, "images/2.png": b"", "sparse/0/cameras.bin": b"c"}
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"  # the two headers of every member of a zip
@@ -381,7 +382,7 @@ def test_sparse_tar(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "UNPACKED_FLOOR", 100_000)
+    monkeypatch.setattr(unpacking, "UNPACKED_FLOOR", 100_000)
 
 
 @pytest.mark.usefixtures("small_limits")
@@ -437,7 +438,7 @@ def test_no_more_is_written_than_declared(tmp_path: Path, monkeypatch: pytest.Mo
 
 @every_kind
 def test_too_many_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MEMBERS_LIMIT", 3)
+    monkeypatch.setattr(unpacking, "MEMBERS_LIMIT", 3)
     assert "holds more than 3 files and folders; unpack it yourself" in refusal(MAKERS[name](tmp_path / name, SCENE))
 
 
@@ -462,7 +463,7 @@ def test_endless_zeros_behind_a_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_zip(tmp_path / "a.zip", SCENE)
-    usage = shutil.disk_usage(".")._replace(free=content.SPARE_BYTES)
+    usage = shutil.disk_usage(".")._replace(free=checksum.SPARE_BYTES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(NerfpipeError, match="free some space and run the same command again"):
         unpacked(path)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.batches import Batch, draw_batch
-from nerfpipe.raybank import RayBank
+from nerfpipe.raybank.bank import RayBank
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.training.batches import Batch, draw_batch
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:

@@ -17,9 +17,9 @@ from benchmarks.__main__ import SETTINGS, goals_table, methods_table, seconds_to
 from benchmarks.kernels import floor
 from benchmarks.scenes import LEGO, _scene
 from benchmarks.train import params_with
-from nerfpipe.paths import orbit
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.config.yaml_file import read_yaml
 from nerfpipe.scenes.scene import SPLITS
-from nerfpipe.yamlfile import read_yaml
 
 
 def answer(method: str, points: list[tuple[float, float]], **more: object) -> dict:

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerfpipe.cameras import Camera, look_at, to_camera
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.bounds import bounds_from_cameras, nearest_point
+from nerfpipe.geometry.cameras import Camera, look_at, to_camera
+from nerfpipe.geometry.focus import bounds_from_cameras, nearest_point
+from nerfpipe.runtime.errors import NerfpipeError
 
 CENTRE = torch.tensor([0.5, -0.25, 1.0])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.cameras import Camera, look_at, to_camera, to_world
+from nerfpipe.geometry.cameras import Camera, look_at, to_camera, to_world
 
 ROOT_HALF = math.sqrt(0.5)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nerfpipe.catalogue import catalogue_faults, load_entry
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.project.catalogue import catalogue_faults, load_entry
+from nerfpipe.runtime.errors import NerfpipeError
 
 PROJECT_CATALOGUE = Path(__file__).parents[1] / "data" / "scenes.yaml"
 

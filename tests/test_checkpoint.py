@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerfpipe.checkpoint import Checkpoint, fingerprint, forget_finished, loaded_code, runs_folder
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import PARTIAL
+from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, forget_finished, loaded_code, runs_folder
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import PARTIAL
 
 TENSORS = {"model.w": torch.tensor([1.0, -2.5]), "adam.0.step": torch.tensor(3.0)}
 
@@ -128,7 +128,7 @@ def test_the_fingerprint_changes_with_the_code(tmp_path: Path, monkeypatch: pyte
     rays = tmp_path / "rays"
     rays.mkdir()
     assert any(file.name == "checkpoint.py" for file in loaded_code())
-    monkeypatch.setattr("nerfpipe.checkpoint.loaded_code", lambda: [code])
+    monkeypatch.setattr("nerfpipe.runtime.checkpoint.loaded_code", lambda: [code])
     name = fingerprint({}, rays)
     code.write_text("a = 2")
     assert name != fingerprint({}, rays)

@@ -45,7 +45,7 @@ def test_the_gate_stops_what_was_changed_and_not_run(branch: Path, change: str) 
     if change == "params":
         edit(branch / "params.yaml", {"tiny.train.lr": 1e-3})
     else:
-        (branch / "nerfpipe/losses.py").open("a").write("\n# another thought\n")
+        (branch / "nerfpipe/training/losses.py").open("a").write("\n# another thought\n")
     refused = run(branch, ".ci/gate", check=False)
     assert refused.returncode == 1
     assert "dvc.lock is behind the code or params.yaml: run `dvc repro`" in refused.stderr

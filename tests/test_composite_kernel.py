@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.sampling.samples import Samples
-from nerfpipe.volume import composite, reference
+from nerfpipe.rendering.volume_rendering import composite, reference
+from nerfpipe.samplers.intervals import Samples
 
 KINDS = {
     "random": ([5, 0, 1, 7, 2, 0], 3.0),

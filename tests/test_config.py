@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.config import NerfParams, Params, TinyParams, load_params, params_faults, parse_method
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.yamlfile import read_yaml
+from nerfpipe.config.params import NerfParams, Params, TinyParams, load_params, params_faults, parse_method
+from nerfpipe.config.yaml_file import read_yaml
+from nerfpipe.runtime.errors import NerfpipeError
 
 PROJECT_PARAMS = Path(__file__).parents[1] / "params.yaml"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.contraction import CUBE, FAR, LINEAR, contract, uncontract, unwarp, warp
+from nerfpipe.geometry.contraction import CUBE, FAR, LINEAR, contract, uncontract, unwarp, warp
 
 coordinate = st.floats(-1e4, 1e4, width=32)
 

@@ -16,14 +16,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nerfpipe.config import Params
-from nerfpipe.device import choose_device, mlp_precision
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.methods import block_rays, build_model, build_optimizer
-from nerfpipe.rays import RayBatch
-from nerfpipe.renderer import render_rays
-from nerfpipe.space import Space
-from nerfpipe.volume import over
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import block_rays, build_model, build_optimizer
+from nerfpipe.rendering.renderer import render_rays
+from nerfpipe.rendering.volume_rendering import over
+from nerfpipe.runtime.device import choose_device, mlp_precision
+from nerfpipe.runtime.errors import NerfpipeError
 
 META = torch.device("meta")
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])

@@ -13,12 +13,12 @@ import torch
 from conftest import ORBIT_RADIUS
 from scipy.spatial.transform import Rotation
 
-from nerfpipe import doctor
-from nerfpipe.cameras import look_at
-from nerfpipe.contraction import CUBE
-from nerfpipe.doctor import draw_cameras, usual_mistakes
+from nerfpipe.cli import doctor
+from nerfpipe.cli.doctor import draw_cameras, usual_mistakes
+from nerfpipe.geometry.cameras import look_at
+from nerfpipe.geometry.contraction import CUBE
+from nerfpipe.geometry.space import Space
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.space import Space
 
 MakeScene = Callable[..., Scene]
 

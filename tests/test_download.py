@@ -19,8 +19,9 @@ from pathlib import Path
 import file_server
 import pytest
 
-from nerfpipe.sources import content, downloads, fetch
-from nerfpipe.stage import stage
+from nerfpipe.archives import checksum
+from nerfpipe.download import cache, fetch
+from nerfpipe.runtime.stage import stage
 from stages import download
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fetch, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(downloads, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(cache, "LOCK_SECONDS", 0.1)
     Path("data").mkdir()
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(re.sub(r"^scene:.*$", "scene: desk", params, flags=re.MULTILINE), encoding="utf-8")
@@ -256,10 +257,10 @@ def test_all_that_cannot_be_copied_is_named_at_once(capsys) -> None:
 
 def kept_in_dvcs_cache(content: bytes) -> Path:
     """A file with this content, as DVC keeps it."""
-    name = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    name = hashlib.md5(checksum, usedforsecurity=False).hexdigest()
     file = Path("dvc-cache/files/md5").resolve() / name[:2] / name[2:]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    file.write_bytes(checksum)
     return file
 
 
@@ -457,7 +458,7 @@ def test_faulty_archive_leaves_the_earlier_scene(server, capsys) -> None:
 def test_no_room_for_the_copy(monkeypatch, capsys) -> None:
     make_folder()
     run()
-    usage = shutil.disk_usage(".")._replace(free=content.SPARE_BYTES)
+    usage = shutil.disk_usage(".")._replace(free=checksum.SPARE_BYTES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     [line] = failed(capsys)
     assert "free some space and run the same command again" in line
@@ -484,7 +485,7 @@ def test_procedural_scene(monkeypatch) -> None:
     def generate(folder: Path, size: int, splits: dict[str, int]) -> None:
         (folder / "images.npy").write_text(f"{size} {splits}")
 
-    monkeypatch.setattr("nerfpipe.sources.raw.generate", generate)
+    monkeypatch.setattr("nerfpipe.download.acquire.generate", generate)
     catalogue(format="procedural", size=16, views={"train": 3, "val": 1, "test": 2}, background="white")
     run()
     assert (RAW / "images.npy").read_text() == "16 {'train': 3, 'val': 1, 'test': 2}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nerfpipe.config import METHODS, Params
+from nerfpipe.config.params import METHODS, Params
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

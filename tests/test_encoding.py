@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.fields.encoding import FrequencyEncoding
+from nerfpipe.fields.frequency_encoding import FrequencyEncoding
 
 
 def slow_encoding(x: list[float], frequencies: int) -> list[float]:

@@ -15,18 +15,18 @@ from conftest import BALL_RADIUS, ball_image
 from export_subject import MOVED, TURN, Balls, lines, subject
 from PIL import Image
 
-from nerfpipe.cameras import Camera
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.export.images import export_depth, export_normals, png_step
 from nerfpipe.export.options import CloudOptions, DepthOptions, ViewOptions
-from nerfpipe.export.pointcloud import export_pointcloud, lonely, thinned
-from nerfpipe.export.stills import export_depth, export_normals, png_step
+from nerfpipe.export.point_cloud import export_pointcloud, lonely, thinned
 from nerfpipe.export.views import choose_view
-from nerfpipe.paths import orbit
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.rays import rays_to_world
+from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.geometry.space import Space
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
-from nerfpipe.rays import rays_to_world
-from nerfpipe.similarity import Similarity
-from nerfpipe.space import Space
 
 
 @pytest.mark.parametrize("kind", ["z", "ray"])

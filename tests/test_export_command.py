@@ -8,12 +8,12 @@ import pytest
 from conftest import PARAMS
 from typer.testing import CliRunner
 
-from nerfpipe.cli import app
-from nerfpipe.config import Params
-from nerfpipe.methods import build_model
-from nerfpipe.modelfile import save_model
-from nerfpipe.raybank import RayBank
-from nerfpipe.training import describe_model
+from nerfpipe.cli.app import app
+from nerfpipe.config.params import Params
+from nerfpipe.models.model import build_model
+from nerfpipe.models.model_file import save_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.training.trainer import describe_model
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ from conftest import BALL_RADIUS
 from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, read_mesh, subject
 from torch import Tensor, nn
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.export import pieces, sight
+from nerfpipe.export import components, visibility
+from nerfpipe.export.components import pieces_of, without, worth_keeping
 from nerfpipe.export.marching import Grid, march
 from nerfpipe.export.mesh import export_mesh
-from nerfpipe.export.meshfile import linear, vertex_normals
+from nerfpipe.export.mesh_file import linear, vertex_normals
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.export.pieces import pieces_of, without, worth_keeping
-from nerfpipe.ndc import from_ndc
-from nerfpipe.progress import Progress
-from nerfpipe.similarity import Similarity
-from nerfpipe.space import Space
+from nerfpipe.geometry.ndc import from_ndc
+from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.geometry.space import Space
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 
 class Void(nn.Module):
@@ -82,7 +82,7 @@ def test_what_reaches_the_box_is_closed_there(tmp_path: Path, scene) -> None:
 
 
 def test_of_an_unbounded_scene_the_middle_is_meshed(tmp_path: Path, scene) -> None:
-    from nerfpipe.contraction import CUBE, uncontract
+    from nerfpipe.geometry.contraction import CUBE, uncontract
 
     space = Space("unbounded", CUBE, near=0.1)
     field = Balls(((0.0, 0.0, 0.0), 0.6), ((4.0, 0.0, 0.0), 2.0), back=uncontract)
@@ -129,7 +129,7 @@ def test_pieces_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPat
     vertices, inside = np.asarray(all_.vertices), balls[3].centroid[None]
     expected = np.repeat(np.arange(9), len(vertices) // 9)[faces[:, 0]]
     for block in (7, 100, 10**6):
-        monkeypatch.setattr(pieces, "BLOCK", block)
+        monkeypatch.setattr(components, "BLOCK", block)
         with Progress("pieces", len(faces), "faces") as progress:
             found = pieces_of(faces, len(vertices), progress)[faces[:, 0]]
         assert len({*zip(found, expected, strict=True)}) == len(set(found)) == 9
@@ -153,7 +153,7 @@ def test_small_balls_beside_a_large_one_are_kept_only_when_asked(tmp_path: Path,
 
 
 def test_what_no_camera_sees_can_be_left_out(tmp_path: Path, scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "SIZE", 60)
+    monkeypatch.setattr(visibility, "SIZE", 60)
     of = subject(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, samples=128)
     file = tmp_path / "mesh.ply"
     lines(export_mesh(of, MeshOptions(density=HALF, resolution=32), file))

@@ -19,10 +19,11 @@ import pytest
 from file_server import FileServer, redirect, status
 from filelock import FileLock
 
-from nerfpipe.errors import NerfpipeError, one_line_errors
-from nerfpipe.sources import content, downloads, fetch
-from nerfpipe.sources.content import Expected, checksum_of
-from nerfpipe.sources.downloads import fetch_kept
+from nerfpipe.archives import checksum
+from nerfpipe.archives.checksum import Expected, checksum_of
+from nerfpipe.download import cache, fetch
+from nerfpipe.download.cache import fetch_kept
+from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
 
 DATA = random.Random(0).randbytes(300_000)  # several chunks
 OTHER = random.Random(1).randbytes(len(DATA))
@@ -39,7 +40,7 @@ def _quick_and_direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "CONNECT_SECONDS", 2.0)
     monkeypatch.setattr(fetch, "READ_SECONDS", 0.3)
     monkeypatch.setattr(fetch, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(downloads, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(cache, "LOCK_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -418,7 +419,7 @@ def test_unverified_partial_of_unknown_origin_is_not_used(server: FileServer, ta
 
 
 def test_no_room_is_found_before_anything_is_written(server: FileServer, target: Path, monkeypatch) -> None:
-    usage = shutil.disk_usage(target.parent)._replace(free=len(DATA) + content.SPARE_BYTES - 1)
+    usage = shutil.disk_usage(target.parent)._replace(free=len(DATA) + checksum.SPARE_BYTES - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     urls = [server.put("/x", file_server.file(DATA)), server.put("/y", file_server.file(DATA))]
     lines = refused(urls, target, size=len(DATA), checksum=SHA256)

@@ -18,10 +18,11 @@ import file_server
 import pytest
 from file_server import Handler, redirect, status
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.sources import content, downloads, fetch
-from nerfpipe.sources.downloads import fetch_kept
-from nerfpipe.sources.partial import Partial, Version
+from nerfpipe.archives import checksum
+from nerfpipe.download import cache, fetch
+from nerfpipe.download.cache import fetch_kept
+from nerfpipe.download.partial import Partial, Version
+from nerfpipe.runtime.errors import NerfpipeError
 
 DATA = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(len(DATA))
@@ -36,7 +37,7 @@ def _quick_and_direct(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANSWER_SECONDS", "PACE_SECONDS"):
         monkeypatch.setattr(fetch, name, SECONDS)
     monkeypatch.setattr(fetch, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(downloads, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(cache, "LOCK_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_room_is_looked_at_as_it_fills(server, target, monkeypatch) -> None:
 
 
 def test_a_body_of_untold_size_does_not_fill_the_disk(server, target, monkeypatch) -> None:
-    free = content.SPARE_BYTES + 400_000
+    free = checksum.SPARE_BYTES + 400_000
     usage = shutil.disk_usage(target.parent)._replace(free=free)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     lines = refused([server.put("/x", raw(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536))], target)

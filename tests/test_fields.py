@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nerfpipe.config import Params
-from nerfpipe.fields.density import density_activation
+from nerfpipe.config.params import Params
+from nerfpipe.fields.activations import density_activation
 from nerfpipe.fields.nerf import NerfField
 from nerfpipe.fields.tiny import TinyField
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import (
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import (
     PARTIAL,
     atomic_file,
     atomic_folder,

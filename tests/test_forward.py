@@ -11,18 +11,18 @@ import scene_files
 import torch
 from conftest import ball_image
 
-from nerfpipe.bank_writer import build
-from nerfpipe.cameras import Camera
-from nerfpipe.catalogue import Entry
-from nerfpipe.checkpoint import Checkpoint
-from nerfpipe.config import Params
-from nerfpipe.methods import build_model
-from nerfpipe.metrics import psnr
-from nerfpipe.raybank import RayBank
+from nerfpipe.config.params import Params
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.images.metrics import psnr
+from nerfpipe.models.model import build_model
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
+from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
-from nerfpipe.training import Trainer
+from nerfpipe.training.trainer import Trainer
 
 VIEWS, DISTANCE = 17, 3.0
 SETTINGS = {

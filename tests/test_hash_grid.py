@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.fields.hash_grid import FEATURES, HashGrid
-from nerfpipe.kernels.hash_grid import add_table_gradient, encode_block
+from nerfpipe.fields.hash_encoding import FEATURES, HashGrid
+from nerfpipe.kernels.numba.hash_encoding import add_table_gradient, encode_block
 
 LOW, SIDE = torch.tensor([-1.0, 0.5, 2.0]), 2.5
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfpipe import imagefile
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import SIDEWAYS, TURNS, load_image, look_at_header, mask_values, orientation_of, turned
-from nerfpipe.photos.pictures import read_picture as photograph
+from nerfpipe.images import image_file
+from nerfpipe.images.image_file import SIDEWAYS, TURNS, load_image, look_at_header, mask_values, orientation_of, turned
+from nerfpipe.photos.images import read_picture as photograph
+from nerfpipe.runtime.errors import NerfpipeError
 
 ROOT = Path(__file__).parents[1]
 
 
 def exif(orientation: int) -> Image.Exif:
     tags = Image.Exif()
-    tags[imagefile.ORIENTATION] = orientation
+    tags[image_file.ORIENTATION] = orientation
     return tags
 
 
@@ -33,7 +33,7 @@ def test_no_other_module_opens_a_picture() -> None:
         for file in (ROOT / folder).rglob("*.py")
         if "Image.open(" in (text := file.read_text(encoding="utf-8")) or "imread(" in text
     ]
-    assert openers == ["nerfpipe/imagefile.py"]
+    assert openers == ["nerfpipe/images/image_file.py"]
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "webp"])
@@ -142,7 +142,7 @@ def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.W
     Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=twice)
     Image.new("RGB", (6, 4)).save(tmp_path / "b.jpg", exif=twice[:20])
     with Image.open(tmp_path / "a.jpg") as image:
-        image.getexif().get(imagefile.ORIENTATION)
+        image.getexif().get(image_file.ORIENTATION)
     assert len(recwarn) == 1, "Pillow warns by itself"
     recwarn.clear()
     for name in ("a.jpg", "b.jpg"):
@@ -153,7 +153,7 @@ def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.W
 
 def deep(tmp_path: Path, values: np.ndarray, suffix: str = "tif") -> Image.Image:
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
-    return imagefile.deep_to_8bit(load_image(tmp_path / f"a.{suffix}"), tmp_path / f"a.{suffix}")
+    return image_file.deep_to_8bit(load_image(tmp_path / f"a.{suffix}"), tmp_path / f"a.{suffix}")
 
 
 def test_deep_grey_pictures_keep_their_brightness(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_masks_of_every_kind_count_where_they_are_light(tmp_path: Path, mode: st
     else:
         image = Image.fromarray(grey if mode != "1" else (grey > 127).astype(np.uint8) * 255).convert(mode)
     image.save(tmp_path / "m.png")
-    counted = mask_values(load_image(tmp_path / "m.png"), tmp_path / "m.png") >= imagefile.HALF
+    counted = mask_values(load_image(tmp_path / "m.png"), tmp_path / "m.png") >= image_file.HALF
     np.testing.assert_array_equal(counted, grey >= 128)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tiny_pipeline import ROOT, environment
 
-from nerfpipe.files import atomic_folder
-from nerfpipe.interrupt import INTERRUPTED
-from nerfpipe.stage import stage
+from nerfpipe.runtime.files import atomic_folder
+from nerfpipe.runtime.interrupt import INTERRUPTED
+from nerfpipe.runtime.stage import stage
 
 PATIENCE_SECONDS = 60
 

@@ -10,10 +10,21 @@ from pathlib import Path
 import numba
 import pytest
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.kernels import composite, dense, field, harmonics, hash_grid, kept, layer, march, render, row_adam
+from nerfpipe.kernels.numba import (
+    composite,
+    dense,
+    hash_encoding,
+    kept,
+    march,
+    ngp_field,
+    render,
+    row_adam,
+    spherical_harmonics,
+    threading_layer,
+)
+from nerfpipe.runtime.errors import NerfpipeError
 
-MODULES = (composite, dense, field, harmonics, hash_grid, march, render, row_adam)
+MODULES = (composite, dense, ngp_field, spherical_harmonics, hash_encoding, march, render, row_adam)
 KERNELS = {
     f"{module.__name__}.{name}": kernel
     for module in MODULES
@@ -175,12 +186,12 @@ def test_settings_of_numba_that_change_code_are_kept_apart_and_others_are_not(mo
 
 
 def test_threads_are_made_by_the_library_that_we_choose_whatever_there_is() -> None:
-    assert layer.layer() in (layer.OPENMP, layer.QUEUE)
+    assert threading_layer.layer() in (threading_layer.OPENMP, threading_layer.QUEUE)
     code = "from nerfpipe import kernels; kernels.threads(); from nerfpipe.kernels import layer; print(layer.layer())"
     for asked in ("tbb", "default"):
         env = {**os.environ, "NUMBA_THREADING_LAYER": asked, "NUMBA_THREADING_LAYER_PRIORITY": "tbb workqueue omp"}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == layer.layer()
+        assert done.stdout.strip() == threading_layer.layer()
 
 
 def test_where_threads_serve_one_caller_at_a_time_others_wait() -> None:
@@ -198,4 +209,4 @@ def test_where_threads_serve_one_caller_at_a_time_others_wait() -> None:
 
 
 def test_the_choice_reaches_numba_before_its_threads_start() -> None:
-    assert numba.config.THREADING_LAYER_PRIORITY == [layer.OPENMP, layer.QUEUE, "tbb"]
+    assert numba.config.THREADING_LAYER_PRIORITY == [threading_layer.OPENMP, threading_layer.QUEUE, "tbb"]

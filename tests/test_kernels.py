@@ -9,13 +9,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nerfpipe import kernels
-from nerfpipe.compilation import compile_all
-from nerfpipe.config import Params
-from nerfpipe.methods import build_model, runs_in_kernels
-from nerfpipe.raybank import RayBank
-from nerfpipe.runtime import set_up
-from nerfpipe.space import Space
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.space import Space
+from nerfpipe.kernels.numba.warm_up import compile_all
+from nerfpipe.models.model import build_model, runs_in_kernels
+from nerfpipe.models.set_up import set_up
+from nerfpipe.ops import dispatch
+from nerfpipe.raybank.bank import RayBank
 from stages import train
 
 CPU = torch.device("cpu")
@@ -25,11 +25,11 @@ BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 def test_the_switch_in_params_reaches_the_kernels(with_params: Callable[..., Params]) -> None:
     try:
         set_up(with_params(**{"runtime.kernels": "torch", "runtime.device": "cpu"}).runtime)
-        assert not kernels.in_use(CPU)
+        assert not dispatch.in_use(CPU)
         set_up(with_params(**{"runtime.device": "cpu"}).runtime)
-        assert kernels.in_use(CPU)
+        assert dispatch.in_use(CPU)
     finally:
-        kernels.allow(True)
+        dispatch.allow(True)
 
 
 def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[..., Params]) -> None:
@@ -42,14 +42,14 @@ def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[...,
 def test_threads_are_at_most_the_cores_there_are() -> None:
     import numba
 
-    before = kernels.threads()
+    before = dispatch.threads()
     try:
-        kernels.set_threads(1000)
-        assert kernels.threads() == numba.config.NUMBA_NUM_THREADS
-        kernels.set_threads(1)
-        assert kernels.threads() == 1
+        dispatch.set_threads(1000)
+        assert dispatch.threads() == numba.config.NUMBA_NUM_THREADS
+        dispatch.set_threads(1)
+        assert dispatch.threads() == 1
     finally:
-        kernels.set_threads(before)
+        dispatch.set_threads(before)
 
 
 def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:

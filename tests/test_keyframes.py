@@ -16,10 +16,10 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 from scipy.stats import special_ortho_group
 
-from nerfpipe.cameras import look_at
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.keyframes import KeyFrames, curve, read_key_frames, through, write_key_frames
-from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.camera_paths.key_frames import KeyFrames, curve, read_key_frames, through, write_key_frames
+from nerfpipe.geometry.cameras import look_at
+from nerfpipe.geometry.similarity import IDENTITY, Similarity
+from nerfpipe.runtime.errors import NerfpipeError
 
 ORIGIN = torch.zeros(3)
 MOVED = Similarity.of(np.array([3.0, -1.0, 2.0]), special_ortho_group.rvs(3, random_state=1), 0.25)

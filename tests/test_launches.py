@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nerfpipe.config import NgpFieldParams, NgpSamplingParams
+from nerfpipe.config.params import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
-from nerfpipe.kernels import autograd
-from nerfpipe.kernels.compiled import BLOCK
-from nerfpipe.optimizer import RowAdam
-from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.occupancy import Occupancy
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.kernels.numba import bindings
+from nerfpipe.kernels.numba.compile import BLOCK
+from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.training.row_adam import RowAdam
 
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 SAMPLING = NgpSamplingParams(steps=40, render_steps=50, grid=8, update_every=16, decay=0.9, threshold=0.01, stop=1e-3)
@@ -49,10 +49,10 @@ def rays() -> RayBatch:
 def in_small_launches(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> object:
     """What `work` gives when each launch gets one block, or one ray."""
     launches = []
-    real = autograd.launch
-    monkeypatch.setattr(autograd, "launch", lambda *given: (launches.append(given[0]), real(*given))[1])
+    real = bindings.launch
+    monkeypatch.setattr(bindings, "launch", lambda *given: (launches.append(given[0]), real(*given))[1])
     for name in LIMITS:
-        monkeypatch.setattr(autograd, name, BLOCK if name == "FIELD_SAMPLES" else 1)
+        monkeypatch.setattr(bindings, name, BLOCK if name == "FIELD_SAMPLES" else 1)
     made = work()
     assert max(launches.count(kernel) for kernel in set(launches)) > 1
     monkeypatch.undo()
@@ -75,7 +75,7 @@ def test_samples(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, rays: RayBatc
 
 def test_pixels(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, field: NgpField, rays: RayBatch) -> None:
     def render() -> tuple[Tensor, ...]:
-        return autograd.render(grid, field, rays, torch.ones(3))
+        return bindings.render(grid, field, rays, torch.ones(3))
 
     same(render(), in_small_launches(monkeypatch, render))
 
@@ -112,7 +112,7 @@ def test_compositing(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, rays: Ray
 
     def composite() -> list[Tensor]:
         given = [each.clone().requires_grad_() for each in (density, colour)]
-        made = autograd.composite(samples, *given, torch.ones(70, 3))
+        made = bindings.composite(samples, *given, torch.ones(70, 3))
         sum((each * each).sum() for each in made).backward()
         return [*(each.detach() for each in made), *(each.grad for each in given)]
 
@@ -138,7 +138,7 @@ def test_nothing_is_nothing(grid: Occupancy, field: NgpField) -> None:
     none = RayBatch(torch.empty(0, 3), torch.empty(0, 3), torch.empty(0), torch.empty(0))
     samples = grid(none, None, None)
     assert (len(samples.t), samples.first.tolist(), samples.longest) == (0, [0], 0)
-    seen, opacity, depth = autograd.render(grid, field, none, torch.ones(3))
+    seen, opacity, depth = bindings.render(grid, field, none, torch.ones(3))
     assert (seen.shape, opacity.shape, depth.shape) == ((0, 3), (0,), (0,))
 
 
@@ -153,4 +153,4 @@ def test_nothing_is_nothing(grid: Occupancy, field: NgpField) -> None:
     ],
 )
 def test_slices_cover_all_once(total: int, most: int, expected: list[tuple[int, int]]) -> None:
-    assert [(each.start, each.stop) for each in autograd.slices(total, most)] == expected
+    assert [(each.start, each.stop) for each in bindings.slices(total, most)] == expected

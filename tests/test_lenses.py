@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe import lenses
-from nerfpipe.cameras import Camera
-from nerfpipe.lenses import NotInvertibleError
+from nerfpipe.geometry import distortion
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.distortion import NotInvertibleError
 
 small = st.floats(-0.05, 0.05)
 tiny = st.floats(-0.005, 0.005)
@@ -43,12 +43,12 @@ def slow_distort(x: float, y: float, k: tuple[float, ...]) -> tuple[float, float
 @given(gentle())
 def test_perspective_distortion_is_opencvs(k: tuple[float, ...]) -> None:
     expected = [slow_distort(x, y, k) for x, y in image_points().tolist()]
-    assert_close(lenses.distort(image_points(), k), torch.tensor(expected, dtype=torch.float64))
+    assert_close(distortion.distort(image_points(), k), torch.tensor(expected, dtype=torch.float64))
 
 
 @given(gentle())
 def test_perspective_distortion_there_and_back(k: tuple[float, ...]) -> None:
-    assert_close(lenses.undistort(lenses.distort(image_points(), k), k), image_points(), atol=1e-9, rtol=0)
+    assert_close(distortion.undistort(distortion.distort(image_points(), k), k), image_points(), atol=1e-9, rtol=0)
 
 
 @given(st.tuples(*(st.floats(-most, most) for most in (0.03, 2e-3, 5e-4, 1e-4))))  # no fold before 1.8 radians
@@ -58,10 +58,10 @@ def test_fisheye_there_and_back_to_the_side_and_beyond(k: tuple[float, ...]) -> 
     directions = torch.stack(
         [torch.sin(angles) * torch.cos(turns), torch.sin(angles) * torch.sin(turns), torch.cos(angles)], dim=1
     )
-    image = lenses.project("fisheye", k, directions)
+    image = distortion.project("fisheye", k, directions)
     radius = angles * (1 + k[0] * angles**2 + k[1] * angles**4 + k[2] * angles**6 + k[3] * angles**8)
     assert_close(image.norm(dim=1), radius)
-    assert_close(lenses.directions("fisheye", k, image), directions, atol=1e-8, rtol=0)
+    assert_close(distortion.directions("fisheye", k, image), directions, atol=1e-8, rtol=0)
 
 
 def test_a_lens_without_distortion_is_a_pinhole() -> None:
@@ -99,25 +99,25 @@ def test_a_field_of_view_lens_is_devernays_and_faugeras() -> None:
     """Their formula: tan(r' omega) = 2 r tan(omega / 2), and r' = r where omega is nothing."""
     ideal = image_points()
     towards = torch.cat([ideal, torch.ones_like(ideal[:, :1])], dim=1) * 3
-    moved = lenses.project("fov", (0.8,), towards)
+    moved = distortion.project("fov", (0.8,), towards)
     expected = 2 * math.tan(0.4) * ideal.norm(dim=1)
     assert_close(torch.tan(moved.norm(dim=1) * 0.8), expected)
     assert_close(moved[:, 0] * ideal[:, 1], moved[:, 1] * ideal[:, 0])  # the same way from the centre
-    assert_close(lenses.project("fov", (1e-7,), towards), ideal)
-    assert torch.isnan(lenses.project("fov", (0.8,), torch.tensor([[0.1, 0.0, -1.0]]))).all()
+    assert_close(distortion.project("fov", (1e-7,), towards), ideal)
+    assert torch.isnan(distortion.project("fov", (0.8,), torch.tensor([[0.1, 0.0, -1.0]]))).all()
 
 
 @pytest.mark.parametrize("k", [(-0.6,), (0.0, -0.5), (float("nan"),)])
 def test_a_lens_that_folds_is_refused_where_it_does(k: tuple[float, ...]) -> None:
     image = torch.tensor([[0.1, 0.0], [0.9, 0.9]], dtype=torch.float64)
     with pytest.raises(NotInvertibleError) as caught:
-        lenses.directions("perspective", k, image)
+        distortion.directions("perspective", k, image)
     assert caught.value.point == (0 if math.isnan(k[0]) else 1)
 
 
 def test_a_fisheye_that_folds_is_refused() -> None:
     with pytest.raises(NotInvertibleError):
-        lenses.directions("fisheye", (-0.5,), torch.tensor([[1.2, 0.0]]))
+        distortion.directions("fisheye", (-0.5,), torch.tensor([[1.2, 0.0]]))
 
 
 def test_reduced_and_resized_cameras_see_the_same() -> None:
@@ -141,12 +141,12 @@ def test_a_fisheye_that_folds_is_inverted_up_to_the_fold_and_not_beyond(k: tuple
     fold = int((radius(angles).diff() <= 0).nonzero()[0])
     before = angles[: int(0.99 * fold) : 500]
     image = torch.stack([radius(before), torch.zeros_like(before)], dim=1)
-    found = lenses.directions("fisheye", k, image)
+    found = distortion.directions("fisheye", k, image)
     assert_close(torch.atan2(found[:, 0], found[:, 2]), before, atol=1e-8, rtol=0)
     highest = float(radius(angles)[fold])
     for beyond in torch.linspace(1.001, 1.5, 40).tolist():
         with pytest.raises(NotInvertibleError):
-            lenses.directions("fisheye", k, torch.tensor([[beyond * highest, 0.0]]))
+            distortion.directions("fisheye", k, torch.tensor([[beyond * highest, 0.0]]))
 
 
 @pytest.mark.parametrize(("lens", "k"), [("perspective", (-0.3,)), ("fisheye", (-0.6, 0.15))])

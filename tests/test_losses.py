@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.config import Params
-from nerfpipe.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
-from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.samples import Samples
-from nerfpipe.volume import reference
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.volume_rendering import reference
+from nerfpipe.samplers.intervals import Samples
+from nerfpipe.training.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
 
 COUNTS = [3, 0, 1, 4]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerfpipe.metrics import depth_error, mse_to_psnr, psnr, ssim
+from nerfpipe.images.metrics import depth_error, mse_to_psnr, psnr, ssim
 
 
 def even(value: int, size: tuple[int, int] = (16, 20)) -> np.ndarray:

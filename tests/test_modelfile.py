@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nerfpipe import __version__
-from nerfpipe.config import Params
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.methods import Model, build_model
-from nerfpipe.modelfile import HEADER, ModelAbout, load_model, save_model
-from nerfpipe.raybank import RayBank
-from nerfpipe.space import Space
-from nerfpipe.training import describe_model
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import Model, build_model
+from nerfpipe.models.model_file import HEADER, ModelAbout, load_model, save_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.training.trainer import describe_model
 
 BOUNDS = torch.tensor([[-0.8, -0.8, -0.8], [0.8, 0.8, 0.8]])
 SMALL = {"method": "tiny", "nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}
@@ -188,7 +188,7 @@ def test_a_header_that_asks_for_much_is_refused_before_memory_is_taken(
         assert torch.empty(0).is_meta, "the model was made"
         return build_model(*_)
 
-    monkeypatch.setattr("nerfpipe.modelfile.build_model", take_memory)
+    monkeypatch.setattr("nerfpipe.models.model_file.build_model", take_memory)
     assert fault(file).startswith(("its weights do not fit its settings (", f"tiny.field.{key}: must be less than"))
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.ndc import distance_from_ndc, from_ndc, rays_to_ndc, to_ndc
-from nerfpipe.rays import near_far
+from nerfpipe.geometry.ndc import distance_from_ndc, from_ndc, rays_to_ndc, to_ndc
+from nerfpipe.geometry.rays import near_far
 
 FRUSTUM = (1.7, 2.3)
 sideways = st.floats(-3, 3)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe import kernels
-from nerfpipe.config import NgpFieldParams
-from nerfpipe.fields.density import LARGEST, exponential_density
-from nerfpipe.fields.harmonics import COMPONENTS, spherical_harmonics
+from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.fields.activations import LARGEST, exponential_density
 from nerfpipe.fields.ngp import NgpField
-from nerfpipe.kernels.dense import add_outer, linear, padded, relu, relu_gradient
-from nerfpipe.kernels.harmonics import harmonics_block
+from nerfpipe.kernels.numba.dense import add_outer, linear, padded, relu, relu_gradient
+from nerfpipe.kernels.numba.spherical_harmonics import harmonics_block
+from nerfpipe.ops import dispatch
+from nerfpipe.ops.spherical_harmonics import COMPONENTS, spherical_harmonics
 
 BOUNDS = torch.tensor([[-1.0, -2.0, 0.0], [1.0, 1.0, 1.0]])  # not a cube
 SIZES = [0, 1, 63, 255, 256, 257, 2000]
@@ -149,14 +149,14 @@ def test_threads_do_not_change_a_bit() -> None:
 
 def test_the_switch_runs_the_twin_on_the_cpu_too() -> None:
     field, (positions, directions) = make_field(), samples(50)
-    assert kernels.in_use(positions.device)
-    with kernels.torch_twins():
-        assert not kernels.in_use(positions.device)
+    assert dispatch.in_use(positions.device)
+    with dispatch.torch_twins():
+        assert not dispatch.in_use(positions.device)
         density, colour = field(positions, directions)
     expected = field.reference(positions, directions)
     assert torch.equal(density, expected[0])
     assert torch.equal(colour, expected[1])
-    assert not kernels.in_use(torch.device("meta"))
+    assert not dispatch.in_use(torch.device("meta"))
 
 
 def test_a_scenes_scale_does_not_matter() -> None:

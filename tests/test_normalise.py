@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.bounds import middle_of
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.focus import middle_of
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.normalise import (
     around_box,
     around_origin,

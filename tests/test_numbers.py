@@ -14,19 +14,19 @@ import torch
 from pydantic import ValidationError
 from test_modelfile import about, file, model, params
 
-from nerfpipe.catalogue import Entry
-from nerfpipe.config import Params
-from nerfpipe.defaults import RENDER, RUNTIME
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.camera_paths.key_frames import read_key_frames
+from nerfpipe.config.defaults import RENDER, RUNTIME
+from nerfpipe.config.memory import memory_faults
+from nerfpipe.config.params import Params
 from nerfpipe.export.options import CloudOptions, ViewOptions
-from nerfpipe.export.pointcloud import seen_points
+from nerfpipe.export.point_cloud import seen_points
 from nerfpipe.export.views import Subject, choose_view
-from nerfpipe.keyframes import read_key_frames
-from nerfpipe.memory import memory_faults
-from nerfpipe.modelfile import load_model
-from nerfpipe.similarity import IDENTITY
-from nerfpipe.soundness import disk_faults
-from nerfpipe.turn import render_turn
+from nerfpipe.film.film import render_turn
+from nerfpipe.geometry.similarity import IDENTITY
+from nerfpipe.models.model_file import load_model
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.project.check import disk_faults
+from nerfpipe.runtime.errors import NerfpipeError
 from robustness.numbers import ENDLESS, NUMBERS, changed, headers, key_frames, used
 
 __all__ = ["about", "file", "model", "params"]  # fixtures
@@ -84,7 +84,7 @@ def test_every_number_of_a_header_is_refused_in_a_line_or_works(file: Path) -> N
 def test_the_key_at_fault_is_named(file: Path, change: Callable[[dict], object], key: str) -> None:
     from safetensors.torch import load, save
 
-    from nerfpipe.modelfile import HEADER
+    from nerfpipe.models.model_file import HEADER
     from robustness.damage import metadata_of
 
     content = file.read_bytes()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.testing import assert_close
 
-from nerfpipe import kernels
-from nerfpipe.optimizer import BETAS, EPSILON, RowAdam
+from nerfpipe.ops import dispatch
+from nerfpipe.training.row_adam import BETAS, EPSILON, RowAdam
 
 
 def gradients(steps: int) -> list[torch.Tensor]:
@@ -57,7 +57,7 @@ def test_kernel_and_twin_take_the_same_steps() -> None:
         if fast:
             results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
         else:
-            with kernels.torch_twins():
+            with dispatch.torch_twins():
                 results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
     assert_close(*results, rtol=1e-5, atol=1e-6)
 

@@ -11,10 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.paths import FOCUS, SLIGHT_WOBBLE, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
-from nerfpipe.turn import sized
+from nerfpipe.camera_paths.shapes import FOCUS, SLIGHT_WOBBLE, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
+from nerfpipe.film.film import sized
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.runtime.errors import NerfpipeError
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])
 

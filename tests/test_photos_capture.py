@@ -15,16 +15,16 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from nerfpipe.cameras import Camera, to_camera
-from nerfpipe.catalogue import CATALOGUE_FILE, load_entry
-from nerfpipe.cli import app
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.paths import orbit
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.cli.app import app
+from nerfpipe.geometry.cameras import Camera, to_camera
 from nerfpipe.photos import command
 from nerfpipe.photos.capture import CAPTURES, POINTS, TRANSFORMS, add_entry, capture_folder, write_capture
 from nerfpipe.photos.pairs import exhaustive, sequential, tiles
 from nerfpipe.photos.preparing import IMAGES, MASKS, View
 from nerfpipe.photos.reconstruct import Model
+from nerfpipe.project.catalogue import CATALOGUE_FILE, load_entry
+from nerfpipe.runtime.errors import NerfpipeError
 
 CATALOGUE = """\
 # The catalogue, with a comment.

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.photos import preparing
+from nerfpipe.photos.images import exif_focal, fitted, list_pictures, read_picture, some
 from nerfpipe.photos.masks import find_masks, read_mask
-from nerfpipe.photos.pictures import exif_focal, fitted, list_pictures, read_picture, some
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, prepare_files
+from nerfpipe.runtime.errors import NerfpipeError
 
 WIDTH, HEIGHT = 60, 40
 

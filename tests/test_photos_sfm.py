@@ -16,15 +16,15 @@ from PIL import ExifTags, Image
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner, Result
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.catalogue import CATALOGUE_FILE, load_entry
-from nerfpipe.cli import app
+from nerfpipe.cli.app import app
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.photos.images import DIAGONAL_35MM
 from nerfpipe.photos.lens_fit import MAPPING_LENS, STRAIGHT_LENS, adjusted, as_camera, bent, with_best_lens
 from nerfpipe.photos.pairs import exhaustive
-from nerfpipe.photos.pictures import DIAGONAL_35MM
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, prepare_files
 from nerfpipe.photos.reconstruct import by_lens, reconstruct
 from nerfpipe.procedural import drawing, robot_arm
+from nerfpipe.project.catalogue import CATALOGUE_FILE, load_entry
 
 pycolmap = pytest.importorskip("pycolmap", reason="structure from motion needs pycolmap (the photos extra)")
 pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")

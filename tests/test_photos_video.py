@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from nerfpipe.errors import NerfpipeError
 from nerfpipe.photos.video import frame_times, sharp_frames, stretches
+from nerfpipe.runtime.errors import NerfpipeError
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="reading videos needs imageio-ffmpeg (the photos extra)")
 

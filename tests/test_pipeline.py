@@ -183,7 +183,7 @@ def test_ngp_compiles_its_kernels_once_and_gives_the_same_bytes_twice(project: P
     try:
         first = dvc(project, "repro").stdout
         assert first.count("compiling the CPU kernels") == 1  # in training; the later stages load what is kept
-        assert list((project / "nerfpipe/kernels/__pycache__").glob("kernels-*/*/*.nbc"))
+        assert list((project / "nerfpipe/kernels/numba/__pycache__").glob("kernels-*/*/*.nbc"))
         before = hashes(project)
         forget(project, "data/model", "data/views", "data/renders")
         again = dvc(project, "repro").stdout
@@ -192,7 +192,7 @@ def test_ngp_compiles_its_kernels_once_and_gives_the_same_bytes_twice(project: P
         assert hashes(project) == before
 
         # Compiled anew, and asked for by another stage first: the code, and so all bytes, must be the same.
-        shutil.rmtree(project / "nerfpipe/kernels/__pycache__")
+        shutil.rmtree(project / "nerfpipe/kernels/numba/__pycache__")
         assert "compiling" in run(project, sys.executable, "-m", "stages.evaluate").stdout
         run(project, sys.executable, "-m", "stages.render")
         assert hashes(project) == before

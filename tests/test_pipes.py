@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nerfpipe.checkpoint import Checkpoint
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import atomic_file, atomic_folder
+from nerfpipe.runtime.checkpoint import Checkpoint
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import atomic_file, atomic_folder
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds: an import of torch on a busy machine

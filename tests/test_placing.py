@@ -16,20 +16,20 @@ from conftest import BALL_RADIUS
 from export_subject import Balls, lines, read_mesh, subject
 from scipy.spatial.transform import Rotation
 
-from nerfpipe.bank_writer import build
-from nerfpipe.catalogue import Entry
-from nerfpipe.config import Params
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.config.params import Params
+from nerfpipe.download.acquire import make_raw
 from nerfpipe.export.mesh import export_mesh
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.scenes import tiny_nerf
+from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.raybank.writer import build
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.formats import tiny_nerf
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.scenes.placing import OUTWARDS
+from nerfpipe.scenes.placement import OUTWARDS
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.similarity import Similarity
-from nerfpipe.sources.raw import make_raw
-from nerfpipe.space import camera_rays
-from nerfpipe.training import describe_model
+from nerfpipe.training.trainer import describe_model
 
 MakeScene = Callable[..., Scene]
 MOVES = [(1000.0, (0.0, 0.0, 0.0)), (1000.0, (4e5, -2e5, 700.0)), (0.01, (0.0, 0.0, 0.0)), (1.0, (300.0, 0.0, 0.0))]

@@ -8,20 +8,20 @@ from built_in import BuiltIn, true_distance
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.contraction import CUBE, uncontract
-from nerfpipe.defaults import RUNTIME
-from nerfpipe.methods import Model, Pass
-from nerfpipe.ndc import from_ndc
-from nerfpipe.normals import normal_map, normal_picture
-from nerfpipe.probe import Probe
+from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.contraction import CUBE, uncontract
+from nerfpipe.geometry.ndc import from_ndc
+from nerfpipe.geometry.rays import rays_to_world
+from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.models.model import Model, Pass
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
-from nerfpipe.rays import rays_to_world
-from nerfpipe.renderer import Renderer
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import Space, camera_rays
+from nerfpipe.rendering.normals import normal_map, normal_picture
+from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.samplers.stratified import Stratified
 
 SAMPLES = 256
 CPU = torch.device("cpu")

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nerfpipe.cameras import Camera, look_at, to_camera, to_world
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.geometry.cameras import Camera, look_at, to_camera, to_world
 from nerfpipe.procedural import generate as making
 from nerfpipe.procedural import robot_arm, sdf
 from nerfpipe.procedural.drawing import draw
 from nerfpipe.procedural.shading import linear, to_srgb
 from nerfpipe.procedural.solids import Part, Solid, Surface, blocked, openness, trace
-from nerfpipe.scenes import procedural
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.formats import procedural
 from nerfpipe.scenes.scene import Scene
 
 ORIGIN = (0.0, 0.0, 0.0)

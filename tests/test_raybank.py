@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.raybank import RayBank, scale_lines
-from nerfpipe.rays import Extent, RayBatch, near_far
+from nerfpipe.geometry.rays import Extent, RayBatch, near_far
+from nerfpipe.geometry.similarity import IDENTITY, Similarity
+from nerfpipe.raybank.bank import RayBank, scale_lines
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.similarity import IDENTITY, Similarity
 
 TWO_LENSES = ((16, 12), (9, 14))
 MakeScene = Callable[..., Scene]
@@ -248,7 +248,7 @@ def test_the_extent_of_a_split_is_found_a_few_rows_at_a_time(bank: RayBank, monk
         asked.append(len(numbers))
         return rays(self, numbers)
 
-    monkeypatch.setattr("nerfpipe.cameras.STRIP", 40)
+    monkeypatch.setattr("nerfpipe.geometry.cameras.STRIP", 40)
     monkeypatch.setattr(RayBank, "rays", counted)
     assert bank.extent("test") == whole
     assert sum(asked) == whole.rays

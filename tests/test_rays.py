@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.rays import RayBatch, near_far
-from nerfpipe.space import Space, camera_rays
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.rays import RayBatch, near_far
+from nerfpipe.geometry.space import Space, camera_rays
 
 UNIT_BOX = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
 BOX = [[-1.0, -0.5, 0.25], [1.5, 0.5, 0.75]]

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.config import Params
-from nerfpipe.methods import Model, Pass
-from nerfpipe.rays import RayBatch
-from nerfpipe.renderer import Picture, Renderer, render_rays
-from nerfpipe.sampling.hierarchical import Hierarchical
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import Space, camera_rays
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.models.model import Model, Pass
+from nerfpipe.rendering.renderer import Picture, Renderer, render_rays
+from nerfpipe.samplers.importance import Hierarchical
+from nerfpipe.samplers.stratified import Stratified
 
 CPU = torch.device("cpu")
 RADIUS, SIGMA, COLOUR = 0.7, 3.0, (0.8, 0.4, 0.1)
@@ -153,8 +153,8 @@ def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
 
 def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params: Callable[..., Params]) -> None:
     """The inference kernel against march, field and compositing one after the other, in kernels and in twins."""
-    from nerfpipe import kernels
-    from nerfpipe.methods import build_model
+    from nerfpipe.models.model import build_model
+    from nerfpipe.ops import dispatch
 
     sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
     params = with_params(method="ngp", **sizes)
@@ -170,7 +170,7 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
     sub = rays[rays.hits]
     with torch.no_grad():
         stepwise = render_rays(model, sub, BACKGROUND)[-1]
-    with kernels.torch_twins():
+    with dispatch.torch_twins():
         plain = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert 0.2 < fused.opacity.mean() < 0.98
     for name in ("colour", "opacity", "depth"):
@@ -179,7 +179,7 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
 
 
 def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) -> None:
-    from nerfpipe.methods import build_model
+    from nerfpipe.models.model import build_model
 
     params = with_params(method="ngp")
     model = build_model(params.recipe, 0, Space.boxed(BOUNDS))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from nerfpipe.cli import app
+from nerfpipe.cli.app import app
 from nerfpipe.report import runs as runs_module
 from nerfpipe.report.charts import Curve, line_chart
 from nerfpipe.report.page import choose_views, page

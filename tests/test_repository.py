@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_pipeline import clone, dvc, run
 
-from nerfpipe.repository import repository_faults
+from nerfpipe.project.repository import repository_faults
 
 
 @pytest.fixture

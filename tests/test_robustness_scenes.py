@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerfpipe.bank_writer import build
+from nerfpipe.raybank.writer import build
 from robustness.counts import Counts
 from robustness.scenes import damage
 from robustness.scenes.judge import EITHER, REFUSED, SAME, SOUND, TOLD, Case, judged

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.rays import RayBatch
-from nerfpipe.sampling.hierarchical import EVERYWHERE, Hierarchical, inverse_transform
-from nerfpipe.sampling.samples import Samples, pack, segment_edges
-from nerfpipe.sampling.stratified import Stratified, stratified
-from nerfpipe.volume import Rendering, composite
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.volume_rendering import Rendering, composite
+from nerfpipe.samplers.importance import EVERYWHERE, Hierarchical, inverse_transform
+from nerfpipe.samplers.intervals import Samples, pack, segment_edges
+from nerfpipe.samplers.stratified import Stratified, stratified
 
 
 def make_rays(count: int) -> RayBatch:

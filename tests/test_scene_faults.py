@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import scene_files
 
-from nerfpipe.bank_writer import build
-from nerfpipe.catalogue import Entry
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.raybank import RayBank
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
 
 Fault = Callable[..., str]
 

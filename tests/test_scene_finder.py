@@ -12,10 +12,10 @@ import pytest
 import scene_files
 from test_scene_places import Read, data, edit, read, transforms
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.jsonfile import read_object
-from nerfpipe.scenes.names import plain_name
-from nerfpipe.scenes.places import Places
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.file_names import plain_name
+from nerfpipe.runtime.json_file import read_object
+from nerfpipe.scenes.file_finder import Places
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures

@@ -15,18 +15,18 @@ import scene_files
 import torch
 from PIL import Image
 
-from nerfpipe.bank_writer import build
-from nerfpipe.cameras import Camera
-from nerfpipe.catalogue import Entry
-from nerfpipe.contraction import CUBE
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.contraction import CUBE
+from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.procedural.generate import generate
-from nerfpipe.raybank import RayBank
-from nerfpipe.rays import rays_to_world
-from nerfpipe.scenes import procedural
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.raybank.writer import build
+from nerfpipe.scenes.formats import procedural
+from nerfpipe.scenes.image_files import read_depth_map, read_picture
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.scenes.pictures import read_depth_map, read_picture
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
 
 SIZE = 24
 TOLERANCE = 1e-4

@@ -11,8 +11,8 @@ import pytest
 import scene_files
 from test_scene_places import Read, data, edit, read, transforms
 
-from nerfpipe.cameras import Camera
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.intrinsics import lens_doubt, lens_fault
 from nerfpipe.scenes.scene import Scene
 

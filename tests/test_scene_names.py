@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from test_scene_finder import colmap, same_pictures
 from test_scene_places import Read, data, edit, read, transforms, two_cameras
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.folderindex import FolderIndex
-from nerfpipe.scenes.names import LONGEST_PATH, from_elsewhere, plain_name
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.file_names import LONGEST_PATH, from_elsewhere, plain_name
+from nerfpipe.scenes.folder_index import FolderIndex
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures

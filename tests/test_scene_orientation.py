@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import AGAINST, ORIENTATION, SIDEWAYS, TURNS
-from nerfpipe.scenes import transforms
+from nerfpipe.images.image_file import AGAINST, ORIENTATION, SIDEWAYS, TURNS
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.formats import transforms
 from nerfpipe.scenes.frames import Reading
 from nerfpipe.scenes.scene import Scene
 

@@ -16,12 +16,12 @@ import pytest
 import scene_files
 import trimesh
 
-from nerfpipe.catalogue import Entry
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.image_files import read_depth_map, read_picture
 from nerfpipe.scenes.loading import load_scene
-from nerfpipe.scenes.pictures import read_depth_map, read_picture
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
 
 H, W = 12, 16  # of the ball's pictures
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_scene_finder import twin
 from test_scene_places import Read, data, edit, read, transforms
 
-from nerfpipe.scenes import tiny_nerf
+from nerfpipe.scenes.formats import tiny_nerf
 from nerfpipe.scenes.repeats import content_keys, without_repeats
 from nerfpipe.scenes.scene import Scene
 

@@ -12,9 +12,9 @@ import scene_files
 import trimesh
 from test_scene_places import Read, data, read
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.scenes.colmapfile import find_models, model_notes
-from nerfpipe.scenes.plyfile import read_points
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.formats.colmap_file import find_models, model_notes
+from nerfpipe.scenes.ply_file import read_points
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures

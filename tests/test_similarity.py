@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.geometry.similarity import IDENTITY, Similarity
 
 numbers = st.floats(-100, 100)
 vectors = st.tuples(numbers, numbers, numbers)

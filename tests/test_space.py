@@ -10,17 +10,17 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from nerfpipe import kernels
-from nerfpipe.config import NgpSamplingParams, Params
-from nerfpipe.contraction import CUBE, FAR, contract, unwarp, warp
-from nerfpipe.methods import build_model
-from nerfpipe.rays import Extent, RayBatch
-from nerfpipe.renderer import Renderer, render_rays
-from nerfpipe.sampling.occupancy import Occupancy
-from nerfpipe.sampling.samples import Samples
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import Space
-from nerfpipe.volume import composite
+from nerfpipe.config.params import NgpSamplingParams, Params
+from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
+from nerfpipe.geometry.rays import Extent, RayBatch
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import build_model
+from nerfpipe.ops import dispatch
+from nerfpipe.rendering.renderer import Renderer, render_rays
+from nerfpipe.rendering.volume_rendering import composite
+from nerfpipe.samplers.intervals import Samples
+from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.samplers.stratified import Stratified
 
 EVERYWHERE = Space("unbounded", CUBE, near=0.1)
 GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}
@@ -76,7 +76,7 @@ def test_marching_finds_every_occupied_place_and_no_other(share: float, step: st
 
 @pytest.mark.parametrize("share", [0.0, 0.002, 0.1, 1.0])
 def test_the_kernel_finds_what_its_twin_finds_to_the_bit(share: float) -> None:
-    from nerfpipe.kernels.autograd import march
+    from nerfpipe.kernels.numba.bindings import march
 
     grid, rays = grid_with(share), rays_from_inside(500)
     shift = torch.rand(len(rays))
@@ -142,7 +142,7 @@ def test_the_render_kernel_sees_what_training_sees(with_params: Callable[..., Pa
     rays = rays_from_inside(300)
     renderer = Renderer(model, torch.device("cpu"), params.runtime, bf16=False)
     picture = renderer.view(rays, torch.ones(3), 15, 20)
-    with kernels.torch_twins():
+    with dispatch.torch_twins():
         slow = render_rays(model, rays, torch.ones(3))[-1]
     assert 0.05 < slow.opacity.mean() < 0.999
     assert_close(picture.colour.reshape(-1, 3), slow.colour, atol=2e-3, rtol=0)

@@ -13,12 +13,12 @@ import scene_files
 from tiny_pipeline import ROOT, edit, hashes, shrink
 from typer.testing import CliRunner
 
-from nerfpipe.catalogue import Entry
-from nerfpipe.checkpoint import Checkpoint
-from nerfpipe.cli import app
+from nerfpipe.cli.app import app
+from nerfpipe.download.acquire import make_raw
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.runtime.checkpoint import Checkpoint
+from nerfpipe.runtime.stage import read_timings, stage
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.sources.raw import make_raw
-from nerfpipe.stage import read_timings, stage
 from stages import check, download, evaluate, rays, render, train
 
 STAGES = {"check": check, "download": download, "rays": rays, "train": train, "evaluate": evaluate, "render": render}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nerfpipe.addresses import presentable, without_secrets
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import text_path
-from nerfpipe.terminal import LONGEST, READER_GONE, plain
+from nerfpipe.runtime.addresses import presentable, without_secrets
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import text_path
+from nerfpipe.runtime.terminal import LONGEST, READER_GONE, plain
 
 ROOT = Path(__file__).parents[1]
-FUNNEL = {"nerfpipe/terminal.py"}
+FUNNEL = {"nerfpipe/runtime/terminal.py"}
 
 
 def test_nothing_is_printed_past_the_funnel() -> None:

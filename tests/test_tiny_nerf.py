@@ -16,9 +16,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.paths import orbit
-from nerfpipe.scenes import tiny_nerf
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.scenes.formats import tiny_nerf
 from nerfpipe.scenes.scene import Scene
 
 N, H, W, TRAIN = 6, 4, 5, 4

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from nerfpipe.batches import draw_batch
-from nerfpipe.checkpoint import Checkpoint
-from nerfpipe.config import Params
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.methods import build_model
-from nerfpipe.metrics import psnr
-from nerfpipe.raybank import RayBank
+from nerfpipe.config.params import Params
+from nerfpipe.images.metrics import psnr
+from nerfpipe.models.model import build_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.runtime.checkpoint import Checkpoint
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.training import Trainer, describe_model
+from nerfpipe.training.batches import draw_batch
+from nerfpipe.training.trainer import Trainer, describe_model
 
 QUICK = {
     "method": "tiny",
@@ -143,8 +143,8 @@ def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trai
 
 
 def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayBank, make_trainer) -> None:
-    from nerfpipe.renderer import render_rays
-    from nerfpipe.volume import over
+    from nerfpipe.rendering.renderer import render_rays
+    from nerfpipe.rendering.volume_rendering import over
 
     trainer = make_trainer(bank, method="nerf", **{"nerf.train.bf16": False})
     batch = draw_batch(bank, 0, 0, 64, trainer.model.draws)
@@ -255,11 +255,11 @@ def test_ngp_trained_twice_and_on_one_thread_gives_the_same_bytes(bank: RayBank,
 
 
 def test_ngp_trains_alike_in_plain_torch(bank: RayBank, make_trainer) -> None:
-    from nerfpipe import kernels
+    from nerfpipe.ops import dispatch
 
     fast = make_trainer(bank, "fast", **NGP, **{"ngp.train.bf16": False})
     fast.run(report=lambda row: None)
-    with kernels.torch_twins():
+    with dispatch.torch_twins():
         plain = make_trainer(bank, "plain", **NGP, **{"ngp.train.bf16": False})
         plain.run(report=lambda row: None)
     assert [row.loss for row in plain.history] == pytest.approx([row.loss for row in fast.history], rel=1e-3)

@@ -15,18 +15,18 @@ from conftest import BALL_RADIUS, PARAMS
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from nerfpipe.asking import checked
-from nerfpipe.cameras import look_at
-from nerfpipe.cli import app
-from nerfpipe.config import PATHS, RenderParams
-from nerfpipe.defaults import RENDER, RUNTIME
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.methods import Model, Pass
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.renderer import Renderer
-from nerfpipe.route import choose_route
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.turn import render_turn
+from nerfpipe.camera_paths.path import choose_route
+from nerfpipe.cli.app import app
+from nerfpipe.config.defaults import RENDER, RUNTIME
+from nerfpipe.config.options import checked
+from nerfpipe.config.params import PATHS, RenderParams
+from nerfpipe.film.film import render_turn
+from nerfpipe.geometry.cameras import look_at
+from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.samplers.stratified import Stratified
 from stages.render import in_sight
 
 SAMPLES = 64

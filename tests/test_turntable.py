@@ -16,9 +16,9 @@ from browser import open_browser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerfpipe.paths import orbit
-from nerfpipe.route import Route
-from nerfpipe.turntable import LARGEST, MOST_FRAMES, hand_order, write_turntable
+from nerfpipe.camera_paths.path import Route
+from nerfpipe.camera_paths.shapes import orbit
+from nerfpipe.film.turntable import LARGEST, MOST_FRAMES, hand_order, write_turntable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

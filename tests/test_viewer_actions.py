@@ -18,15 +18,15 @@ from conftest import ORBIT_RADIUS
 from torch import Tensor
 from viewer_subject import UP, until
 
-from nerfpipe.cameras import look_at
-from nerfpipe.defaults import RENDER, RUNTIME
-from nerfpipe.keyframes import read_key_frames
-from nerfpipe.methods import build_model
-from nerfpipe.modelfile import save_model
-from nerfpipe.paths import looked_at
-from nerfpipe.raybank import RayBank
-from nerfpipe.space import Space
-from nerfpipe.training import describe_model
+from nerfpipe.camera_paths.key_frames import read_key_frames
+from nerfpipe.camera_paths.shapes import looked_at
+from nerfpipe.config.defaults import RENDER, RUNTIME
+from nerfpipe.geometry.cameras import look_at
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import build_model
+from nerfpipe.models.model_file import save_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.training.trainer import describe_model
 from nerfpipe.viewer.ports import free_port
 from nerfpipe.viewer.sources import FileSource
 

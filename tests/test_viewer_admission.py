@@ -19,7 +19,7 @@ import viser
 import websockets
 from websockets.datastructures import Headers
 
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer import admission, command, messages, page
 from nerfpipe.viewer.admission import admitted, guarded
 from nerfpipe.viewer.messages import Gate

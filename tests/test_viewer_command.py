@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from nerfpipe.cli import app
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.cli.app import app
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer import command
 from nerfpipe.viewer.command import first_model, has_display, open_page
 from nerfpipe.viewer.ports import free_port, is_loopback

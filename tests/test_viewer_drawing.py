@@ -12,14 +12,14 @@ from conftest import BALL_RADIUS
 from torch import Tensor, nn
 from viewer_subject import CAMERA, CPU, EYE, ball_artist, view
 
-from nerfpipe.defaults import RUNTIME
-from nerfpipe.methods import Model, Pass, build_model
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import Space
-from nerfpipe.viewer.desk import SETTLE, Desk
+from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import Model, Pass, build_model
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.viewer.adaptive_resolution import ENOUGH, SLOWEST, SMALLEST, SMOOTH, Pace, dimensions
 from nerfpipe.viewer.drawing import Artist, sampled, z_depth
-from nerfpipe.viewer.pace import ENOUGH, SLOWEST, SMALLEST, SMOOTH, Pace, dimensions
+from nerfpipe.viewer.request_queue import SETTLE, Desk
 from nerfpipe.viewer.settings import vertical_fov
 
 WALL = 4.0  # scene units ahead of the origin

@@ -13,10 +13,10 @@ from viewer_subject import until, view
 
 pytest.importorskip("viser")
 
-from nerfpipe.defaults import RUNTIME
-from nerfpipe.similarity import IDENTITY
-from nerfpipe.viewer.keyframe_list import KeyFrameList
-from nerfpipe.viewer.painter import Painter
+from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.geometry.similarity import IDENTITY
+from nerfpipe.viewer.key_frame_list import KeyFrameList
+from nerfpipe.viewer.render_thread import Painter
 from nerfpipe.viewer.settings import WIDEST, View
 from nerfpipe.viewer.viewer import MOST_JOBS, UNSAVED, Viewer
 
@@ -45,7 +45,7 @@ def painter(monkeypatch: pytest.MonkeyPatch) -> tuple[Painter, list[str]]:
     source = SimpleNamespace(newer=lambda: False)
     painter = Painter(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
     monkeypatch.setattr(painter, "_warm_up", lambda: None)
-    monkeypatch.setattr("nerfpipe.viewer.painter.Artist", lambda *_: None)
+    monkeypatch.setattr("nerfpipe.viewer.render_thread.Artist", lambda *_: None)
     return painter, told
 
 

@@ -14,16 +14,17 @@ import pytest
 import torch
 from viewer_subject import CAMERA, UP, ball_artist, until
 
-from nerfpipe.cameras import look_at
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.rays import Extent
-from nerfpipe.space import camera_rays
-from nerfpipe.viewer import films as films_module
-from nerfpipe.viewer import jobs, numbered
+from nerfpipe.geometry.cameras import look_at
+from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.viewer import film_jobs as films_module
+from nerfpipe.viewer import jobs
+from nerfpipe.viewer import new_file as new_files
 from nerfpipe.viewer.drawing import Artist
-from nerfpipe.viewer.films import Films
-from nerfpipe.viewer.numbered import new_file
+from nerfpipe.viewer.film_jobs import Films
+from nerfpipe.viewer.new_file import new_file
 from nerfpipe.viewer.settings import Settings
 
 POSES = torch.stack([look_at(torch.tensor([3.0, y, 0.5]), torch.zeros(3), UP) for y in (0.0, 0.5, 1.0)])
@@ -216,6 +217,6 @@ def test_the_name_of_a_file_that_failed_is_given_back(tmp_path: Path, monkeypatc
             raise RuntimeError
         assert file.name == "still_001"
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(numbered, "NUMBERED", 1)
+    monkeypatch.setattr(new_files, "NUMBERED", 1)
     with pytest.raises(FileExistsError, match="holds too many files of this name"), new_file(tmp_path, "a", ".png"):
         pass

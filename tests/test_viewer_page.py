@@ -21,12 +21,12 @@ from conftest import PARAMS
 from tiny_pipeline import environment
 from viewer_subject import PATIENCE, until
 
-from nerfpipe.keyframes import read_key_frames
-from nerfpipe.methods import build_model
-from nerfpipe.modelfile import load_model, save_model
-from nerfpipe.raybank import RayBank
-from nerfpipe.training import describe_model
-from nerfpipe.viewer.photographs import find_stations
+from nerfpipe.camera_paths.key_frames import read_key_frames
+from nerfpipe.models.model import build_model
+from nerfpipe.models.model_file import load_model, save_model
+from nerfpipe.raybank.bank import RayBank
+from nerfpipe.training.trainer import describe_model
+from nerfpipe.viewer.cameras import find_stations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

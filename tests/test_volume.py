@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.sampling.samples import Samples
-from nerfpipe.volume import composite, over
+from nerfpipe.rendering.volume_rendering import composite, over
+from nerfpipe.samplers.intervals import Samples
 
 BLACK, WHITE = torch.zeros(3), torch.ones(3)
 

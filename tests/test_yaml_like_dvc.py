@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.yamlfile import Section, read_yaml, validate
+from nerfpipe.config.yaml_file import Section, read_yaml, validate
+from nerfpipe.runtime.errors import NerfpipeError
 
 # Which readers of YAML 1.1 and of 1.2 take differently.
 TELLING = [

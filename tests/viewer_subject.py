@@ -9,11 +9,11 @@ import torch
 from conftest import BALL_RADIUS
 from torch import Tensor, nn
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.defaults import RUNTIME
-from nerfpipe.methods import Model, Pass
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.sampling.stratified import Stratified
+from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.viewer.drawing import Artist
 from nerfpipe.viewer.settings import View, vertical_fov
 

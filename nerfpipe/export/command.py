@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerfpipe.asking import checked
-from nerfpipe.defaults import MODEL, render_params
-from nerfpipe.errors import NerfpipeError, one_line_errors
+from nerfpipe.config.defaults import MODEL, render_params
+from nerfpipe.config.options import checked
 from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output
-from nerfpipe.terminal import say
+from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
+from nerfpipe.runtime.terminal import say
 
 if TYPE_CHECKING:
     from nerfpipe.export.views import Subject
@@ -48,7 +48,7 @@ def image(
         check_output(output, (".png",), force)
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
         with loaded(model) as subject:
-            from nerfpipe.export.stills import export_image
+            from nerfpipe.export.images import export_image
 
             tell(export_image(subject, options, output))
 
@@ -71,7 +71,7 @@ def depth(
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
         kinds = checked(DepthOptions, kind=kind)
         with loaded(model) as subject:
-            from nerfpipe.export.stills import export_depth
+            from nerfpipe.export.images import export_depth
 
             tell(export_depth(subject, options, kinds, output))
 
@@ -92,7 +92,7 @@ def normals(
         check_output(output, (".png",), force, beside=(".npy",))
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
         with loaded(model) as subject:
-            from nerfpipe.export.stills import export_normals
+            from nerfpipe.export.images import export_normals
 
             tell(export_normals(subject, options, output))
 
@@ -110,7 +110,7 @@ def pointcloud(
         check_output(output, (".ply",), force)
         options = checked(CloudOptions, points=points, opacity=opacity)
         with loaded(model) as subject:
-            from nerfpipe.export.pointcloud import export_pointcloud
+            from nerfpipe.export.point_cloud import export_pointcloud
 
             tell(export_pointcloud(subject, options, output))
 

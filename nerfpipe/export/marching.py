@@ -11,7 +11,7 @@ import torch
 from skimage.measure import marching_cubes
 from torch import Tensor
 
-from nerfpipe.progress import Progress
+from nerfpipe.runtime.progress import Progress
 
 SLAB = 2**22  # samples looked at before they are marched and forgotten
 NUMBER = np.int32  # of vertices: two thousand million are more than memory holds

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.export import meshfile, sight
+from nerfpipe.export import mesh_file, visibility
+from nerfpipe.export.components import without, worth_keeping
 from nerfpipe.export.marching import Grid, Surface, march
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.export.pieces import without, worth_keeping
 from nerfpipe.export.views import Subject
-from nerfpipe.ndc import Frustum, from_ndc
-from nerfpipe.progress import Progress
-from nerfpipe.space import Space
+from nerfpipe.geometry.ndc import Frustum, from_ndc
+from nerfpipe.geometry.space import Space
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what of an unbounded scene is not contracted
 FORWARD_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
@@ -38,7 +38,7 @@ def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterato
     if options.seen:
         vertices, faces = without(vertices, faces, faces_in_sight(subject, vertices, faces))
     colours = colour_of(subject, vertices, faces)
-    meshfile.write(output, subject.about.similarity.original(vertices), faces, colours)
+    mesh_file.write(output, subject.about.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
@@ -66,7 +66,7 @@ def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share
 
 def faces_in_sight(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool a train camera sees. Raises NerfpipeError where none is left."""
-    kept = sight.seen_faces(subject, vertices, faces)
+    kept = visibility.seen_faces(subject, vertices, faces)
     if not kept.any():
         raise NerfpipeError(
             f"no face is left: of {len(faces):,} no train camera sees one; leave out --seen, or give another --density"
@@ -119,7 +119,7 @@ def from_frustum(surface: Surface, frustum: Frustum) -> tuple[np.ndarray, np.nda
 
 def colour_of(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Colour [V, 3] in [0, 1] of each vertex, seen straight on."""
-    normals = torch.from_numpy(meshfile.vertex_normals(vertices, faces)).float()
+    normals = torch.from_numpy(mesh_file.vertex_normals(vertices, faces)).float()
     points, colours = torch.from_numpy(vertices).float(), []
     with Progress("colour", len(points), "vertices") as progress:
         for some, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nerfpipe.asking import check_free
-from nerfpipe.config import LARGEST, LONGEST_SIDE, MOST_VIEWS, NotNegative, Positive
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.yamlfile import Section
+from nerfpipe.config.options import check_free
+from nerfpipe.config.params import LARGEST, LONGEST_SIDE, MOST_VIEWS, NotNegative, Positive
+from nerfpipe.config.yaml_file import Section
+from nerfpipe.runtime.errors import NerfpipeError
 
 
 class ViewOptions(Section):

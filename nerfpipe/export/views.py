@@ -9,19 +9,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
-from nerfpipe.config import RuntimeParams
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.camera_paths.shapes import camera_path
+from nerfpipe.config.memory import PIXEL, check_needs
+from nerfpipe.config.params import RuntimeParams
 from nerfpipe.export.options import ViewOptions
-from nerfpipe.memory import PIXEL, check_needs
-from nerfpipe.modelfile import ModelAbout, load_model
-from nerfpipe.paths import camera_path
-from nerfpipe.probe import Probe
-from nerfpipe.progress import Progress
-from nerfpipe.renderer import Picture, Renderer
-from nerfpipe.runtime import set_up
-from nerfpipe.space import camera_rays, world_rays
-from nerfpipe.turn import sized
+from nerfpipe.film.film import sized
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.space import camera_rays, world_rays
+from nerfpipe.models.model_file import ModelAbout, load_model
+from nerfpipe.models.set_up import set_up
+from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.renderer import Picture, Renderer
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 BAND = 2**15  # rays between two steps of the progress bar
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config import NerfFieldParams
-from nerfpipe.fields.density import density_activation
-from nerfpipe.fields.encoding import FrequencyEncoding
+from nerfpipe.config.params import NerfFieldParams
+from nerfpipe.fields.activations import density_activation
+from nerfpipe.fields.frequency_encoding import FrequencyEncoding
 
 
 class NerfField(nn.Module):

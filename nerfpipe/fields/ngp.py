@@ -11,11 +11,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nerfpipe import kernels
-from nerfpipe.config import NgpFieldParams
-from nerfpipe.fields.density import exponential_density
-from nerfpipe.fields.harmonics import COMPONENTS, spherical_harmonics
-from nerfpipe.fields.hash_grid import HashGrid
+from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.fields.activations import exponential_density
+from nerfpipe.fields.hash_encoding import HashGrid
+from nerfpipe.ops import dispatch
+from nerfpipe.ops.spherical_harmonics import COMPONENTS, spherical_harmonics
 
 GEOMETRY = 16  # numbers that the density network hands to the colour network
 COLOURS = 4  # rows of the last layer: red, green, blue and one unused, because kernels take four at a time
@@ -40,8 +40,8 @@ class NgpField(nn.Module):
 
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
-        if kernels.in_use(positions.device):
-            from nerfpipe.kernels.autograd import ngp_field
+        if dispatch.in_use(positions.device):
+            from nerfpipe.kernels.numba.bindings import ngp_field
 
             return ngp_field(self, positions, directions)
         return self.reference(positions, directions)
@@ -56,8 +56,8 @@ class NgpField(nn.Module):
     @torch.no_grad()
     def density(self, positions: Tensor) -> Tensor:
         """Density [M] alone, without gradient, for the occupancy grid."""
-        if kernels.in_use(positions.device):
-            from nerfpipe.kernels.autograd import ngp_density
+        if dispatch.in_use(positions.device):
+            from nerfpipe.kernels.numba.bindings import ngp_density
 
             return ngp_density(self, positions)
         return self._density(run_layers(self.density_layers, self.grid(positions)))

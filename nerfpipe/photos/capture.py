@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from nerfpipe.cameras import Camera
-from nerfpipe.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import atomic_file, atomic_folder, write_json
+from nerfpipe.config.yaml_file import as_yaml, read_yaml, validate
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.photos.preparing import IMAGES, MASKS, View
 from nerfpipe.photos.reconstruct import Model
+from nerfpipe.project.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import atomic_file, atomic_folder, write_json
 from nerfpipe.scenes.normalise import around_origin
-from nerfpipe.similarity import Similarity
-from nerfpipe.yamlfile import as_yaml, read_yaml, validate
 
 CAPTURES = Path("data/captures")
 HELD_OUT = 8  # one picture in so many; not the first and the last, which see what no other does

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerfpipe.config import LONGEST_SIDE, MOST_FRAMES
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import refuse_irregular, work_folder
+from nerfpipe.config.params import LONGEST_SIDE, MOST_FRAMES
 from nerfpipe.photos import pairs
 from nerfpipe.photos.capture import (
     CAPTURES,
@@ -22,11 +20,13 @@ from nerfpipe.photos.capture import (
     capture_folder,
     write_capture,
 )
+from nerfpipe.photos.images import DIAGONAL_35MM, FEWEST, LOSSLESS, list_pictures, some
 from nerfpipe.photos.masks import find_masks
-from nerfpipe.photos.pictures import DIAGONAL_35MM, FEWEST, LOSSLESS, list_pictures, some
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, View, prepare_files, prepare_frames
 from nerfpipe.photos.reconstruct import Model, load_pycolmap, reconstruct
 from nerfpipe.photos.video import not_a_video, sharp_frames
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import refuse_irregular, work_folder
 
 MATCHINGS = ("auto", "exhaustive", "sequential")
 SMALLEST = 64  # pixels: below, nothing is left to learn

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerfpipe.cameras import Camera
-from nerfpipe.lenses import NotInvertibleError
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.distortion import NotInvertibleError
 
 MAPPING_LENS = "SIMPLE_RADIAL"  # one focal length and one distortion: as much as the first few pictures can tell
 STRAIGHT_LENS = "SIMPLE_PINHOLE"

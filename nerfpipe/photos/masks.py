@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import HALF, load_image, mask_values, orientation_of, turned
-from nerfpipe.photos.pictures import LOSSLESS, some
+from nerfpipe.images.image_file import HALF, load_image, mask_values, orientation_of, turned
+from nerfpipe.photos.images import LOSSLESS, some
+from nerfpipe.runtime.errors import NerfpipeError
 
 
 def find_masks(folder: Path, pictures: list[Path]) -> dict[str, Path]:

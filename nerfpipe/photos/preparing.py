@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.photos.images import Picture, fitted, read_picture, some
 from nerfpipe.photos.masks import black_and_white, read_mask
-from nerfpipe.photos.pictures import Picture, fitted, read_picture, some
-from nerfpipe.progress import Progress
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 FEATURE_SIDE = 1600  # pixels, longer side: poses are found twice as finely as an 800-pixel capture shows
 JPEG_QUALITY = 95

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from nerfpipe.cameras import TO_OPENCV, Camera
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.geometry.cameras import TO_OPENCV, Camera
 from nerfpipe.photos.lens_fit import MAPPING_LENS, as_camera, with_best_lens
 from nerfpipe.photos.pairs import tiles
 from nerfpipe.photos.preparing import SEARCHED, SEARCHED_MASKS, View
-from nerfpipe.progress import Progress
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 VIEWS_PER_POINT = 3  # two pictures may agree on a point by chance
 POINT_ERROR = 2.0  # pixels of the searched pictures, at most, for points that are kept

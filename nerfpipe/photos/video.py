@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.photos.pictures import FEWEST, Picture
-from nerfpipe.progress import Progress
+from nerfpipe.photos.images import FEWEST, Picture
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
 SHARPNESS_SIDE = 640  # pixels: at this size a frame's sharpness shows, and a sensor's noise is averaged away
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
+from nerfpipe.geometry.cameras import Camera
 from nerfpipe.procedural import sdf
 from nerfpipe.procedural.sdf import Vector
 from nerfpipe.procedural.shading import light_directions, shade

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.files import create_array, write_json
+from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.drawing import PIXELS_AT_ONCE, draw
-from nerfpipe.progress import Progress
-from nerfpipe.scenes.procedural import DEPTH, DESCRIPTION, IMAGES, LABELS
+from nerfpipe.runtime.files import create_array, write_json
+from nerfpipe.runtime.progress import Progress
+from nerfpipe.scenes.formats.procedural import DEPTH, DESCRIPTION, IMAGES, LABELS
 from nerfpipe.scenes.scene import SPLITS
 
 RADIUS = 3.1  # of the sphere that the cameras stand on, in scene units

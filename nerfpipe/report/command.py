@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfpipe.files import atomic_file
 from nerfpipe.report.page import page
 from nerfpipe.report.runs import read_run
+from nerfpipe.runtime.files import atomic_file
 
 
 def write_report(names: list[str], output: Path) -> list[str]:

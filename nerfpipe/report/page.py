@@ -12,7 +12,7 @@ from nerfpipe.report.charts import Curve, dot_chart, line_chart
 from nerfpipe.report.runs import GIFS, Run
 from nerfpipe.report.style import STYLE
 from nerfpipe.report.tables import parameters, results, swatch
-from nerfpipe.terminal import in_page
+from nerfpipe.runtime.terminal import in_page
 
 
 def page(runs: list[Run]) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from nerfpipe.addresses import without_secrets
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.config.yaml_file import validate
+from nerfpipe.config.yaml_reader import parse_yaml
 from nerfpipe.report.sources import WORKSPACE, Reader, open_source
-from nerfpipe.yamlfile import validate
-from nerfpipe.yamlreader import parse_yaml
+from nerfpipe.runtime.addresses import without_secrets
+from nerfpipe.runtime.errors import NerfpipeError
 
 TRAIN, SPEED, TEST = "metrics/train.json", "metrics/speed.json", "metrics/test.json"
 HISTORY, CLOCK, VIEWS = "metrics/history.csv", "metrics/speed.csv", "metrics/views.csv"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import open_regular
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import open_regular
 
 WORKSPACE = "workspace"
 

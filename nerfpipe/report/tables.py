@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nerfpipe.report.charts import look
 from nerfpipe.report.runs import Run, differing
-from nerfpipe.terminal import in_page
+from nerfpipe.runtime.terminal import in_page
 
 NOTHING = "–"
 DASHED = {"solid": "", "dashed": ' stroke-dasharray="5 2"', "dotted": ' stroke-dasharray="1.5 2"'}

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nerfpipe.cameras import Camera
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.imagefile import SIDEWAYS, UPRIGHT, Header, look_at_header
-from nerfpipe.lenses import NotInvertibleError
-from nerfpipe.progress import Progress
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.distortion import NotInvertibleError
+from nerfpipe.geometry.space import Kind
+from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, look_at_header
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
+from nerfpipe.scenes.file_finder import lies_in
+from nerfpipe.scenes.image_files import read_depth_map, read_mask, read_picture
 from nerfpipe.scenes.intrinsics import lens_doubt, lens_fault
-from nerfpipe.scenes.pictures import read_depth_map, read_mask, read_picture
-from nerfpipe.scenes.places import lies_in
-from nerfpipe.scenes.placing import place
+from nerfpipe.scenes.placement import place
 from nerfpipe.scenes.repeats import content_keys, without_repeats
 from nerfpipe.scenes.scene import SPLITS, Scene, pose_faults
-from nerfpipe.space import Kind
 
 Splits = dict[str, list[int]]
 ASPECT = 0.01  # how much proportions of picture and camera may differ, if only rounding made them differ

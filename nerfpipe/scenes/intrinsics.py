@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nerfpipe.cameras import Camera
+from nerfpipe.geometry.cameras import Camera
 
 WIDEST = math.radians(150)  # of a perspective lens; the widest that are made have 130 degrees
 NARROWEST = math.radians(0.2)  # a telescope's

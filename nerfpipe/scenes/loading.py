@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.files import open_regular
-from nerfpipe.scenes import blender, colmap, colmapfile, llff, procedural, tiny_nerf, transforms
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import open_regular
+from nerfpipe.scenes.formats import blender, colmap, colmap_file, llff, procedural, tiny_nerf, transforms
 from nerfpipe.scenes.frames import Reading
-from nerfpipe.scenes.pictures import HEIC, HEIC_REMEDY, SUFFIXES
+from nerfpipe.scenes.image_files import HEIC, HEIC_REMEDY, SUFFIXES
 from nerfpipe.scenes.scene import ENTRY_FILE, Scene
 
 # Formats with pictures in files, in the order in which they are looked for. A folder often holds several: what tells
@@ -68,9 +68,9 @@ def find_scene(folder: Path, form: str | None) -> tuple[str, Path]:
 
 def _nothing_known(folder: Path) -> str:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    if parts := [file for file in files if file.stem in colmapfile.FILES and file.suffix in colmapfile.SUFFIXES]:
+    if parts := [file for file in files if file.stem in colmap_file.FILES and file.suffix in colmap_file.SUFFIXES]:
         place = parts[0].parent
-        return f"{colmapfile.incomplete(place)}, at {place.relative_to(folder)}; and there are no other format's files"
+        return f"{colmap_file.incomplete(place)}, at {place.relative_to(folder)}; and there are no other format's files"
     if any(file.suffix.lower() in SUFFIXES for file in files):
         return f"pictures without cameras; {TO_PHOTOS}"
     if any(file.suffix.lower() in HEIC for file in files):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nerfpipe.cameras import Camera
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.ndc import Frustum, rays_to_ndc
-from nerfpipe.scenes.bounds import middle_of
-from nerfpipe.similarity import IDENTITY, Similarity
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.focus import middle_of
+from nerfpipe.geometry.ndc import Frustum, rays_to_ndc
+from nerfpipe.geometry.similarity import IDENTITY, Similarity
+from nerfpipe.runtime.errors import NerfpipeError
 
 LEVEL = (
     0.02  # mean squared lean of the cameras' x axes, below which one direction is said to have none: about 8 degrees

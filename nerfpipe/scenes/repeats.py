@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfpipe.files import open_regular
-from nerfpipe.scenes.pictures import read_picture
+from nerfpipe.runtime.files import open_regular
+from nerfpipe.scenes.image_files import read_picture
 
 HEAD = 2**16  # bytes at the beginning of a file, by which most differ
 READ_BYTES = 2**20

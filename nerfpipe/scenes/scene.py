@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nerfpipe.cameras import Camera
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.ndc import Frustum
-from nerfpipe.similarity import FARTHEST, IDENTITY, Similarity
-from nerfpipe.space import Kind, Space
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.ndc import Frustum
+from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
+from nerfpipe.geometry.space import Kind, Space
+from nerfpipe.runtime.errors import NerfpipeError
 
 ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
 SPLITS = ("train", "val", "test")

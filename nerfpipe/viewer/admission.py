@@ -17,7 +17,7 @@ import websockets.asyncio.server
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer.messages import Gate
 
 AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # no user, no path, no other alphabet

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nerfpipe import terminal
-from nerfpipe.defaults import render_params
-from nerfpipe.errors import NerfpipeError
-from nerfpipe.interrupt import StopRequest
+from nerfpipe.config.defaults import render_params
+from nerfpipe.runtime import terminal
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.interrupt import StopRequest
 from nerfpipe.viewer.ports import free_port, is_loopback
 from nerfpipe.viewer.sources import FileSource, Loaded, NotYetError, Source, TrainingSource
 

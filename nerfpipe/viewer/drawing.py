@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
-from nerfpipe.config import RuntimeParams
-from nerfpipe.media import depth_picture, to_8bit
-from nerfpipe.methods import Model
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.normals import SEEN, normal_map, normal_picture
-from nerfpipe.probe import Probe
-from nerfpipe.rays import Extent, RayBatch, near_far, rays_to_world
-from nerfpipe.renderer import Picture, Renderer
-from nerfpipe.sampling.hierarchical import Hierarchical
-from nerfpipe.sampling.occupancy import Occupancy
-from nerfpipe.sampling.stratified import Stratified
-from nerfpipe.space import Space, camera_rays
+from nerfpipe.config.params import RuntimeParams
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.rays import Extent, RayBatch, near_far, rays_to_world
+from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.images.write import depth_picture, to_8bit
+from nerfpipe.models.model import Model
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.rendering.normals import SEEN, normal_map, normal_picture
+from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.renderer import Picture, Renderer
+from nerfpipe.samplers.importance import Hierarchical
+from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.viewer.settings import Corners, Mode
 
 BLOCK_PIXELS = 2**12  # drawn between two looks at whether someone wants something else

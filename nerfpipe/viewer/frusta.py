@@ -10,7 +10,7 @@ import viser
 from torch import Tensor
 from viser import transforms
 
-from nerfpipe.viewer.photographs import SAME_PLACE, Station
+from nerfpipe.viewer.cameras import SAME_PLACE, Station
 from nerfpipe.viewer.settings import FLIP, vertical_fov
 
 COLOURS = {"train": (60, 110, 200), "val": (60, 160, 110), "test": (225, 120, 30)}

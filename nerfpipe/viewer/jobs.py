@@ -10,10 +10,10 @@ import imageio.v3 as iio
 import numpy as np
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
-from nerfpipe.rays import Extent
-from nerfpipe.space import camera_rays
-from nerfpipe.turn import sized
+from nerfpipe.film.film import sized
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.space import camera_rays
 from nerfpipe.viewer.drawing import Artist, cropped
 from nerfpipe.viewer.settings import Settings
 

@@ -11,15 +11,15 @@ import numpy as np
 import viser
 from viser import transforms
 
-from nerfpipe.errors import describe_os_error
-from nerfpipe.modelfile import ModelAbout
-from nerfpipe.paths import FOCUS, UP, camera_path
+from nerfpipe.camera_paths.shapes import FOCUS, UP, camera_path
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.runtime.errors import describe_os_error
 from nerfpipe.viewer.admission import guarded
+from nerfpipe.viewer.cameras import Station
 from nerfpipe.viewer.drawing import can_crop
 from nerfpipe.viewer.frusta import Frusta, quaternion
 from nerfpipe.viewer.messages import Gate
-from nerfpipe.viewer.painter import Shown
-from nerfpipe.viewer.photographs import Station
+from nerfpipe.viewer.render_thread import Shown
 from nerfpipe.viewer.settings import Corners, View, vertical_fov
 
 FRUSTUM = 0.035  # of the cameras' mean distance from what they look at: how large they are drawn

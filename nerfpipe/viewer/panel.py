@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import viser
 
-from nerfpipe.config import RenderParams
-from nerfpipe.viewer.photographs import Station
+from nerfpipe.config.params import RenderParams
+from nerfpipe.viewer.cameras import Station
 from nerfpipe.viewer.settings import MODES, Corners, Settings
 
 RESOLUTIONS = (100, 1600, 50)  # least, most, step, in pixels of the longer side

@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import socket
 
-from nerfpipe.errors import NerfpipeError
+from nerfpipe.runtime.errors import NerfpipeError
 
 TRIED = 100  # ports from the one asked for on
 LAST = 65535

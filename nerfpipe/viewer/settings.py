@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.cameras import Camera
-from nerfpipe.viewer.pace import dimensions
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.viewer.adaptive_resolution import dimensions
 
 Mode = Literal["colour", "depth", "opacity", "normals"]
 MODES: tuple[Mode, ...] = ("colour", "depth", "opacity", "normals")

@@ -13,20 +13,20 @@ from typing import Any
 import torch
 import viser
 
-from nerfpipe.config import RenderParams, RuntimeParams
-from nerfpipe.errors import NerfpipeError, describe_os_error
-from nerfpipe.files import atomic_file
-from nerfpipe.keyframes import FEWEST, MOST, through
-from nerfpipe.paths import looked_at
-from nerfpipe.turn import sized
-from nerfpipe.viewer.films import Films
+from nerfpipe.camera_paths.key_frames import FEWEST, MOST, through
+from nerfpipe.camera_paths.shapes import looked_at
+from nerfpipe.config.params import RenderParams, RuntimeParams
+from nerfpipe.film.film import sized
+from nerfpipe.runtime.errors import NerfpipeError, describe_os_error
+from nerfpipe.runtime.files import atomic_file
+from nerfpipe.viewer.cameras import Station, find_stations
+from nerfpipe.viewer.film_jobs import Films
 from nerfpipe.viewer.jobs import Still
-from nerfpipe.viewer.keyframe_list import KeyFrameList
-from nerfpipe.viewer.numbered import new_file
+from nerfpipe.viewer.key_frame_list import KeyFrameList
+from nerfpipe.viewer.new_file import new_file
 from nerfpipe.viewer.page import Server, Stage, focus_of, send, view_of
-from nerfpipe.viewer.painter import Painter, Shown
 from nerfpipe.viewer.panel import Panel
-from nerfpipe.viewer.photographs import Station, find_stations
+from nerfpipe.viewer.render_thread import Painter, Shown
 from nerfpipe.viewer.settings import vertical_fov
 from nerfpipe.viewer.sources import Loaded, Source
 

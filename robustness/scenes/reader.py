@@ -126,7 +126,7 @@ def serve(connection: Connection) -> None:
     import torch
     import trimesh  # noqa: F401  so that no case pays for its import
 
-    from nerfpipe.errors import NerfpipeError
+    from nerfpipe.runtime.errors import NerfpipeError
 
     torch.set_num_threads(1)
     deeds: list[str] = []
@@ -195,12 +195,12 @@ def _peak() -> int:
 
 def read_scene(job: Job, work: Path) -> Rays:
     """Bring the scene as the download stage does, and read it as the stage `rays` does."""
-    from nerfpipe.bank_writer import build
-    from nerfpipe.catalogue import Entry
-    from nerfpipe.files import write_json
+    from nerfpipe.download.acquire import NOT_FOR_READING, make_raw
+    from nerfpipe.project.catalogue import Entry
+    from nerfpipe.raybank.writer import build
+    from nerfpipe.runtime.files import write_json
     from nerfpipe.scenes.loading import load_scene
     from nerfpipe.scenes.scene import ENTRY_FILE
-    from nerfpipe.sources.raw import NOT_FOR_READING, make_raw
 
     raw, bank = work / "raw", work / "bank"
     for folder in (raw, bank):

@@ -16,8 +16,8 @@ import imageio.v3 as iio
 import numpy as np
 import torch
 
-from nerfpipe.cameras import Camera, look_at
-from nerfpipe.rays import rays_to_world
+from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.scenes.scene import Scene
 from tests import scene_files
 

@@ -1,0 +1,1 @@
+"""Unpacking and checksums of files that someone else made."""

@@ -1,0 +1,170 @@
+"""Zip and tar archives read in one way, by whatever names, sizes and positions they claim. All sizes are in bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Literal
+
+from nerfpipe.archives.checksum import CHUNK_BYTES, megabytes
+from nerfpipe.archives.members import AGAIN, BY_HAND, Member
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
+
+PIECE_BYTES = 1 << 24  # most that is read at once: 100,000 lines of a zip's index
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+OTHER_SUFFIXES = (".7z", ".rar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+TAR_MAGIC = (257, b"ustar")  # place in the first header, and what is there
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is an empty archive's
+
+IS_LINK = f"is a link; put the file itself in its place and {AGAIN}"
+IS_SPECIAL = f"is neither a file nor a folder; {AGAIN} without it"
+IS_ENCRYPTED = f"is encrypted; {BY_HAND}"
+IS_PACKED_OTHERWISE = f"is packed in a way that is not read here; {BY_HAND}"
+ENCRYPTED = 0x1 | 0x40  # flag bits of a zip's member: by password, by certificate
+
+Kind = Literal["zip", "tar"]
+
+
+class DamagedError(Exception):
+    """The archive contradicts itself."""
+
+
+DAMAGES = (  # what the readers make of a damaged archive
+    *(DamagedError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error),
+    *(EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError),
+)
+
+
+def archive_kind(path: Path, name: str) -> Kind | None:
+    """What kind of archive the file called `name` is; None for any other file, also for a .npz, which is a zip too.
+
+    Raises NerfpipeError for kinds of archive that are not read.
+    """
+    lower = name.lower()
+    if lower.endswith(".npz"):
+        return None
+    if lower.endswith(OTHER_SUFFIXES):
+        raise NerfpipeError(f"{name}: only .zip, .tar and .tar.gz are unpacked here; {BY_HAND}")
+    with path.open("rb", buffering=0) as file:
+        if _start(file).startswith(ZIP_MAGICS):
+            return None if not lower.endswith(".zip") and _holds_arrays(file) else "zip"
+        if _starts_as_tar(file) or lower.endswith(TAR_SUFFIXES):
+            return "tar"
+    return "zip" if lower.endswith(".zip") else None
+
+
+class ZipReader:
+    """A zip archive. What is encrypted, or packed in ways that need much memory or that Python lacks, is a fault."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._zip = zipfile.ZipFile(_Bounded(file))
+
+    def members(self) -> Iterator[Member]:
+        for info in self._zip.infolist():
+            name = info.orig_filename  # as it is in the archive, with nothing made harmless
+            yield Member(name, info.file_size, name.endswith("/"), self._fault(info), info)
+
+    def open(self, member: Member) -> IO[bytes]:
+        return self._zip.open(member.handle)
+
+    @staticmethod
+    def _fault(info: zipfile.ZipInfo) -> str | None:
+        kind = stat.S_IFMT(info.external_attr >> 16)  # as Unix has it; 0 where another system packed it
+        if kind == stat.S_IFLNK:
+            return IS_LINK
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            return IS_SPECIAL
+        if info.flag_bits & ENCRYPTED:
+            return IS_ENCRYPTED
+        return None if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else IS_PACKED_OTHERWISE
+
+
+class TarReader:
+    """A tar archive, packed by gzip or not. Its headers lie between the files, so a packed one is listed by unpacking.
+
+    `name` is what progress calls it.
+    """
+
+    def __init__(self, file: io.FileIO, name: str) -> None:
+        self._name, self._packed = name, file
+        self._file = _Bounded(gzip.GzipFile(fileobj=file) if _start(file).startswith(GZIP_MAGIC) else file)
+        self._tar = tarfile.TarFile(fileobj=self._file, encoding="utf-8")
+
+    def members(self) -> Iterator[Member]:
+        size = os.fstat(self._packed.fileno()).st_size
+        with Progress(f"list {self._name}", size, "B", unit_scale=True) as progress:
+            for info in self._tar:
+                yield Member(info.name, info.size, info.isdir(), self._fault(info), info)
+                progress.advance(max(0, self._packed.tell() - progress.done))
+        self._check_end()
+
+    def open(self, member: Member) -> IO[bytes]:
+        return self._tar.extractfile(member.handle)
+
+    def _check_end(self) -> None:
+        """tarfile takes a damaged header for the end, and gzip compares its checksum only when read to its own."""
+        self._file.seek(self._tar.offset)
+        if self._file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise DamagedError("no end mark behind its last file")
+        behind = 0
+        while piece := self._file.read(CHUNK_BYTES):
+            behind += len(piece)
+            if behind > PIECE_BYTES:
+                raise DamagedError(f"more than {megabytes(PIECE_BYTES)} behind its end mark")
+
+    @staticmethod
+    def _fault(info: tarfile.TarInfo) -> str | None:
+        if info.issym() or info.islnk():
+            return IS_LINK
+        if not info.isdir() and not info.isreg():
+            return IS_SPECIAL
+        return IS_PACKED_OTHERWISE if info.issparse() else None
+
+
+class _Bounded(io.BufferedReader):
+    """A file read piece by piece: indexes and headers name their own sizes, and memory would have to hold them."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = PIECE_BYTES
+        if size > PIECE_BYTES:
+            raise DamagedError(f"its index has a part of {megabytes(size)}")
+        return super().read(size)
+
+
+def _start(file: io.FileIO) -> bytes:
+    """The first block; the file is then at its start again."""
+    file.seek(0)
+    start = file.read(tarfile.BLOCKSIZE)
+    file.seek(0)
+    return start
+
+
+def _starts_as_tar(file: io.FileIO) -> bool:
+    start, (place, magic) = _start(file), TAR_MAGIC
+    if start.startswith(GZIP_MAGIC):
+        try:
+            start = gzip.GzipFile(fileobj=file).read(tarfile.BLOCKSIZE)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            return False
+    return start[place:].startswith(magic)
+
+
+def _holds_arrays(file: io.FileIO) -> bool:
+    """Whether a zip archive is a .npz by its content: arrays at the top and nothing else."""
+    try:
+        names = [member.name for member in ZipReader(file).members()]
+    except DAMAGES:
+        return False
+    return bool(names) and all(name.endswith(".npy") and "/" not in name for name in names)

@@ -1,0 +1,1 @@
+"""Paths of a camera: shapes, key frames, and the choice between them."""

@@ -1,0 +1,21 @@
+"""How to render and to run where no params.yaml lies. A test holds it to the project's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerfpipe.config.params import PARAMS_FILE, RenderParams, RuntimeParams, load_params
+
+MODEL = Path("data/model/field.safetensors")  # as the stage train leaves it
+RENDER = RenderParams(frames=60, fps=15, path="auto", elevation=None, tilt=0.0, radius=1.0, size=0, panels=["colour"])
+RUNTIME = RuntimeParams(
+    device="auto", threads=0, cpu_block=4096, gpu_block=2**20, kernels="auto", checkpoint_seconds=30
+)
+
+
+def render_params() -> tuple[RenderParams, RuntimeParams]:
+    """The sections `render` and `runtime` of the params.yaml here, or the defaults where there is none."""
+    if not PARAMS_FILE.exists():
+        return RENDER, RUNTIME
+    params = load_params()
+    return params.render, params.runtime

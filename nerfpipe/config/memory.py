@@ -1,0 +1,99 @@
+"""How much memory settings ask for, before any work begins: each may be possible alone, and all together not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+
+from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, Panel, Params, RenderParams, TinyParams
+from nerfpipe.runtime.errors import NerfpipeError
+
+FLOAT = 4
+GIGABYTE = 10**9
+WITH_ADAM = 4  # a weight, its gradient and its two moments
+FEATURES = 4  # of a row of a hash table
+CELL = 72  # bytes that a look at a cell of the occupancy grid takes, with its number, place and density
+SAMPLE = 160  # bytes of a sample on its way through sampler, compositing and loss, both ways
+RAY = 128  # bytes of a ray of a batch, with target and background
+PIXEL = 180  # bytes of a pixel of the one picture that is at work, with its ray
+FILMED = 16  # bytes of a pixel of each frame of a turn: colour, depth, and what their GIFs take
+PANEL = 11  # the same for each panel, where panels are named
+ALONE: list[Panel] = ["colour"]  # what makes no film of panels
+USUAL_SIDE = 480  # pixels of a render that gives no size: render.size
+FLAT = 2  # so many times as wide as high may a picture be that nothing is known of
+
+
+def memory_faults(params: Params) -> list[str]:
+    """What this machine has no memory for, one line each: the keys and the estimate."""
+    return [line for keys, needed in needs(params) for line in too_much(keys, needed)]
+
+
+def check_memory(params: Params) -> None:
+    """Raise NerfpipeError where this machine has no memory for the settings."""
+    if faults := memory_faults(params):
+        raise NerfpipeError(*(f"params.yaml: {fault}" for fault in faults))
+
+
+def check_needs(keys: str, needed: float) -> None:
+    """Raise NerfpipeError where this machine has not so many bytes of memory as these keys or options ask for."""
+    for line in too_much(keys, needed):
+        raise NerfpipeError(line)
+
+
+def too_much(keys: str, needed: float) -> list[str]:
+    """One line where that is more memory than this machine has; none where it has that much, in use or not."""
+    return beyond(keys, needed, psutil.virtual_memory().total, "memory, and this machine")
+
+
+def beyond(keys: str, needed: float, there: int, of_what: str) -> list[str]:
+    """One line where the keys ask for more bytes than there are; of_what: `memory, and this machine`."""
+    if needed <= there:
+        return []
+    each = "together take" if "," in keys else "takes"
+    return [
+        f"{keys}: {each} about {needed / GIGABYTE:,.0f} GB of {of_what} has {there / GIGABYTE:,.0f} GB; "
+        f"make {'them' if ',' in keys else 'it'} smaller"
+    ]
+
+
+def needs(params: Params) -> Iterator[tuple[str, float]]:
+    """Keys, and the bytes they take together, of the method in use and of renders."""
+    on_cpu = params.runtime.device in ("auto", "cpu")
+    yield from method_needs(params.method, params.recipe, params.runtime.cpu_block if on_cpu else 0)
+    side = params.render.size or USUAL_SIDE
+    yield render_needs(params.render, side, max(1, side // FLAT))
+
+
+def render_needs(settings: RenderParams, width: int, height: int) -> tuple[str, float]:
+    """The same for a turn of pictures of this size."""
+    panels = 0 if settings.panels == ALONE else len(settings.panels)
+    needed = width * height * (PIXEL + settings.frames * (FILMED + PANEL * panels))
+    return "render.frames, render.size, render.panels", needed
+
+
+def method_needs(name: str, recipe: MethodParams, block: int) -> Iterator[tuple[str, float]]:
+    """The same for training one method; block: samples at once on the CPU."""
+    train, field = recipe.train, recipe.field
+    match recipe:
+        case NgpParams():
+            yield f"{name}.train.batch_rays", train.batch_rays * RAY
+            rows = field.levels * min(2**field.log2_rows, (field.finest + 1) ** 3)
+            yield f"{name}.field.levels, {name}.field.log2_rows", rows * FEATURES * FLOAT * WITH_ADAM
+            yield f"{name}.sampling.grid", recipe.sampling.grid**3 * CELL
+            encoded = 2 * field.levels * FEATURES * FLOAT
+            yield f"{name}.train.batch_samples, {name}.field.levels", train.batch_samples * (encoded + SAMPLE)
+        case TinyParams() | NerfParams():
+            keys, drawn = _samples(name, recipe)
+            yield f"{name}.train.batch_rays, {keys}", train.batch_rays * (RAY + FLOAT * drawn)
+            layer = field.width * FLOAT
+            yield f"{name}.field.width, {name}.field.depth", field.depth * field.width * layer * WITH_ADAM
+            activations = block * (2 * field.depth * layer + SAMPLE)
+            yield f"{name}.field.width, {name}.field.depth, runtime.cpu_block", activations
+
+
+def _samples(name: str, recipe: TinyParams | NerfParams) -> tuple[str, int]:
+    """Which keys say how many samples a ray has, and how many."""
+    if isinstance(recipe, TinyParams):
+        return f"{name}.sampling.samples", recipe.sampling.samples
+    return f"{name}.sampling.coarse, {name}.sampling.fine", recipe.sampling.coarse + recipe.sampling.fine

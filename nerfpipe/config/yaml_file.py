@@ -1,0 +1,129 @@
+"""YAML and pydantic, joined so that every fault of a file is reported at once and in plain words."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import reprlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from nerfpipe.runtime.addresses import without_secrets
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import open_regular
+
+# What a value must be, where its type is wrong: how to write it, for YAML 1.1 took more for numbers and switches.
+WRITTEN = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number, in digits and without quotes",
+    "float_type": "must be a number, in digits and without quotes",
+    "string_type": "must be text; write it in quotes",
+}
+
+
+class _Brief(reprlib.Repr):
+    """Values as faults show them: a few aliases can stand for more of them than memory holds."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # hexadecimal digits may be given by the thousand, and Python shows no such number
+            return "a number of thousands of digits"
+
+    def repr_str(self, x: str, level: int) -> str:
+        """Without the secrets of an address, which no longer looks like one once it is cut."""
+        return super().repr_str(without_secrets(x), level)
+
+
+_shown = _Brief()
+_shown.maxlevel, _shown.maxstring, _shown.maxother = 2, 100, 100
+brief = _shown.repr
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of a YAML file: unknown keys are faults, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # what DVC records as text is no number here
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise ValueError("must not be true or false")
+        return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds, read as DVC reads it, so that what DVC records is what runs: YAML 1.2.
+
+    Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
+    """
+    from nerfpipe.config.yaml_reader import NotYamlError, parse_yaml  # its library takes a while to import
+
+    try:
+        with open_regular(path) as stream:
+            content = parse_yaml(stream.read())
+    except FileNotFoundError:
+        raise NerfpipeError(f"{path}: not found; run from the project's folder") from None
+    except NotYamlError as error:
+        raise NerfpipeError(f"{path}:{error}") from None
+    if not isinstance(content, dict):
+        raise NerfpipeError(f"{path}: must hold `key: value` lines at its top (got {type(content).__name__})")
+    return content
+
+
+def as_yaml(content: dict[str, Any]) -> str:
+    """A mapping as text that `read_yaml` takes back, with quotes where a word would be something else."""
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    YAML().dump(content, text)
+    return text.getvalue()
+
+
+def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model | None, list[str]]:
+    """The validated model, or None and one line per fault: `tiny.train.lr: must be … (got …)`."""
+    try:
+        return model.model_validate(content), []
+    except ValidationError as error:
+        return None, [_fault_line(model, fault, prefix) for fault in error.errors()]
+
+
+def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> str:
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(plain(part) for part in ([prefix, *location] if prefix else location)) or "(top)"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_beside(model, location)
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    message = WRITTEN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").replace(
+        "Input should be", "must be"
+    )
+    got = (
+        "" if fault["type"] == "value_error" and isinstance(fault["input"], dict) else f" (got {brief(fault['input'])})"
+    )
+    return f"{key}: {message[:1].lower()}{message[1:]}{got}"
+
+
+def plain(name: Any) -> str:
+    """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
+    text = name if isinstance(name, str) else brief(name)
+    return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)
+
+
+def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""From an address or a folder to data/raw."""

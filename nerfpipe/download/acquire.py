@@ -1,0 +1,235 @@
+"""Fills data/raw with one scene: made here, copied from this machine, or fetched; archives are unpacked.
+
+With the data goes entry.json, what the catalogue says about it, so that later stages need no catalogue.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerfpipe.archives.checksum import CHUNK_BYTES, Expected, check_room
+from nerfpipe.archives.readers import archive_kind
+from nerfpipe.archives.subfolder import NoSuchFolderError, locate
+from nerfpipe.archives.unpack import unpack
+from nerfpipe.download.cache import fetch_kept
+from nerfpipe.download.fetch import file_name
+from nerfpipe.procedural.generate import generate
+from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import local_path, write_json
+from nerfpipe.runtime.progress import Progress
+from nerfpipe.scenes.scene import ENTRY_FILE
+
+IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by what it holds
+LEADS_OUT = "a link that leads out of the folder"
+NAMED_EACH = 3  # of such links, each in a line of its own; more have one reason, which one line tells
+DATA_SUFFIX = {"tiny_nerf": ".npz"}  # formats whose data is one file
+NOT_FOR_READING = {"path", "url", "bytes", "checksum", "folder", "size", "views"}  # the data, once here, needs no more
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file that the entry's `key` leads to: where it lies, what it is called, and what errors call it."""
+
+    key: str
+    path: Path
+    name: str
+    shown: str
+
+
+def make_raw(name: str, entry: Entry, folder: Path) -> str:
+    """Fill the empty `folder` with the scene; return where its data came from, in a few words.
+
+    Raises NerfpipeError naming the entry's key, the file or the address at fault, and OSError from the disk.
+    """
+    if entry.format == "procedural":
+        generate(folder, entry.size, entry.views.model_dump())
+        file, origin = None, "made here"
+    elif entry.url:
+        fetched = fetch_kept(entry.url, entry.bytes, entry.checksum)
+        called = file_name(entry.url[0])
+        source = _Source("url", fetched, called, f"{called} ({fetched})")
+        file, origin = _take_file(name, entry, source, folder), "fetched"
+    else:
+        local = local_path(str(entry.path))
+        file, origin = _take_local(name, entry, local, folder), f"copied from {local}"
+    _write_entry(name, entry, folder, file)
+    return origin
+
+
+def _write_entry(name: str, entry: Entry, folder: Path, file: str | None) -> None:
+    """`file`: the data file's path in the folder; None where the format reads the folder."""
+    moved = _move_aside(folder / ENTRY_FILE)
+    if moved and file and file.lower() == ENTRY_FILE:
+        file = moved
+    told = entry.model_dump(mode="json", exclude=NOT_FOR_READING)
+    write_json(folder / ENTRY_FILE, {"name": name, **told, "file": file})
+
+
+def _move_aside(place: Path) -> str | None:
+    """Rename what lies at the place, if anything does; return its new name."""
+    free = place
+    while free.exists():
+        free = free.with_name(f"_{free.name}")
+    if free == place:
+        return None
+    os.replace(place, free)
+    return free.name
+
+
+def _take_local(name: str, entry: Entry, path: Path, folder: Path) -> str | None:
+    """Copy or unpack the file, or copy what the folder holds; return the data file, None for a folder of them."""
+    if not path.exists():
+        raise _entry_error(name, "path", f"there is no {path}; correct it or put the data there")
+    if path.is_dir():
+        return _copy_local_folder(name, entry, path, folder)
+    if not path.is_file():
+        raise _entry_error(name, "path", f"{path} is neither a file nor a folder; name one")
+    if (fault := Expected(entry.bytes, entry.checksum).fault(path)) is not None:
+        raise _entry_error(name, "path", f"{path} {fault}; get the file again or correct the entry")
+    return _take_file(name, entry, _Source("path", path, path.name, str(path)), folder)
+
+
+def _take_file(name: str, entry: Entry, source: _Source, folder: Path) -> str | None:
+    """Unpack an archive, copy any other file; return the data file, None for a folder of them."""
+    kind = archive_kind(source.path, source.name)
+    if kind is not None:
+        try:
+            files = unpack(source.path, kind, folder, name, entry.folder, source.shown)
+        except NoSuchFolderError as error:
+            raise _entry_error(name, "folder", f"{source.name} {error}") from None
+        return _data_file(name, entry, source.key, source.name, files)
+    if entry.folder is not None:
+        raise _entry_error(name, "folder", f"{source.name} is a single file and no archive; remove the key")
+    if entry.format is not None and entry.format not in DATA_SUFFIX:
+        fault = f"{source.name} is a single file; the format {entry.format} reads a folder or an archive of one"
+        raise _entry_error(name, source.key, fault)
+    _copy(name, folder, {source.path: source.name})
+    return source.name
+
+
+def _copy_local_folder(name: str, entry: Entry, path: Path, folder: Path) -> str | None:
+    for key in ("bytes", "checksum"):
+        if getattr(entry, key) is not None:
+            raise _entry_error(name, key, f"is for single files, and {path} is a folder; remove it")
+    source = path if entry.folder is None else _subfolder(name, entry.folder, path)
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise _entry_error(name, "path", f"{source} holds the folder to copy to; move the data to one of its own")
+    places = {file: file.relative_to(source).as_posix() for file in _files_in(source)}
+    data_file = _data_file(name, entry, "path", str(source), list(places.values()))
+    _copy(name, folder, places)
+    return data_file
+
+
+def _subfolder(name: str, inside: str, path: Path) -> Path:
+    """The folder `inside` the folder `path`, found as in archives."""
+    if (path / inside).is_dir():
+        return path / inside
+    below = {Path(found).relative_to(path).parts for found, _, _ in os.walk(path)} - {()}
+    try:
+        return path.joinpath(*locate(inside, below))
+    except NoSuchFolderError as error:
+        raise _entry_error(name, "folder", f"{path} {error}") from None
+
+
+def _files_in(source: Path) -> list[Path]:
+    """Every file of a folder, at any depth. Raises NerfpipeError with one line for each thing not copied.
+
+    Many links that lead out of it share a line.
+    """
+    root = Path(os.path.realpath(source))
+    found = list(_walk(source, (root,)))
+    faults = [(path, fault) for path, fault in found if fault is not None]
+    out = [path for path, fault in faults if fault.startswith(LEADS_OUT)]
+    if len(out) > NAMED_EACH:
+        faults = [each for each in faults if each[0] not in out[1:]]
+    lines = [f"{path}: {fault}" for path, fault in faults]
+    if len(out) > NAMED_EACH:
+        lines = [f"{line} (and so are {len(out) - 1} more)" if LEADS_OUT in line else line for line in lines]
+    if not found:
+        lines = [f"{source}: the folder is empty; put the scene's data there"]
+    if lines:
+        raise NerfpipeError(*lines)
+    return [path for path, _ in found]
+
+
+def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
+    """(file, None) or (anything else, why it is not copied); `above`: real paths from the root to `folder`.
+
+    Links are followed only within the root, and into a cache of DVC's, which may keep links in place of what it tracks:
+    a scene must not pull in what lies elsewhere on the machine.
+    """
+    for path in sorted(folder.iterdir()):
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(above[0]):
+            yield path, None if _in_dvcs_cache(target) else f"{LEADS_OUT}, to {target}; put the data itself there"
+        elif target in above:
+            yield path, "a link to a folder that it lies in; remove it"
+        elif target.is_dir():
+            yield from _walk(path, (*above, target))
+        elif target.is_file():
+            yield path, None
+        elif path.is_symlink() and not target.exists():
+            yield path, f"a link to {target}, which is not there; remove it"
+        else:
+            yield path, "neither a file nor a folder; remove it"
+
+
+def _in_dvcs_cache(target: Path) -> bool:
+    """Whether a file lies in a cache of DVC's, of this project or another: it does if its name is the MD5 of its bytes.
+
+    The name alone would let a link lead to any file that is given such a name.
+    """
+    named = IN_DVCS_CACHE.fullmatch(target.as_posix())
+    if named is None or not target.is_file():
+        return False
+    hasher = hashlib.md5(usedforsecurity=False)
+    with target.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            hasher.update(chunk)
+    return hasher.hexdigest() == named[1] + named[2]
+
+
+def _data_file(name: str, entry: Entry, key: str, source: str, files: list[str]) -> str | None:
+    """Among the files taken, the one that is all the data; None where the format reads the folder.
+
+    A format whose data is one file takes the only one of its kind at the top, whatever lies beside it.
+    """
+    if entry.format is None:
+        alone = len(files) == 1 and "/" not in files[0] and files[0].endswith(tuple(DATA_SUFFIX.values()))
+        return files[0] if alone else None
+    suffix = DATA_SUFFIX.get(entry.format)
+    if suffix is None:
+        return None
+    candidates = [file for file in files if "/" not in file and file.endswith(suffix)]
+    if len(candidates) != 1:
+        raise _entry_error(name, key, f"{source} holds {len(candidates)} {suffix} files; name the one to use")
+    return candidates[0]
+
+
+def _copy(name: str, folder: Path, places: dict[Path, str]) -> None:
+    """Copy each file to its place in the folder, after a look at the room there."""
+    sizes = {source: source.stat().st_size for source in places}
+    check_room(folder, sum(sizes.values()))
+    with Progress(f"copy {name}", sum(sizes.values()), "B", unit_scale=True) as progress:
+        for source, place in places.items():
+            target = folder / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(source, target)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    error.filename = str(target)  # copyfile blames the source
+                raise
+            progress.advance(sizes[source])
+
+
+def _entry_error(name: str, key: str, fault: str) -> NerfpipeError:
+    return NerfpipeError(f"{CATALOGUE_FILE}: {name}.{key}: {fault}")

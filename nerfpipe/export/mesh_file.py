@@ -1,0 +1,57 @@
+"""A coloured mesh as .ply or .glb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from nerfpipe.export.components import blocks, face_vectors
+from nerfpipe.runtime.files import atomic_file
+
+SUFFIXES = (".ply", ".glb")
+UNLIT = "KHR_materials_unlit"  # colours as they are: the field's light is in them already
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals [V, 3] of vertices [V, 3], means over their faces [F, 3] by area; zero where these cancel out.
+
+    In blocks: trimesh's own lay out all corners of all faces at once, several times.
+    """
+    sums = np.zeros((len(vertices), 3))
+    for block in blocks(faces):
+        vectors, first = face_vectors(vertices, block), block.min()
+        corners, last = block.T.ravel() - first, block.max() + 1  # marched faces of a block have vertices close by
+        for axis in range(3):
+            sums[first:last, axis] += np.bincount(corners, np.tile(vectors[:, axis], 3), last - first)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return sums / np.where(lengths > 0, lengths, 1)
+
+
+def write(path: Path, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> None:
+    """Write vertices [V, 3], faces [F, 3] and sRGB colours [V, 3] in [0, 1]: the form follows the suffix.
+
+    A .ply has sRGB colours in 8 bits. A .glb has linear ones, as glTF wants them, and a material without shading.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    shown = linear(colours) if kind == "glb" else colours
+    mesh = trimesh.Trimesh(vertices, faces, process=False, vertex_colors=np.round(shown * 255).astype(np.uint8))
+    options = {"tree_postprocessor": unlit} if kind == "glb" else {}
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(mesh.export(file_type=kind, **options))
+
+
+def linear(colours: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1] as linear light (IEC 61966-2-1)."""
+    return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+
+
+def unlit(tree: dict[str, Any]) -> None:
+    """Give all meshes of a glTF tree one material that shows vertex colours without light."""
+    tree["extensionsUsed"] = sorted({*tree.get("extensionsUsed", []), UNLIT})
+    tree["materials"] = [{"extensions": {UNLIT: {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}]
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0

@@ -1,0 +1,1 @@
+"""Turns around the scene: GIF, frames, and the turntable page."""

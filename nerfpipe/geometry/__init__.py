@@ -1,0 +1,1 @@
+"""Cameras, rays, spaces, and the transforms between their coordinates."""

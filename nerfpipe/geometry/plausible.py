@@ -1,0 +1,119 @@
+"""Numbers that a stranger's file gave: could there be such a camera, space, similarity, such poses?
+
+One validator for model headers, ray banks and key frames. Each function gives one line per fault, beginning with the
+key; none for what is sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from pydantic import ValidationError
+
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.distortion import COEFFICIENTS
+from nerfpipe.geometry.similarity import FARTHEST, Similarity
+from nerfpipe.geometry.space import Space
+from nerfpipe.images.image_file import MOST_PIXELS
+
+LONGEST_SIDE = 65_536  # pixels
+SMALLEST = 1e-12  # of what must be above zero: less vanishes in single precision
+MOST_VIEWS = 1_000_000
+ORTHONORMAL = 2e-3  # how far from it a rotation may be: as far as in a scene, and rounded since
+# What pydantic calls faults of numbers, and what each must be; what is not here is of another shape altogether.
+NO_NUMBER = {
+    "float_type": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "finite_number": "must be a whole number",
+    "greater_than_equal": "is too small",
+    "less_than": "is too large",
+}
+
+
+def camera_faults(camera: Camera, key: str = "camera") -> Iterator[str]:
+    sides = {"width": camera.width, "height": camera.height}
+    for name, side in sides.items():
+        if not 1 <= side <= LONGEST_SIDE:
+            yield f"{key}.{name}: must be from 1 to {LONGEST_SIDE:,} pixels (got {shown(side)})"
+    if all(1 <= side <= LONGEST_SIDE for side in sides.values()) and camera.width * camera.height > MOST_PIXELS:
+        yield f"{key}: has {camera.width}x{camera.height} pixels, more than {MOST_PIXELS:,}"
+    for name in ("fx", "fy"):
+        if not SMALLEST <= getattr(camera, name) <= FARTHEST:
+            yield f"{key}.{name}: must be above 0 pixels and finite (got {shown(getattr(camera, name))})"
+    for name in ("cx", "cy"):
+        if not abs(getattr(camera, name)) <= FARTHEST:
+            yield f"{key}.{name}: must be finite (got {shown(getattr(camera, name))})"
+    if len(camera.distortion) > COEFFICIENTS[camera.lens] or not finite(camera.distortion):
+        yield f"{key}.distortion: must be at most {COEFFICIENTS[camera.lens]} finite numbers"
+
+
+def space_faults(space: Space, key: str = "space") -> Iterator[str]:
+    for axis, low, high in zip("xyz", *space.bounds, strict=True):
+        if not (finite((low, high)) and high - low >= SMALLEST):
+            yield f"{key}.bounds: {axis} must be finite and rise (got {shown(low)} to {shown(high)})"
+    if not 0 <= space.near <= FARTHEST:
+        yield f"{key}.near: must be 0 or more and finite (got {shown(space.near)})"
+    if space.kind == "unbounded" and not space.near >= SMALLEST:
+        yield f"{key}.near: must be above 0 where space is unbounded (got {shown(space.near)})"
+    if (space.kind == "forward") != (space.frustum is not None):
+        yield f"{key}.frustum: belongs to a forward space, and to no other"
+    if space.frustum is not None and not all(SMALLEST <= each <= FARTHEST for each in space.frustum):
+        yield f"{key}.frustum: must be two numbers above 0 (got {', '.join(map(shown, space.frustum))})"
+
+
+def similarity_faults(similarity: Similarity, key: str = "similarity") -> Iterator[str]:
+    if not finite(similarity.centre):
+        yield f"{key}.centre: must be finite (got {', '.join(map(shown, similarity.centre))})"
+    if not SMALLEST <= similarity.scale <= 1 / SMALLEST:
+        yield f"{key}.scale: must be above 0 and finite (got {shown(similarity.scale)})"
+    if not is_rotation(np.array(similarity.rotation, dtype=np.float64)):
+        yield f"{key}.rotation: must be a rotation"
+
+
+def pose_faults(poses: Sequence | np.ndarray, key: str = "poses") -> Iterator[str]:
+    """poses: [N, 3, 4]; the first fault alone, for all may be wrong alike."""
+    if not 1 <= len(poses) <= MOST_VIEWS:
+        yield f"{key}: must be 1 to {MOST_VIEWS:,} (got {len(poses):,})"
+        return
+    poses = np.asarray(poses, dtype=np.float64)
+    sound = is_rotation(poses[:, :, :3]) & (np.abs(poses[:, :, 3]) <= FARTHEST).all(axis=1)  # [N]
+    if not sound.all():
+        yield f"{key}[{int(sound.argmin())}]: must be a rotation and a place, all finite"
+
+
+def point_faults(point: Iterable[float], key: str) -> Iterator[str]:
+    if not finite(point):
+        yield f"{key}: must be finite (got {', '.join(map(shown, point))})"
+
+
+def finite(numbers: Iterable[float]) -> bool:
+    """Whether all are numbers that lengths may have."""
+    return all(abs(number) <= FARTHEST for number in numbers)
+
+
+def is_rotation(matrices: np.ndarray) -> np.ndarray:
+    """Which of [..., 3, 3] are rotations, right-handed, but for rounding."""
+    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [...]; NaN is not
+    tame = np.where(sound[..., None, None], matrices, 0)
+    skew = np.abs(tame.swapaxes(-1, -2) @ tame - np.eye(3)).max(axis=(-1, -2))
+    return sound & (skew < ORTHONORMAL) & (np.linalg.det(tame) > 0)
+
+
+def wrong_number(error: ValidationError) -> str:
+    """The first fault, with its key, where numbers are of the right shape and one is none; else nothing."""
+    faults = error.errors()
+    if not all(fault["type"] in NO_NUMBER for fault in faults):
+        return ""
+    key = ".".join(str(part) for part in faults[0]["loc"])
+    return f"{key}: {NO_NUMBER[faults[0]['type']]}"
+
+
+def shown(number: float) -> str:
+    """A number in a few digits, however long it is."""
+    try:
+        return f"{number:g}"
+    except OverflowError:  # an integer that no float holds
+        return "a number of hundreds of digits"

@@ -1,0 +1,1 @@
+"""Image files and conversions, and the metrics of images."""

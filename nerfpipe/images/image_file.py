@@ -1,0 +1,237 @@
+"""The one opener of picture files, whoever made them: few formats, ordinary files, a bounded size.
+
+Pillow by itself goes by a file's content and not by its name, and starts other programs for some formats.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import open_regular
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # MPO, of several JPEG pictures, comes with JPEG
+MOST_PIXELS = 250_000_000  # telephones take 200 megapixels; as RGBA in memory that is a gigabyte
+DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names for grey pictures of more than 8 bits
+SIXTEEN_BITS = 65535
+OVERSHOOT = 0.1  # by which resampling may carry floats out of [0, 1]
+HALF = 128  # of 255: a mask counts where it is at least so light
+HEIC = (".heic", ".heif", ".hif", ".avif")
+HEIC_REMEDY = (
+    "export them as JPEG (macOS: `sips -s format jpeg *.HEIC --out jpeg`), "
+    "and for the next ones set the iPhone's Settings > Camera > Formats to Most Compatible"
+)
+BEGINNINGS = {
+    b"%!PS": "PostScript",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"%PDF": "PDF",
+    b"GIF8": "GIF",
+    b"\x00\x00\x01\x00": "ICO",
+    b"8BPS": "Photoshop",
+    b"v/1\x01": "OpenEXR",
+    b"#?RADIANCE": "HDR",
+    b"qoif": "QOI",
+    b"\x00\x00\x00\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"<svg": "SVG",
+    b"\x93NUMPY": "NumPy",
+    b"II*\x00": "a rare or damaged TIFF",  # as with colours of floating-point numbers
+    b"MM\x00*": "a rare or damaged TIFF",
+    b"II+\x00": "a rare or damaged TIFF",
+}
+# EXIF's orientation: how to turn a picture that is stored so, to see it upright.
+ORIENTATION, UPRIGHT = 0x0112, 1
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)  # width and height change places
+AGAINST = {6: 8, 8: 6}  # the turns that undo these; every other undoes itself
+TURNED_BY_PILLOW = "TIFF"  # by itself, while it is read
+TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # TIFF's tags of the stored size
+NOTED = "nerfpipe orientation"  # the key in a picture's info
+# What Pillow makes of files that are no pictures, or damaged ones.
+READ_ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+FILTERING = threading.Lock()
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond it, which is an error here
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs is said in one line here
+
+
+class Header(NamedTuple):
+    """What a picture's file says before its pixels."""
+
+    width: int  # as stored
+    height: int
+    has_alpha: bool
+    orientation: int  # EXIF's; 1 is upright
+
+
+def look_at_header(file: Path) -> Header:
+    """Size, alpha and orientation, without reading the pixels. Raises NerfpipeError naming the file."""
+    with _opened(file) as image:
+        sides = image.size
+        if image.format == TURNED_BY_PILLOW:  # some releases give the upright size
+            sides = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
+        return Header(*sides, has_alpha(image), orientation_of(image))
+
+
+def load_image(file: Path) -> Image.Image:
+    """The whole picture, as it is stored. Raises NerfpipeError naming the file."""
+    with _opened(file) as image:
+        try:
+            image.load()
+        except READ_ERRORS:
+            raise NerfpipeError(
+                f"{file}: a damaged or truncated picture; get the file again, or leave it out"
+            ) from None
+        if image.format == TURNED_BY_PILLOW:
+            return turned(image, AGAINST.get(orientation_of(image), orientation_of(image)))
+        return image
+
+
+def has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation of a picture opened here; 1, upright, where there is none, or none that means anything."""
+    return image.info.get(NOTED, UPRIGHT)
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return UPRIGHT  # it may stand behind the pixels, which Pillow would read for it
+    try:
+        found = image.getexif().get(ORIENTATION, UPRIGHT)
+    except READ_ERRORS:
+        return UPRIGHT
+    return found if found in TURNS else UPRIGHT
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture upright, by its orientation."""
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def deep_to_8bit(image: Image.Image, file: Path) -> Image.Image:
+    """A grey picture of more than 8 bits as one of 8: integers are of 16 bits, floats lie in [0, 1].
+
+    Raises NerfpipeError where its numbers say otherwise: a guess would be right for some pictures of a scene.
+    """
+    values = np.asarray(image)
+    if image.mode == "F":
+        low, high = float(values.min()), float(values.max())  # NaN where any pixel is
+        if not -OVERSHOOT <= low <= high <= 1 + OVERSHOOT:
+            raise NerfpipeError(
+                f"{file}: its pixels are floating-point numbers from {low:.4g} to {high:.4g}, and must lie in "
+                "[0, 1]; save it with 8 or 16 bits"
+            )
+        return Image.fromarray(np.round(np.clip(values.astype(np.float64), 0, 1) * 255).astype(np.uint8))
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > SIXTEEN_BITS or (image.mode == "I" and 0 < high <= 255 and is_of_32_bits(image)):
+        raise NerfpipeError(
+            f"{file}: its pixels are 32-bit numbers from {low} to {high}, which do not tell what is white; "
+            "save it with 8 or 16 bits"
+        )
+    eighth = np.round(np.arange(SIXTEEN_BITS + 1) / SIXTEEN_BITS * 255).astype(np.uint8)
+    return Image.fromarray(eighth[values])
+
+
+def is_of_32_bits(image: Image.Image) -> bool:
+    """Whether the file itself has integers of 32 bits: Pillow may have made them of 16."""
+    bits = getattr(image, "tag_v2", {}).get(258, ())  # TIFF's BitsPerSample
+    return 32 in (bits if isinstance(bits, tuple) else (bits,))
+
+
+def mask_values(image: Image.Image, file: Path, follow_alpha: bool = True) -> np.ndarray:
+    """[H, W] uint8 of a mask of any kind; what is at least HALF counts.
+
+    A mask that is transparent anywhere is its alpha, unless that is not to be followed. Raises NerfpipeError where it
+    is neither black nor light anywhere, as masks of 0 and 1 are.
+    """
+    if image.mode in DEEP:
+        values = np.asarray(deep_to_8bit(image, file))  # [H, W]
+    elif follow_alpha and (alpha := _alpha_of(image)) is not None:
+        values = np.asarray(alpha)
+    else:
+        values = np.asarray(image.convert("RGB")).max(axis=2)
+    brightest = int(values.max(initial=0))
+    if 0 < brightest < HALF:
+        raise NerfpipeError(f"{file}: the mask is black throughout (at most {brightest} of 255); white is what is kept")
+    return values
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    """The alpha of a picture that is transparent anywhere."""
+    if not has_alpha(image):
+        return None
+    alpha = image.convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """The picture, of which only the header has been read; its file is open within the block."""
+    try:
+        stream = open_regular(file)
+    except FileNotFoundError:
+        raise NerfpipeError(f"{file}: no such picture") from None
+    except ValueError:  # a zero byte in the name
+        raise NerfpipeError(f"{file}: no file can be called so; correct the name") from None
+    with stream:
+        try:
+            with quiet():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(stream, formats=FORMATS)
+                image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise NerfpipeError(
+                f"{file}: far too large a picture: more than {MOST_PIXELS:,} pixels; make it smaller first"
+            ) from None
+        except READ_ERRORS:
+            raise _unreadable(file, stream) from None
+        yield image
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd notes in a file: they name no file, and pictures are read all the same.
+
+    Filters of warnings are the process's, and several threads read pictures.
+    """
+    with FILTERING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _unreadable(file: Path, stream: object) -> NerfpipeError:
+    if file.suffix.lower() in HEIC:
+        return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
+    stream.seek(0)  # type: ignore[attr-defined]
+    begins = stream.read(16)  # type: ignore[attr-defined]
+    kind = next((kind for start, kind in BEGINNINGS.items() if begins.startswith(start)), None)
+    kind = "HEIC or AVIF" if begins[4:8] == b"ftyp" else kind
+    what = f"not a readable picture: it is {kind} inside" if kind else "not a readable picture"
+    remedy = "save it as PNG or JPEG" if kind else "get the file again"
+    return NerfpipeError(f"{file}: {what}; {remedy}, or leave it out")

@@ -1,0 +1,1 @@
+"""The methods: their passes, their life in training, and the model file."""

@@ -1,0 +1,1 @@
+"""Operations that have a fast form: the plain torch definition of each, and which form runs."""

@@ -1,0 +1,63 @@
+"""Are params.yaml, data/scenes.yaml and dvc.lock sound? Every fault at once, before DVC takes old results away."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from nerfpipe.config.memory import beyond, memory_faults
+from nerfpipe.config.params import NO_PATH_FILE, PARAMS_FILE, PATH_FILE, Params, params_faults
+from nerfpipe.config.yaml_file import read_yaml
+from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import local_path
+
+LOCK_FILE = Path("dvc.lock")
+ON_DISK = 17  # bytes of a pixel of a scene that is drawn here: colour, depth and labels, and as rays
+
+
+def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
+    """The params if they are valid, the valid entries of the catalogue, and all faults, in lines."""
+    params, faults = params_faults()
+    entries, entry_faults = catalogue_faults()
+    lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
+    lines += [f"{CATALOGUE_FILE}: {fault}" for fault in entry_faults]
+    if params is not None:
+        lines += [f"{PARAMS_FILE}: {fault}" for fault in memory_faults(params)]
+        if entry := entries.get(params.scene):
+            lines += [f"{CATALOGUE_FILE}: {fault}" for fault in disk_faults(params.scene, entry)]
+        if params.scene not in entries and params.scene not in read_yaml(CATALOGUE_FILE):
+            lines.append(str(unknown_scene(params.scene)))
+        path = params.render.path
+        if path.endswith(PATH_FILE) and not local_path(path).is_file():
+            lines.append(f"{PARAMS_FILE}: {NO_PATH_FILE.format(path)}")
+    return params, entries, lines
+
+
+def disk_faults(name: str, entry: Entry) -> list[str]:
+    """One line where a scene that is drawn here would not fit on the disk, were there nothing else on it."""
+    if entry.format != "procedural":
+        return []
+    views = entry.views.train + entry.views.val + entry.views.test
+    there = shutil.disk_usage(Path()).total
+    return beyond(f"{name}.views, {name}.size", views * entry.size**2 * ON_DISK, there, "room, and this disk")
+
+
+def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:
+    """What stands between a scene and its data, in lines. Whoever pulled what was made of them does not need them."""
+    entry = entries.get(name)
+    if entry is None or entry.path is None or local_path(entry.path).exists():
+        return []
+    return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+
+
+def lock_faults(path: Path = LOCK_FILE) -> list[str]:
+    """What keeps DVC from reading its lock file, in lines. DVC writes it in place, so a kill may leave it cut short."""
+    if not path.exists():
+        return []
+    try:
+        sound = "schema" in read_yaml(path)
+    except NerfpipeError:
+        sound = False
+    remedy = "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
+    return [] if sound else [f"{path}: cut short, as when DVC is killed while it writes it; {remedy}"]

@@ -1,0 +1,1 @@
+"""The memory-mapped bank of rays: its reader and its writer."""

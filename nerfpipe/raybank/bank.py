@@ -1,0 +1,257 @@
+"""The ray bank: every pixel of a scene as a ray with its target, in a few memory-mapped files.
+
+    bank.json        cameras, splits, space, background, similarity; which camera each view has
+    poses.npy        [N, 3, 4] float32, camera-to-world
+    directions.npy   [D, 3] float32, unit directions in camera space: one table of H·W rows per distinct lens
+    colour.npy       [P, 4] uint8, the targets of all P pixels, view after view, row by row
+    train.npy        [T] uint32 or uint64, the train rays that pass through the bounds and lie within the masks
+    mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
+    depth.npy        [test pixels] float32, true distance of the test views (only where the scene knows it)
+
+A ray is known by its number in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
+bounds, so that a ray costs about 8 bytes on disk instead of the 36 of nine floats.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tokenize import TokenError
+from typing import Literal
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from nerfpipe.config.yaml_file import plain
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
+from nerfpipe.geometry.rays import Extent, RayBatch, rays_to_world
+from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.geometry.space import Space
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import open_regular, refuse_irregular
+from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS
+
+# What numpy raises for a file that is no array, or whose header is garbled.
+DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
+FINE_CENTRE = 3  # a scene's centre is told to 10^-3 of a scene unit
+DTYPES = {
+    "poses": (np.float32,),
+    "directions": (np.float32,),
+    "colour": (np.uint8,),
+    "train": (np.uint32, np.uint64),
+    "mask": (np.uint8,),
+    "depth": (np.float32,),
+}
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class BankAbout:
+    """What bank.json says."""
+
+    scene: str
+    cameras: tuple[Camera, ...]
+    camera_index: list[int]  # [N], into cameras
+    splits: dict[str, list[int]]
+    space: Space
+    similarity: Similarity
+    background: Literal["black", "white"]
+    has_alpha: bool
+
+
+class RayBank:
+    """Rays by number, from a folder that `build` wrote. The files are mapped, never read whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.about = read_about(folder)
+        self.cameras = self.about.cameras
+        self.camera_index = np.array(self.about.camera_index)
+        self.splits = {name: np.array(self.about.splits[name]) for name in SPLITS}
+        self.space = self.about.space
+        self.background = torch.tensor(BACKGROUNDS[self.about.background])  # [3]
+        self.has_alpha = self.about.has_alpha
+
+        self._table_start = view_starts(self.cameras, np.arange(len(self.cameras)))  # [cameras + 1]
+        self._view_start = view_starts(self.cameras, self.camera_index)  # [N + 1]
+        self._open_arrays()
+
+    def _open_arrays(self) -> None:
+        shapes = {
+            "poses": (len(self.camera_index), 3, 4),
+            "directions": (int(self._table_start[-1]), 3),
+            "colour": (int(self._view_start[-1]), 4),
+            "train": (None,),
+        }
+        self.arrays = {
+            name: open_array(self.folder / f"{name}.npy", shape, DTYPES[name]) for name, shape in shapes.items()
+        }
+        for fault in pose_faults(self.arrays["poses"], "pose"):
+            raise NerfpipeError(f"{self.folder / 'poses.npy'}: damaged ({fault}); run `dvc repro --force rays`")
+        depth = self.folder / "depth.npy"
+        pixels = sum(self._pixels(view) for view in self.splits["test"])
+        self._depth = open_array(depth, (pixels,), DTYPES["depth"]) if depth.exists() else None
+        mask = self.folder / "mask.npy"
+        self._mask = open_array(mask, (int(self._view_start[-1]),), DTYPES["mask"]) if mask.exists() else None
+
+    @property
+    def train_rays(self) -> int:
+        """How many rays can be trained on."""
+        return len(self.arrays["train"])
+
+    def camera(self, view: int) -> Camera:
+        return self.cameras[self.camera_index[view]]
+
+    def train(self, which: np.ndarray) -> RayBatch:
+        """Train rays by their place [R] among the train rays, 0 … train_rays - 1."""
+        numbers = self.arrays["train"][which]
+        if len(numbers) and numbers.max() >= self._view_start[-1]:
+            raise NerfpipeError(f"{self.folder / 'train.npy'}: damaged; run `dvc repro --force rays`")
+        return self.rays(numbers.astype(np.int64))
+
+    def view(self, view: int) -> RayBatch:
+        """All rays of a view, row by row."""
+        return self.rays(np.arange(self._view_start[view], self._view_start[view + 1]))
+
+    def extent(self, split: str) -> Extent:
+        """What all rays of a split come to, of which memory holds a few at a time."""
+        extent = Extent()
+        for view in self.splits[split]:
+            start = int(self._view_start[view])
+            for _, pixels in self.camera(view).strips():
+                extent.include(self.rays(np.arange(start + pixels.start, start + pixels.stop)))
+        return extent
+
+    def distance(self, view: int, t: Tensor) -> Tensor:
+        """[H·W] in scene units, of what the rays of a view found at t [H·W]."""
+        numbers = np.arange(self._view_start[view], self._view_start[view + 1])
+        return self.space.distance(*self._in_world(numbers), t)
+
+    def rays(self, numbers: np.ndarray) -> RayBatch:
+        """Rays by number [R], as they pass through the scene's space."""
+        target = torch.from_numpy(self.arrays["colour"][numbers]).float() / 255  # [R, 4]
+        return self.space.rays(*self._in_world(numbers), target)
+
+    def _in_world(self, numbers: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Origins and unit directions [R, 3] of rays by number [R]."""
+        view = np.searchsorted(self._view_start, numbers, side="right") - 1  # [R]
+        row = numbers - self._view_start[view] + self._table_start[self.camera_index[view]]
+        poses = torch.from_numpy(self.arrays["poses"][view])  # [R, 3, 4]
+        in_camera = torch.from_numpy(self.arrays["directions"][row])  # [R, 3]
+        return rays_to_world(poses, in_camera)
+
+    def true_depth(self, view: int) -> Tensor | None:
+        """[H·W] true distance along the rays of a view of the test split, inf where nothing is; None where unknown."""
+        if self._depth is None:
+            return None
+        place = int(np.flatnonzero(self.splits["test"] == view)[0])
+        start = sum(self._pixels(before) for before in self.splits["test"][:place])
+        return torch.from_numpy(np.array(self._depth[start : start + self._pixels(view)]))
+
+    def mask(self, view: int) -> Tensor | None:
+        """[H·W] bool, which pixels of a view count; None where all do."""
+        if self._mask is None:
+            return None
+        return torch.from_numpy(self._mask[self._view_start[view] : self._view_start[view + 1]] > 0)
+
+    def _pixels(self, view: int) -> int:
+        return int(self._view_start[view + 1] - self._view_start[view])
+
+    def summary(self) -> str:
+        """What the bank holds, in lines for people: views, rays, bounds, near and far."""
+        extent = self.extent("train")
+        return "\n".join(
+            [
+                f"scene {self.about.scene}: "
+                + ", ".join(f"{len(self.splits[name])} {name}" for name in SPLITS)
+                + " views",
+                f"{self.space.describe()}, background {self.about.background}"
+                + (" behind an alpha channel" if self.has_alpha else ""),
+                self.space.limits(extent),
+                *scale_lines(self.about.similarity, *self.space.ends(extent)),
+                f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds"
+                + (" and lie within the masks" if self._mask is not None else ""),
+                f"{self.bytes_per_ray():.2f} bytes per ray on disk",
+            ]
+        )
+
+    def bytes_per_ray(self) -> float:
+        """Size on disk over the number of pixels."""
+        return sum(file.stat().st_size for file in self.folder.iterdir()) / int(self._view_start[-1])
+
+
+def scale_lines(similarity: Similarity, near: float, far: float) -> list[str]:
+    """Centre, scale, near and far in the data's units, where these are not scene units; one line or none."""
+    if similarity.is_identity:
+        return []
+    unit = 1 / similarity.scale
+    places = max(0, math.ceil(FINE_CENTRE - math.log10(unit)))
+    centre = ", ".join(f"{round(x, places) + 0.0:.{places}f}" for x in similarity.centre)  # never -0
+    return [
+        f"in the data's units: centre ({centre}), a scene unit {unit:.4g}, near {near * unit:.3g}, far "
+        + ("infinity" if math.isinf(far) else f"{far * unit:.3g}")
+    ]
+
+
+def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarray:
+    """[N + 1] int64: the number of each view's first ray; the last entry is the number of rays."""
+    pixels = np.array([camera.width * camera.height for camera in cameras], dtype=np.int64)
+    return np.concatenate([[0], pixels[camera_index].cumsum()])
+
+
+def read_about(folder: Path) -> BankAbout:
+    """The bank's bank.json. Raises NerfpipeError when it is missing or damaged."""
+    file = folder / "bank.json"
+    try:
+        with open_regular(file) as stream:
+            about = BankAbout(**json.loads(stream.read()))
+    except FileNotFoundError:
+        raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
+    except ValidationError as error:
+        fault = wrong_number(error)
+        raise NerfpipeError(f"{file}: damaged{f' ({fault})' if fault else ''}; run `dvc repro --force rays`") from None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
+    for fault in bank_faults(about):
+        raise NerfpipeError(f"{file}: damaged ({fault}); run `dvc repro --force rays`")
+    return about
+
+
+def bank_faults(about: BankAbout) -> Iterator[str]:
+    """What no bank can say, key by key."""
+    for number, camera in enumerate(about.cameras):
+        yield from camera_faults(camera, f"cameras[{number}]")
+    yield from space_faults(about.space)
+    yield from similarity_faults(about.similarity)
+    views, lenses = len(about.camera_index), len(about.cameras)
+    if not all(0 <= lens < lenses for lens in about.camera_index):
+        yield f"camera_index: must be from 0 to {lenses - 1}"
+    if set(about.splits) != set(SPLITS):
+        yield f"splits: must be {', '.join(SPLITS)}"
+    for name, split in about.splits.items():
+        if not all(0 <= view < views for view in split):
+            yield f"splits.{plain(name)}: must be from 0 to {views - 1}"
+
+
+def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ...]) -> np.ndarray:
+    """A memory-mapped, read-only array of this shape, None standing for any length, and of one of these types.
+
+    Raises NerfpipeError when it is missing, damaged or of another shape or type.
+    """
+    refuse_irregular(file)
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise NerfpipeError(f"{file}: not found; run `dvc repro rays`") from None
+    except DAMAGE as error:
+        raise NerfpipeError(f"{file}: damaged ({error}); run `dvc repro --force rays`") from None
+    fits = len(array.shape) == len(shape) and all(want in (None, n) for n, want in zip(array.shape, shape, strict=True))
+    if array.dtype not in dtypes or not fits:
+        raise NerfpipeError(f"{file}: does not fit bank.json; run `dvc repro --force rays`")
+    return array

@@ -1,0 +1,36 @@
+"""Normals of a rendered view."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.space import world_rays
+from nerfpipe.images.write import to_8bit
+from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.renderer import Picture
+
+SEEN = 0.5  # opacity from which a pixel shows a surface
+
+
+def normal_map(probe: Probe, picture: Picture, camera: Camera, pose: Tensor) -> Tensor:
+    """World normals [H, W, 3] of the surfaces that a rendered picture shows, unit length; zero where none is seen.
+
+    Taken at the picture's depth. A normal that points away from the camera is turned round: what is seen faces us.
+    """
+    origins, directions = world_rays(camera, pose)  # [H·W, 3]
+    t = probe.space.distance(origins, directions, picture.depth.flatten())  # [H·W]
+    seen = (picture.opacity.flatten() >= SEEN) & (t > 0)
+    normals = torch.zeros_like(directions)
+    found = probe.normals((origins + t[:, None] * directions)[seen])
+    away = (found * directions[seen]).sum(dim=1, keepdim=True) > 0
+    normals[seen] = torch.where(away, -found, found)
+    return normals.reshape(camera.height, camera.width, 3)
+
+
+def normal_picture(normals: Tensor, opacity: Tensor, background: Tensor) -> np.ndarray:
+    """Normals [H, W, 3] as colours, x red, y green, z blue, each from -1 to 1, over background [3]: [H, W, 3] uint8."""
+    shown = (normals.norm(dim=-1, keepdim=True) > 0) * opacity[..., None]  # [H, W, 1]
+    return to_8bit((normals + 1) / 2 * shown + background * (1 - shown))

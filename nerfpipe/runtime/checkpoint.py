@@ -1,0 +1,149 @@
+"""Checkpoints: what a killed training continues from, to the same bytes.
+
+They lie outside every DVC out, in a folder named by a fingerprint of all that decides the result: parameters, rays and
+code. A run with anything changed starts afresh; the same run goes on by itself. A finished one is kept until its model
+is in use: should DVC be killed before it has taken the model into its cache, there is no training to be done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import PARTIAL, atomic_file, open_regular, refuse_irregular, text_path, work_folder
+from nerfpipe.runtime.terminal import say
+
+STATE, DIGEST = "state", "sha256"
+CHECKPOINT, PREVIEWS, LOCK, FINISHED = "checkpoint.safetensors", "previews", "lock", "finished"  # in a run's folder
+READ_BYTES = 1 << 20
+NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
+
+
+def runs_folder() -> Path:
+    """Where each run has a folder, named by its fingerprint."""
+    return work_folder() / "checkpoints"
+
+
+def fingerprint(params: dict[str, Any], rays: Path) -> str:
+    """A name for the run with these parameters, the ray bank in the folder `rays`, and the code now loaded."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for file in [*sorted(rays.iterdir()), *loaded_code()]:
+        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+        with open_regular(file) as stream:
+            while block := stream.read(READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()[:NAME_LENGTH]
+
+
+def loaded_code() -> list[Path]:
+    """The source files of every nerfpipe module that this process has imported."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "nerfpipe"]
+    return sorted(Path(module.__file__) for module in modules if getattr(module, "__file__", None))
+
+
+def digest_of(tensors: dict[str, Tensor], state: str) -> str:
+    """SHA-256 of all that a checkpoint holds: one flipped bit, and the run would end in other bytes unnoticed."""
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+class Checkpoint:
+    """The folder of one run, held by one process at a time. Use as a context manager.
+
+    Raises NerfpipeError on entry when another training holds the run or this project's outs.
+    """
+
+    def __init__(self, folder: Path, workspace: Path) -> None:
+        self.folder = folder
+        self.file, self.previews = folder / CHECKPOINT, folder / PREVIEWS
+        # Two locks: queued experiments may share a run's folder, and two runs may share a workspace.
+        self._locks = [FileLock(folder / LOCK, blocking=False), FileLock(workspace / "train.lock", blocking=False)]
+
+    def __enter__(self) -> Checkpoint:
+        for held, lock in enumerate(self._locks):
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout:
+                for other in self._locks[:held]:
+                    other.release()
+                raise NerfpipeError(
+                    f"{lock.lock_file}: another training is running here; wait for it, or stop it, and run this again"
+                ) from None
+        for unfinished in self.folder.glob(f"{PARTIAL}*"):  # a killed process had no chance to clean up
+            unfinished.unlink()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lock in self._locks:
+            lock.release()
+
+    def save(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write tensors and a JSON-able state atomically, in place of the checkpoint before."""
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(state)
+        content = save(kept, metadata={STATE: text, DIGEST: digest_of(kept, text)})
+        with atomic_file(self.file) as temporary:
+            temporary.write_bytes(content)
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """What was saved last, or None when there is nothing, or nothing readable."""
+        if not self.file.exists():
+            return None
+        try:
+            refuse_irregular(self.file)
+            with text_path(self.file) as place, safe_open(place, framework="pt") as file:
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
+                text = file.metadata()[STATE]
+                if digest_of(tensors, text) != file.metadata()[DIGEST]:
+                    raise ValueError("other bytes than were written")
+            return tensors, json.loads(text)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, NerfpipeError):
+            say(f"{self.file}: damaged, starting from the first step", aside=True)
+            return None
+
+    def finish(self) -> None:
+        """Note that the model was written; forget the run where that was noted before, so that the next one trains."""
+        marker = self.folder / FINISHED
+        if marker.exists():
+            self.remove()
+        else:
+            marker.touch()
+
+    def remove(self) -> None:
+        """Forget the run: it cannot be continued."""
+        _remove(self.folder)
+
+
+def forget_finished() -> None:
+    """Remove the checkpoints of finished runs, now that their models are in use; not where a training is at work."""
+    for marker in runs_folder().glob(f"*/{FINISHED}"):
+        try:
+            with FileLock(marker.parent / LOCK, blocking=False):
+                _remove(marker.parent)
+        except Timeout:
+            continue
+
+
+def _remove(run: Path) -> None:
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(run / PREVIEWS, ignore_errors=True)
+    (run / FINISHED).unlink(missing_ok=True)

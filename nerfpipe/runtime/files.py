@@ -1,0 +1,197 @@
+"""Files and folders that are there whole or not at all, and the project's working folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import psutil
+
+from nerfpipe.runtime.errors import NerfpipeError
+
+PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
+
+
+def work_folder() -> Path:
+    """Where checkpoints and downloads live, outside every DVC out.
+
+    DVC runs queued experiments in a copy of the project and names the original in DVC_ROOT, so that a
+    run which is started again elsewhere still finds what it left.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".nerfpipe"
+
+
+def local_path(text: str) -> Path:
+    """The path of a user's data: `~` is the home folder; relative ones start at the project, also in a copy of it."""
+    path = Path(text).expanduser()
+    in_original = Path(os.environ.get("DVC_ROOT", ".")) / path
+    return path if path.exists() or not in_original.exists() else in_original
+
+
+KINDS_OF_FILE = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody else named, for reading its bytes.
+
+    A pipe would be waited for, and a device may never end: both raise NerfpipeError, as a folder and a socket do. What
+    keeps an ordinary file from being opened raises OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        refuse_irregular(path)
+        raise
+    try:
+        _refuse(path, os.fstat(descriptor).st_mode)
+    except NerfpipeError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raise NerfpipeError where `path` is there and is no ordinary file: for readers that open it themselves."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # whoever opens it says best what is wrong
+    _refuse(path, mode)
+
+
+@contextmanager
+def text_path(path: Path) -> Iterator[Path]:
+    """The path, or where its bytes are no text a link to it: some libraries take names of files as text alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "link"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
+
+
+def _refuse(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = KINDS_OF_FILE.get(stat.S_IFMT(mode), "of an unknown kind")
+        raise NerfpipeError(f"{path}: is {kind}, where a file is expected; correct the name")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it takes the name `path` only when the block succeeds.
+
+    Raises NerfpipeError where a folder or no ordinary file has the name: root would replace even /dev/null.
+    """
+    refuse_irregular(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clear_abandoned(path)
+    temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    try:
+        with named_errors(path):
+            yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill; it replaces `path` only when the block succeeds.
+
+    Raises NerfpipeError where `path` is there and no folder.
+    """
+    if path.exists() and not path.is_dir():
+        raise NerfpipeError(f"{path}: is there already and no folder; move it away")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clear_abandoned(path)
+    temporary = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    retired = path.with_name(f"{PARTIAL}{os.getpid()}-old-{path.name}")
+    temporary.mkdir()
+    try:
+        with named_errors(path):
+            yield temporary
+        if path.exists():
+            try:
+                os.replace(path, retired)
+                os.replace(temporary, path)
+            except BaseException:
+                if not path.exists() and retired.exists():
+                    os.replace(retired, path)
+                raise
+            finally:
+                if path.exists():
+                    shutil.rmtree(retired, ignore_errors=True)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_abandoned(path: Path) -> None:
+    """Remove what killed processes left of unfinished files and folders that were to be called `path`."""
+    if any(part.startswith(PARTIAL) for part in path.parent.parts):
+        return  # within an unfinished folder of our own, which may hold thousands of files
+    left = re.compile(rf"{re.escape(PARTIAL)}(\d+)-(old-)?{re.escape(path.name)}")
+    for other in path.parent.iterdir():
+        found = left.fullmatch(other.name)
+        if found and int(found[1]) != os.getpid() and not psutil.pid_exists(int(found[1])):
+            shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Operating-system errors that name no file (a full disk, while writing) name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def create_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy array of zeros, mapped, to be filled piece by piece so that memory holds little of it.
+
+    Its room on the disk is taken at once: a disk that is full raises OSError here, where a mapped write would kill the
+    process.
+    """
+    if shutil.disk_usage(path.parent).free < np.dtype(dtype).itemsize * math.prod(shape):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """A whole array as .npy. `np.save` on a full disk raises an error that says neither file nor reason."""
+    create_array(path, array.dtype, array.shape)[...] = array
+
+
+def write_json(path: Path, content: Any, private: bool = False) -> None:
+    """Write JSON atomically, in a form that is easy to read and to compare; `private`: for its owner's eyes alone."""
+    with atomic_file(path) as temporary:
+        if private:
+            temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,36 @@
+"""What every stage does around its work: errors as plain lines, and its seconds noted for the summary."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
+from nerfpipe.runtime.files import open_regular, write_json
+from nerfpipe.runtime.interrupt import as_exceptions, too_late
+from nerfpipe.runtime.terminal import tidy_output
+
+TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Run a stage's work: users' errors become one line and exit code 1."""
+    started = time.monotonic()
+    with tidy_output(), one_line_errors(), as_exceptions():
+        yield
+        write_json(TIMINGS_FILE, {**read_timings(), name: round(time.monotonic() - started, 1)})
+    too_late()
+
+
+def read_timings() -> dict[str, float]:
+    """Seconds that each stage took when it last ran in this workspace."""
+    try:
+        with open_regular(TIMINGS_FILE) as file:
+            timings = json.load(file)
+        return {str(name): float(seconds) for name, seconds in timings.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, NerfpipeError):
+        return {}

@@ -1,0 +1,55 @@
+"""Hierarchical sampling: look again where the pass before found something (NeRF 2020, section 5.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.volume_rendering import Rendering
+from nerfpipe.samplers.intervals import Samples, limits, pack, segment_edges
+
+EVERYWHERE = 1e-5  # weight added to every segment, so that empty rays are sampled evenly
+
+
+class Hierarchical:
+    """The samples of the pass before, and `fine` more drawn from its weights by inverse-transform sampling."""
+
+    def __init__(self, coarse: int, fine: int, unbounded: bool = False) -> None:
+        self.draws = fine
+        self.samples_per_ray = coarse + fine
+        self.unbounded = unbounded
+
+    def __call__(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+        """Samples of R rays, with no gradient to the pass before. jitter [R, fine] uniform in [0, 1), or None."""
+        if previous is None:
+            raise ValueError("hierarchical sampling needs a pass before it")
+        near, far = limits(rays, self.unbounded)
+        coarse = previous.samples.to_rows(previous.samples.s)  # [R, C]
+        weights = previous.samples.to_rows(previous.weights.detach())  # [R, C]
+        edges = segment_edges(coarse, near, far)  # [R, C + 1]
+        fine = inverse_transform(edges, weights, self.draws, jitter)  # [R, F]
+        s = torch.cat([coarse, fine], dim=1).sort(dim=1).values  # [R, C + F]
+        edges = segment_edges(s, near, far)
+        return pack(rays, s, edges[:, 1:] - edges[:, :-1], self.unbounded)
+
+
+def inverse_transform(edges: Tensor, weights: Tensor, samples: int, jitter: Tensor | None) -> Tensor:
+    """Distances [R, F] distributed as the weights [R, C] of the segments between edges [R, C + 1].
+
+    Inside a segment the distribution is even. The F numbers put through the inverse of the distribution function are
+    stratified: one in each F-th of [0, 1], at `jitter` [R, F] of it, or at its middle.
+    """
+    pdf = weights + EVERYWHERE
+    pdf = pdf / pdf.sum(dim=1, keepdim=True)
+    cdf = torch.cat([torch.zeros_like(pdf[:, :1]), pdf.cumsum(dim=1)], dim=1)  # [R, C + 1]
+
+    within = torch.full_like(cdf[:, :1], 0.5) if jitter is None else jitter
+    u = (torch.arange(samples, device=cdf.device, dtype=cdf.dtype) + within) / samples  # [R, F]
+
+    C = weights.shape[1]
+    segment = torch.searchsorted(cdf, u.contiguous(), right=True).sub(1).clamp(0, C - 1)  # [R, F]
+    below, above = cdf.gather(1, segment), cdf.gather(1, segment + 1)
+    left, right = edges.gather(1, segment), edges.gather(1, segment + 1)
+    fraction = ((u - below) / (above - below)).clamp(0, 1)
+    return left + fraction * (right - left)  # [R, F]

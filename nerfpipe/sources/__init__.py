@@ -1,1 +1,0 @@
-"""Where data/raw comes from: made here, copied from this machine, or fetched from mirrors."""

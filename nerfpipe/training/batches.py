@@ -1,0 +1,60 @@
+"""Training batches, each a function of (seed, step) alone: nothing random needs saving to resume a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.raybank.bank import RayBank
+
+
+@dataclass(frozen=True)
+class Batch:
+    """R train rays and the random numbers that go with them."""
+
+    rays: RayBatch
+    background: Tensor  # [R, 3], what prediction and target are both composited over
+    jitter: Tensor  # [R, D] uniform in [0, 1), for the samplers
+
+    def __len__(self) -> int:
+        return len(self.rays)
+
+    def __getitem__(self, which: slice) -> Batch:
+        return Batch(self.rays[which], self.background[which], self.jitter[which])
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.rays.to(device), self.background.to(device), self.jitter.to(device))
+
+
+USES = ("rays", "jitter", "background", "occupancy")  # each has random numbers of its own
+
+
+def random_stream(seed: int, step: int, use: str) -> np.random.Generator:
+    """Random numbers that are a function of (seed, step) and what they are for.
+
+    Philox is counter-based (Salmon et al. 2011): keyed by (seed, step) it needs no history. The highest word of its
+    counter tells uses apart; no stream is long enough to reach another's.
+    """
+    key = np.array([seed, step], dtype=np.uint64)
+    counter = np.array([0, 0, 0, USES.index(use)], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def draw_batch(bank: RayBank, seed: int, step: int, size: int, draws: int) -> Batch:
+    """Batch number `step`: `size` rays drawn evenly, with replacement, from all rays of all train views.
+
+    A smaller batch is the beginning of a larger one. A scene with alpha is trained over a random colour, so that only
+    true transparency fits; one without, over its own background.
+    """
+    rays = bank.train(random_stream(seed, step, "rays").integers(0, bank.train_rays, size))
+    jitter = torch.from_numpy(random_stream(seed, step, "jitter").random((size, draws), dtype=np.float32))  # [R, D]
+    if bank.has_alpha:
+        colours = random_stream(seed, step, "background").random((size, 3), dtype=np.float32)
+        background = torch.from_numpy(colours)  # [R, 3]
+    else:
+        background = bank.background.expand(size, 3)
+    return Batch(rays, background, jitter)

@@ -1,0 +1,76 @@
+"""Adam (Kingma and Ba 2015) at a cost that follows what a batch touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nerfpipe.ops import dispatch
+
+BETAS = (0.9, 0.99)  # Instant-NGP's: rows are seen now and then, so squares are remembered shorter than usual
+EPSILON = 1e-15  # gradients of a fine level's rows are tiny: a usual epsilon would drown them
+
+
+class RowAdam:
+    """Adam in which a row whose whole gradient is zero stays as it is, with its moments (Instant-NGP, section 4).
+
+    A batch touches few rows of a hash table. A step leaves every gradient zero, so `zero_grad` has nothing to do. The
+    interface is that of torch.optim.Adam, as far as training uses it.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"params": list(parameters), "lr": lr}]
+        self.state: dict[int, dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step on every parameter [N, F] that has a gradient."""
+        for number, weight in enumerate(self.param_groups[0]["params"]):
+            if weight.grad is None:
+                continue
+            if number not in self.state:
+                moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+                self.state[number] = {"step": torch.tensor(0.0), **moments}
+            state = self.state[number]
+            state["step"] += 1
+            _step(weight, state["exp_avg"], state["exp_avg_sq"], int(state["step"]), self.param_groups[0]["lr"])
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Nothing: `step` has left every gradient zero."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments, by the parameter's number."""
+        return {"state": self.state, "param_groups": []}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        parameters = self.param_groups[0]["params"]
+        self.state = {
+            number: {name: value.to(parameters[number].device) for name, value in moments.items()}
+            for number, moments in saved["state"].items()
+        }
+
+
+def _step(weight: Tensor, mean: Tensor, square: Tensor, step: int, lr: float) -> None:
+    rate, correction = lr / (1 - BETAS[0] ** step), 1 / (1 - BETAS[1] ** step)
+    if dispatch.in_use(weight.device):
+        from nerfpipe.kernels.numba.bindings import step_rows as kernel
+
+        kernel(weight, weight.grad, mean, square, rate, *BETAS, EPSILON, correction)
+    else:
+        step_rows(weight, weight.grad, mean, square, rate, correction)
+
+
+def step_rows(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, rate: float, correction: float) -> None:
+    """One step on weight [N, F] in place; rate and correction include Adam's bias corrections."""
+    moved = (gradient != 0).any(dim=1, keepdim=True)  # [N, 1]
+    new_mean = BETAS[0] * mean + (1 - BETAS[0]) * gradient
+    new_square = BETAS[1] * square + (1 - BETAS[1]) * gradient**2
+    change = rate * new_mean / ((new_square * correction).sqrt() + EPSILON)
+    mean.copy_(torch.where(moved, new_mean, mean))
+    square.copy_(torch.where(moved, new_square, square))
+    weight.sub_(torch.where(moved, change, torch.zeros_like(change)))
+    gradient.zero_()
