@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.machine import median_seconds
 from nerfpipe.config.params import Params
-from nerfpipe.models.model import build_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer

@@ -15,14 +15,15 @@ from benchmarks.scenes import bank
 from nerfpipe.config.params import PARAMS_FILE, Params
 from nerfpipe.config.yaml_file import read_yaml, validate
 from nerfpipe.geometry.space import camera_rays
+from nerfpipe.images.convert import over, to_8bit
 from nerfpipe.images.metrics import psnr
-from nerfpipe.images.write import to_8bit, write_png
+from nerfpipe.images.write import write_png
 from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import build_model, runs_in_kernels
+from nerfpipe.models.model import runs_in_kernels
+from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import set_up
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
-from nerfpipe.rendering.volume_rendering import over
 from nerfpipe.training.step import TrainingStep
 
 # Seconds of training at which the held-out views are rendered.

@@ -12,8 +12,9 @@ from nerfpipe import __version__
 from nerfpipe.config.memory import check_memory
 from nerfpipe.config.params import load_params
 from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import Model, build_model, runs_in_kernels
+from nerfpipe.models.model import Model, runs_in_kernels
 from nerfpipe.models.model_file import save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import set_up
 from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
@@ -23,7 +24,8 @@ from nerfpipe.runtime.files import atomic_folder, write_json
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.tables import write_table
 from nerfpipe.runtime.terminal import say
-from nerfpipe.training.trainer import Row, Trainer, describe_model
+from nerfpipe.training.header import describe_model
+from nerfpipe.training.trainer import Row, Trainer
 
 RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
 METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")

@@ -21,7 +21,7 @@ from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.raybank.writer import build
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 BALL_RADIUS = 0.7

@@ -19,7 +19,7 @@ from benchmarks.scenes import LEGO, _scene
 from benchmarks.train import params_with
 from nerfpipe.camera_paths.shapes import orbit
 from nerfpipe.config.yaml_file import read_yaml
-from nerfpipe.scenes.scene import SPLITS
+from nerfpipe.geometry.conventions import SPLITS
 
 
 def answer(method: str, points: list[tuple[float, float]], **more: object) -> dict:

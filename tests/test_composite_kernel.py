@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from nerfpipe.rendering.volume_rendering import composite, reference
-from nerfpipe.samplers.intervals import Samples
+from nerfpipe.types import Samples
 
 KINDS = {
     "random": ([5, 0, 1, 7, 2, 0], 3.0),

@@ -19,11 +19,13 @@ from torch.utils._pytree import tree_leaves
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import block_rays, build_model, build_optimizer
+from nerfpipe.images.convert import over
+from nerfpipe.models.model import block_rays
+from nerfpipe.models.registry import build_model
 from nerfpipe.rendering.renderer import render_rays
-from nerfpipe.rendering.volume_rendering import over
 from nerfpipe.runtime.device import choose_device, mlp_precision
 from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.training.optimizer import build_optimizer
 
 META = torch.device("meta")
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from nerfpipe.cli.app import app
 from nerfpipe.config.params import Params
-from nerfpipe.models.model import build_model
 from nerfpipe.models.model_file import save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 
 
 @pytest.fixture

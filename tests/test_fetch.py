@@ -528,7 +528,7 @@ def test_two_at_once_is_one_clear_line(server: FileServer, project: Path) -> Non
 
 def test_killed_then_resumed(server: FileServer, project: Path) -> None:
     url = server.put("/data.npz", file_server.file(DATA, sent=1 << 17, then_hang=True), file_server.file(DATA))
-    code = f"from nerfpipe.sources.downloads import fetch_kept; fetch_kept([{url!r}], {len(DATA)}, {SHA256!r})"
+    code = f"from nerfpipe.download.cache import fetch_kept; fetch_kept([{url!r}], {len(DATA)}, {SHA256!r})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     part = Path(".nerfpipe/downloads") / f"{SHA256.replace(':', '-')}.part"

@@ -15,7 +15,7 @@ from nerfpipe.config.params import Params
 from nerfpipe.download.acquire import make_raw
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.images.metrics import psnr
-from nerfpipe.models.model import build_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.project.catalogue import Entry
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.raybank.writer import build

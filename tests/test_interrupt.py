@@ -52,8 +52,8 @@ def test_a_signal_while_a_stage_imports_its_modules_is_told(number: int, tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_after_the_work_is_done_does_nothing(number: int, tmp_path: Path) -> None:
-    code = "import os; from nerfpipe.interrupt import end_at_once; from nerfpipe.stage import stage; end_at_once()\n"
-    code += f"with stage('rays'): pass\nos.kill(os.getpid(), {int(number)}); print('whole')"
+    code = "import os; from nerfpipe.runtime.interrupt import end_at_once; from nerfpipe.runtime.stage import stage\n"
+    code += f"end_at_once()\nwith stage('rays'): pass\nos.kill(os.getpid(), {int(number)}); print('whole')"
     env = {**environment(), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")

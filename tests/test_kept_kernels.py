@@ -115,7 +115,7 @@ def test_code_in_a_read_only_package_is_used_through_a_copy(
 
 def test_where_nothing_is_kept_a_temporary_folder_serves_and_goes_with_the_process(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from nerfpipe.kernels import kept; kept.places = lambda: iter(());"
+        "from pathlib import Path; from nerfpipe.kernels.numba import kept; kept.places = lambda: iter(());"
         f"kept.COMPILE = '''import os; open(os.environ['{kept.INTO}'] + '/code', 'w').close()''';"
         "folder = kept.kept_code(); assert (Path(folder) / 'code').is_file(); print(folder)"
     )
@@ -164,7 +164,7 @@ def test_a_cache_that_others_can_write_to_is_not_trusted(tmp_path: Path, monkeyp
 
 def test_two_processes_at_once_compile_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from nerfpipe.kernels import kept;"
+        "import sys; from pathlib import Path; from nerfpipe.kernels.numba import kept;"
         "kept.places = lambda: iter([Path(sys.argv[1])]);"
         f"kept.COMPILE = '''import os, time; time.sleep(1); open(os.environ['{kept.INTO}'] + '/code', 'w').close()''';"
         "kept.kept_code()"
@@ -187,7 +187,10 @@ def test_settings_of_numba_that_change_code_are_kept_apart_and_others_are_not(mo
 
 def test_threads_are_made_by_the_library_that_we_choose_whatever_there_is() -> None:
     assert threading_layer.layer() in (threading_layer.OPENMP, threading_layer.QUEUE)
-    code = "from nerfpipe import kernels; kernels.threads(); from nerfpipe.kernels import layer; print(layer.layer())"
+    code = (
+        "from nerfpipe.ops import dispatch; dispatch.threads();"
+        "from nerfpipe.kernels.numba import threading_layer; print(threading_layer.layer())"
+    )
     for asked in ("tbb", "default"):
         env = {**os.environ, "NUMBA_THREADING_LAYER": asked, "NUMBA_THREADING_LAYER_PRIORITY": "tbb workqueue omp"}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
@@ -198,7 +201,8 @@ def test_where_threads_serve_one_caller_at_a_time_others_wait() -> None:
     """Numba's own queue ends the process when two threads call at once."""
     code = (
         "import threading, numpy as np, numba;"
-        "from nerfpipe.kernels import layer; from nerfpipe.kernels.row_adam import step_rows;"
+        "from nerfpipe.kernels.numba import threading_layer as layer;"
+        "from nerfpipe.kernels.numba.row_adam import step_rows;"
         "numba.config.THREADING_LAYER_PRIORITY = ['workqueue', 'omp', 'tbb']; assert layer.layer() == 'workqueue';"
         "one = np.float32(1);"
         "make = lambda: [np.ones((20000, 4), np.float32) for _ in range(4)];"

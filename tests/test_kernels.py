@@ -12,7 +12,8 @@ import torch
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import Space
 from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import build_model, runs_in_kernels
+from nerfpipe.models.model import runs_in_kernels
+from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import set_up
 from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
@@ -55,9 +56,9 @@ def test_threads_are_at_most_the_cores_there_are() -> None:
 def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:
     """Every kernel that Python calls has then one signature: a second would be compiled in the middle of a training."""
     code = (
-        "from nerfpipe.compilation import compile_all; compile_all();"
-        "from nerfpipe.kernels import composite as c, field as f, hash_grid as h;"
-        "from nerfpipe.kernels import march as m, render as r, row_adam as a;"
+        "from nerfpipe.kernels.numba.warm_up import compile_all; compile_all();"
+        "from nerfpipe.kernels.numba import composite as c, ngp_field as f, hash_encoding as h;"
+        "from nerfpipe.kernels.numba import march as m, render as r, row_adam as a;"
         "called = [c.forward, c.backward, f.forward, f.forward_density, f.moved, f.backward, h.add_table_gradient,"
         "          m.march_rays, m.note, m.pack, r.render, a.step_rows];"
         "counts = [len(kernel.signatures) for kernel in called];"
@@ -67,7 +68,7 @@ def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:
 
 
 def test_no_numba_is_imported_before_a_kernel_is_used() -> None:
-    code = "import sys, stages.train, nerfpipe.renderer; assert 'numba' not in sys.modules"
+    code = "import sys, stages.train, nerfpipe.rendering.renderer; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.rendering.volume_rendering import reference
-from nerfpipe.samplers.intervals import Samples
 from nerfpipe.training.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
+from nerfpipe.types import Samples
 
 COUNTS = [3, 0, 1, 4]
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from nerfpipe.images.write import depth_picture, error_picture, to_8bit, write_gif, write_mp4, write_png
+from nerfpipe.images.convert import depth_picture, error_picture, to_8bit
+from nerfpipe.images.write import write_gif, write_mp4, write_png
 from nerfpipe.runtime.errors import NerfpipeError
 
 has_ffmpeg = pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is None, reason="needs nerfpipe[video]")

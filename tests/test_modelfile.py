@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from nerfpipe import __version__
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import Model, build_model
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import HEADER, ModelAbout, load_model, save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 
 BOUNDS = torch.tensor([[-0.8, -0.8, -0.8], [0.8, 0.8, 0.8]])
 SMALL = {"method": "tiny", "nerf.field.width": 16, "nerf.field.depth": 3, "nerf.field.skip": 2, "tiny.field.width": 16}

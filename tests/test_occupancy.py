@@ -15,8 +15,8 @@ from nerfpipe.geometry.rays import RayBatch, near_far
 from nerfpipe.ops import dispatch
 from nerfpipe.procedural.robot_arm import solids
 from nerfpipe.procedural.sdf import union
-from nerfpipe.samplers.intervals import Samples
 from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.types import Samples
 
 BOUNDS = torch.tensor([[-1.0, -2.0, 0.5], [1.0, 2.0, 2.0]])  # 2 x 4 x 1.5, not a cube
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from nerfpipe.camera_paths.shapes import FOCUS, SLIGHT_WOBBLE, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
-from nerfpipe.film.film import sized
-from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.cameras import Camera, look_at, sized
 from nerfpipe.runtime.errors import NerfpipeError
 
 CENTRE = torch.tensor([1.0, -2.0, 0.5])

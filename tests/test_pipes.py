@@ -21,16 +21,16 @@ PATIENCE = 60  # seconds: an import of torch on a busy machine
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
 READERS = {
-    "a model": "from nerfpipe.modelfile import load_model; load_model(place)",
-    "a ray bank": "from nerfpipe.raybank import RayBank; RayBank(place.parent)",
-    "a bank's fingerprint": "from nerfpipe.checkpoint import fingerprint; fingerprint({}, place.parent)",
-    "settings": "from nerfpipe.yamlfile import read_yaml; read_yaml(place)",
-    "key frames": "from nerfpipe.keyframes import read_key_frames as read; read(place, None, None)",
-    "a picture": "from nerfpipe.photos.pictures import read_picture; read_picture(place)",
+    "a model": "from nerfpipe.models.model_file import load_model; load_model(place)",
+    "a ray bank": "from nerfpipe.raybank.bank import RayBank; RayBank(place.parent)",
+    "a bank's fingerprint": "from nerfpipe.runtime.checkpoint import fingerprint; fingerprint({}, place.parent)",
+    "settings": "from nerfpipe.config.yaml_file import read_yaml; read_yaml(place)",
+    "key frames": "from nerfpipe.camera_paths.key_frames import read_key_frames as read; read(place, None, None)",
+    "a picture": "from nerfpipe.photos.images import read_picture; read_picture(place)",
     "a video": "from nerfpipe.photos.command import Options, prepare; prepare(place, Options('x'), place.parent)",
-    "a description": "from nerfpipe.scenes.procedural import load; load(place.parent, 'x', 'white')",
+    "a description": "from nerfpipe.scenes.formats.procedural import load; load(place.parent, 'x', 'white')",
     "a run's metrics": "from nerfpipe.report.sources import open_source; open_source('workspace')(place)",
-    "a checksum": "from nerfpipe.sources.content import checksum_of; checksum_of(place, 'sha256')",
+    "a checksum": "from nerfpipe.archives.checksum import checksum_of; checksum_of(place, 'sha256')",
 }
 NAMES = {"a ray bank": "bank.json", "a description": "scene.json", "key frames": "k.json", "settings": "s.yaml"}
 
@@ -40,7 +40,7 @@ def test_no_reader_waits_for_a_pipe(what: str, tmp_path: Path) -> None:
     place = tmp_path / NAMES.get(what, "named")
     os.mkfifo(place)
     code = (
-        "import sys; from pathlib import Path; from nerfpipe.errors import one_line_errors\n"
+        "import sys; from pathlib import Path; from nerfpipe.runtime.errors import one_line_errors\n"
         f"place = Path(sys.argv[1])\nwith one_line_errors():\n    {READERS[what]}"
     )
     done = subprocess.run(

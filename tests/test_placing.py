@@ -29,7 +29,7 @@ from nerfpipe.scenes.formats import tiny_nerf
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.placement import OUTWARDS
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 
 MakeScene = Callable[..., Scene]
 MOVES = [(1000.0, (0.0, 0.0, 0.0)), (1000.0, (4e5, -2e5, 700.0)), (0.01, (0.0, 0.0, 0.0)), (1.0, (300.0, 0.0, 0.0))]

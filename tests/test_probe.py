@@ -14,11 +14,12 @@ from nerfpipe.geometry.contraction import CUBE, uncontract
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.images.convert import normal_picture
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
-from nerfpipe.rendering.normals import normal_map, normal_picture
+from nerfpipe.rendering.normals import normal_map
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified

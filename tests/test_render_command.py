@@ -14,10 +14,10 @@ from nerfpipe.cli.app import app
 from nerfpipe.cli.output_folder import RENDERED
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.config.params import load_params
-from nerfpipe.models.model import build_model
 from nerfpipe.models.model_file import save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 
 FEW = ("--frames", "3", "--size", "20")
 

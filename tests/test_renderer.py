@@ -153,7 +153,7 @@ def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
 
 def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params: Callable[..., Params]) -> None:
     """The inference kernel against march, field and compositing one after the other, in kernels and in twins."""
-    from nerfpipe.models.model import build_model
+    from nerfpipe.models.registry import build_model
     from nerfpipe.ops import dispatch
 
     sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
@@ -179,7 +179,7 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
 
 
 def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) -> None:
-    from nerfpipe.models.model import build_model
+    from nerfpipe.models.registry import build_model
 
     params = with_params(method="ngp")
     model = build_model(params.recipe, 0, Space.boxed(BOUNDS))

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.rendering.volume_rendering import Rendering, composite
+from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.samplers.importance import EVERYWHERE, Hierarchical, inverse_transform
-from nerfpipe.samplers.intervals import Samples, pack, segment_edges
+from nerfpipe.samplers.intervals import pack, segment_edges
 from nerfpipe.samplers.stratified import Stratified, stratified
+from nerfpipe.types import Rendering, Samples
 
 
 def make_rays(count: int) -> RayBatch:

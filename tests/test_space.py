@@ -14,13 +14,13 @@ from nerfpipe.config.params import NgpSamplingParams, Params
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
 from nerfpipe.geometry.rays import Extent, RayBatch
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import build_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.ops import dispatch
 from nerfpipe.rendering.renderer import Renderer, render_rays
 from nerfpipe.rendering.volume_rendering import composite
-from nerfpipe.samplers.intervals import Samples
 from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import Samples
 
 EVERYWHERE = Space("unbounded", CUBE, near=0.1)
 GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}

@@ -120,7 +120,8 @@ def test_an_output_that_is_full_is_one_line() -> None:
 def test_outputs_that_are_closed_are_no_fault(closed: str, tmp_path: Path) -> None:
     """Nor do they become the files that are opened next."""
     code = (
-        "import sys\nfrom nerfpipe.terminal import say, tidy_output\nfrom nerfpipe.progress import Progress\n"
+        "import sys\nfrom nerfpipe.runtime.progress import Progress\n"
+        "from nerfpipe.runtime.terminal import say, tidy_output\n"
         "with tidy_output(), open(sys.argv[1], 'w') as file, Progress('x', 1, 'y'):\n"
         "    say('a'); say('b', aside=True); print('c'); print('d', file=sys.stderr); file.write('whole')"
     )
@@ -130,7 +131,7 @@ def test_outputs_that_are_closed_are_no_fault(closed: str, tmp_path: Path) -> No
 
 
 def test_signs_that_an_output_lacks_are_written_out() -> None:
-    code = "from nerfpipe.terminal import say; say('psnr ± ☃')"
+    code = "from nerfpipe.runtime.terminal import say; say('psnr ± ☃')"
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "psnr \\xb1 \\u2603\n"

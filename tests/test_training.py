@@ -12,13 +12,14 @@ import torch
 
 from nerfpipe.config.params import Params
 from nerfpipe.images.metrics import psnr
-from nerfpipe.models.model import build_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.training.batches import draw_batch
-from nerfpipe.training.trainer import Trainer, describe_model
+from nerfpipe.training.header import describe_model
+from nerfpipe.training.trainer import Trainer
 
 QUICK = {
     "method": "tiny",
@@ -143,8 +144,8 @@ def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trai
 
 
 def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayBank, make_trainer) -> None:
+    from nerfpipe.images.convert import over
     from nerfpipe.rendering.renderer import render_rays
-    from nerfpipe.rendering.volume_rendering import over
 
     trainer = make_trainer(bank, method="nerf", **{"nerf.train.bf16": False})
     batch = draw_batch(bank, 0, 0, 64, trainer.model.draws)

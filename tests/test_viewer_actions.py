@@ -23,10 +23,10 @@ from nerfpipe.camera_paths.shapes import looked_at
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import build_model
 from nerfpipe.models.model_file import save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 from nerfpipe.viewer.ports import free_port
 from nerfpipe.viewer.sources import FileSource
 

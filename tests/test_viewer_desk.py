@@ -16,12 +16,13 @@ from viewer_subject import EYE, UP, ball_artist
 from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.models.model import build_model
 from nerfpipe.models.model_file import ModelAbout, save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.training.trainer import Trainer, describe_model
+from nerfpipe.training.header import describe_model
+from nerfpipe.training.trainer import Trainer
 from nerfpipe.viewer.cameras import find_stations, seen_from, standing_in
 from nerfpipe.viewer.drawing import Artist
 from nerfpipe.viewer.key_frame_list import KeyFrameList

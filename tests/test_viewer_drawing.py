@@ -14,8 +14,9 @@ from viewer_subject import CAMERA, CPU, EYE, ball_artist, view
 
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import Model, Pass, build_model
+from nerfpipe.models.model import Model, Pass
 from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.registry import build_model
 from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.viewer.adaptive_resolution import ENOUGH, SLOWEST, SMALLEST, SMOOTH, Pace, dimensions
 from nerfpipe.viewer.drawing import Artist, sampled, z_depth

@@ -22,10 +22,10 @@ from tiny_pipeline import environment
 from viewer_subject import PATIENCE, until
 
 from nerfpipe.camera_paths.key_frames import read_key_frames
-from nerfpipe.models.model import build_model
 from nerfpipe.models.model_file import load_model, save_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.training.trainer import describe_model
+from nerfpipe.training.header import describe_model
 from nerfpipe.viewer.cameras import find_stations
 
 if TYPE_CHECKING:

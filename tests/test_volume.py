@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.rendering.volume_rendering import composite, over
-from nerfpipe.samplers.intervals import Samples
+from nerfpipe.images.convert import over
+from nerfpipe.rendering.volume_rendering import composite
+from nerfpipe.types import Samples
 
 BLACK, WHITE = torch.zeros(3), torch.ones(3)
 

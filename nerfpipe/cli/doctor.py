@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nerfpipe.config.params import Params, RuntimeParams
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.focus import middle_of
 from nerfpipe.geometry.rays import Extent
 from nerfpipe.geometry.space import Space, camera_rays
@@ -22,7 +23,7 @@ from nerfpipe.runtime.device import has_bf16
 from nerfpipe.runtime.files import atomic_file
 from nerfpipe.scenes.loading import load_scene
 from nerfpipe.scenes.normalise import FEW, distances_seen
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import Scene
 
 SPLIT_COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "tab:red"}
 SAME = 1e-6  # scene units: poses that differ by less are one

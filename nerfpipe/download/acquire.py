@@ -22,10 +22,10 @@ from nerfpipe.download.cache import fetch_kept
 from nerfpipe.download.fetch import file_name
 from nerfpipe.procedural.generate import generate
 from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry
+from nerfpipe.project.entry_file import ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path, write_json
 from nerfpipe.runtime.progress import Progress
-from nerfpipe.scenes.scene import ENTRY_FILE
 
 IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by what it holds
 LEADS_OUT = "a link that leads out of the folder"

@@ -9,11 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from nerfpipe.geometry.rays import Extent
+from nerfpipe.images.convert import depth_picture, error_picture, over, to_8bit
 from nerfpipe.images.metrics import depth_error, psnr, ssim
-from nerfpipe.images.write import depth_picture, error_picture, to_8bit
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
-from nerfpipe.rendering.volume_rendering import over
 
 GAP = 2  # pixels of white between the pictures of a sheet
 DIGITS = 4

@@ -17,8 +17,9 @@ from torch import Tensor
 from nerfpipe.export.options import DepthOptions, ViewOptions
 from nerfpipe.export.views import Subject, choose_view, render_bands
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.images.write import to_8bit, write_png
-from nerfpipe.rendering.normals import SEEN, normal_map, normal_picture
+from nerfpipe.images.convert import normal_picture, to_8bit
+from nerfpipe.images.write import write_png
+from nerfpipe.rendering.normals import SEEN, normal_map
 from nerfpipe.rendering.renderer import Picture
 from nerfpipe.runtime.files import atomic_file, save_array, write_json
 

@@ -16,7 +16,7 @@ from nerfpipe.config.memory import PIXEL, check_needs
 from nerfpipe.export import point_cloud_file
 from nerfpipe.export.options import CloudOptions
 from nerfpipe.export.views import Subject
-from nerfpipe.film.film import sized
+from nerfpipe.geometry.cameras import sized
 from nerfpipe.geometry.contraction import contract
 from nerfpipe.geometry.ndc import to_ndc
 from nerfpipe.geometry.space import Space

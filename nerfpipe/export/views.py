@@ -13,8 +13,7 @@ from nerfpipe.camera_paths.shapes import camera_path
 from nerfpipe.config.memory import PIXEL, check_needs
 from nerfpipe.config.params import RuntimeParams
 from nerfpipe.export.options import ViewOptions
-from nerfpipe.film.film import sized
-from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.space import camera_rays, world_rays
 from nerfpipe.models.model_file import ModelAbout, load_model
 from nerfpipe.models.set_up import set_up

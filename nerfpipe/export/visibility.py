@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from nerfpipe.export.views import Subject
-from nerfpipe.film.film import sized
-from nerfpipe.geometry.cameras import Camera, to_camera
+from nerfpipe.geometry.cameras import Camera, sized, to_camera
 from nerfpipe.runtime.progress import Progress
 
 OPAQUE = 0.9  # opacity from which a pixel shows a surface and nothing behind it

@@ -13,18 +13,17 @@ from nerfpipe.camera_paths.path import choose_route
 from nerfpipe.config.memory import ALONE, check_needs, render_needs
 from nerfpipe.config.params import Panel, RenderParams
 from nerfpipe.film.turntable import write_turntable
-from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.rays import Extent
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.images.write import depth_picture, to_8bit, write_gif, write_mp4
+from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
+from nerfpipe.images.write import write_gif, write_mp4
 from nerfpipe.models.model_file import ModelAbout
-from nerfpipe.rendering.normals import normal_map, normal_picture
+from nerfpipe.rendering.normals import normal_map
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.runtime.files import atomic_folder
 from nerfpipe.runtime.progress import Progress
-
-LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
 
 
 @dataclass
@@ -88,12 +87,3 @@ def _views(renderer: Renderer, about: ModelAbout, camera: Camera, poses: Tensor)
             rays = camera_rays(camera, pose, about.space)
             yield pose, renderer.view(rays, about.background_colour, camera.height, camera.width)
             progress.advance()
-
-
-def sized(camera: Camera, longer_side: int) -> Camera:
-    """The camera with its longer side of so many pixels; 0 leaves it as it is, unless it is larger than LARGEST."""
-    longer = max(camera.width, camera.height)
-    scale = (longer_side or min(longer, LARGEST)) / longer
-    if scale == 1:
-        return camera
-    return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))

@@ -127,3 +127,15 @@ def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:
     backward, right = backward / backward.norm(), right / right.norm()
     up = torch.linalg.cross(backward, right)
     return torch.stack([right, up, backward, position], dim=1)  # [3, 4]
+
+
+LARGEST = 480  # pixels of the longer side, where nothing is said: a GIF of 60 larger frames is a burden
+
+
+def sized(camera: Camera, longer_side: int) -> Camera:
+    """The camera with its longer side of so many pixels; 0 leaves it as it is, unless it is larger than LARGEST."""
+    longer = max(camera.width, camera.height)
+    scale = (longer_side or min(longer, LARGEST)) / longer
+    if scale == 1:
+        return camera
+    return camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))

@@ -11,19 +11,9 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-import torch
-from torch import Tensor
 
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import atomic_file
-
-DEPTH_MAP = "turbo"  # near is red, far is blue
-ERROR_MAP = "inferno"
-
-
-def to_8bit(colour: Tensor) -> np.ndarray:
-    """[...] in [0, 1], clipped -> uint8."""
-    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -66,23 +56,3 @@ def write_mp4(path: Path, frames: list[np.ndarray], fps: float) -> bool:
                 f"{path}: ffmpeg did not write it whole; free some space in {tempfile.gettempdir()} and run this again"
             )
     return True
-
-
-def depth_picture(depth: Tensor, near: float, far: float, opacity: Tensor, background: Tensor) -> np.ndarray:
-    """Depth [H, W] between near and far through a colour map, over background [3] in [0, 1]: [H, W, 3] uint8."""
-    closeness = 1 - ((depth - near) / max(far - near, 1e-9)).clamp(0, 1)
-    coloured = torch.from_numpy(through_map(DEPTH_MAP, closeness.numpy()))  # [H, W, 3]
-    return to_8bit(coloured * opacity[..., None] + background * (1 - opacity[..., None]))
-
-
-def error_picture(picture: np.ndarray, truth: np.ndarray, scale: float) -> np.ndarray:
-    """Mean absolute colour error of 8-bit pictures [H, W, 3], `scale` in [0, 1] shown brightest: [H, W, 3] uint8."""
-    error = np.abs(picture.astype(np.float64) - truth).mean(axis=-1) / 255
-    return np.round(through_map(ERROR_MAP, np.clip(error / scale, 0, 1)) * 255).astype(np.uint8)
-
-
-def through_map(name: str, values: np.ndarray) -> np.ndarray:
-    """Values [H, W] in [0, 1] as colours [H, W, 3] in [0, 1] of one of matplotlib's maps."""
-    from matplotlib import colormaps  # not before a picture is made: a stage starts sooner
-
-    return colormaps[name](values)[..., :3]

@@ -6,36 +6,18 @@ found something - and asks its field what is there. The last pass gives the pict
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, RuntimeParams, TinyParams
-from nerfpipe.fields.nerf import NerfField
+from nerfpipe.config.params import RuntimeParams
 from nerfpipe.fields.ngp import NgpField
-from nerfpipe.fields.tiny import TinyField
-from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Space
 from nerfpipe.ops import dispatch
-from nerfpipe.rendering.volume_rendering import Rendering
-from nerfpipe.samplers.importance import Hierarchical
-from nerfpipe.samplers.intervals import Samples
+from nerfpipe.samplers.base import Sampler
 from nerfpipe.samplers.occupancy import Occupancy
-from nerfpipe.samplers.stratified import Stratified
-from nerfpipe.training.row_adam import RowAdam
+from nerfpipe.types import Rendering
 
 FULL = 0.9  # share of an occupancy grid above which it has not done its work
 KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
-
-
-class Sampler(Protocol):
-    """Chooses where along the rays to look."""
-
-    draws: int  # uniform numbers it uses per ray
-    samples_per_ray: int  # at most
-
-    def __call__(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples: ...
 
 
 class Pass(nn.Module):
@@ -94,35 +76,6 @@ class Model(nn.Module):
         for each in self.passes:
             if isinstance(each.sampler, Occupancy):
                 each.sampler.update(each.field, seed, step)
-
-
-def build_model(params: MethodParams, seed: int, space: Space) -> Model:
-    """A method's model of what lies in a space, on the CPU. Its initial weights depend on the seed alone."""
-    bounds, unbounded = space.box, space.unbounded
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        match params:
-            case TinyParams():
-                return Model([Pass(Stratified(params.sampling.samples, unbounded), TinyField(params.field))])
-            case NerfParams():
-                coarse, fine = params.sampling.coarse, params.sampling.fine
-                return Model(
-                    [
-                        Pass(Stratified(coarse, unbounded), NerfField(params.field)),
-                        Pass(Hierarchical(coarse, fine, unbounded), NerfField(params.field)),
-                    ]
-                )
-            case NgpParams():
-                return Model([Pass(Occupancy(params.sampling, bounds, unbounded), NgpField(params.field, bounds))])
-    raise TypeError(f"no method has {type(params).__name__}")
-
-
-def build_optimizer(params: MethodParams, model: Model) -> torch.optim.Optimizer | RowAdam:
-    """The method's optimiser of the model's weights, where they now lie."""
-    if isinstance(params, NgpParams):
-        return RowAdam(model.parameters(), lr=params.train.lr)
-    on_mps = any(weight.device.type == "mps" for weight in model.parameters())
-    return torch.optim.Adam(model.parameters(), lr=params.train.lr, fused=not on_mps)
 
 
 def runs_in_kernels(model: Model, device: torch.device) -> bool:

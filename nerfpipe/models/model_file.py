@@ -18,6 +18,7 @@ from nerfpipe import __version__
 from nerfpipe.config.params import MethodParams, parse_method
 from nerfpipe.config.yaml_file import plain
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import BACKGROUNDS
 from nerfpipe.geometry.plausible import (
     camera_faults,
     point_faults,
@@ -28,10 +29,10 @@ from nerfpipe.geometry.plausible import (
 )
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import Model, build_model
+from nerfpipe.models.model import Model
+from nerfpipe.models.registry import build_model
 from nerfpipe.runtime.errors import NerfpipeError, describe_os_error
 from nerfpipe.runtime.files import atomic_file, refuse_irregular, text_path
-from nerfpipe.scenes.scene import BACKGROUNDS
 
 Row = tuple[float, float, float, float]
 Pose = tuple[Row, Row, Row]

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from nerfpipe.geometry.cameras import Camera, look_at
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.drawing import PIXELS_AT_ONCE, draw
 from nerfpipe.runtime.files import create_array, write_json
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.scenes.formats.procedural import DEPTH, DESCRIPTION, IMAGES, LABELS
-from nerfpipe.scenes.scene import SPLITS
 
 RADIUS = 3.1  # of the sphere that the cameras stand on, in scene units
 FOCAL = 1.4  # in widths of the picture: the table just stays inside it at every elevation

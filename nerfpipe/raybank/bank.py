@@ -30,13 +30,13 @@ from torch import Tensor
 
 from nerfpipe.config.yaml_file import plain
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS
 from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
 from nerfpipe.geometry.rays import Extent, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
-from nerfpipe.scenes.scene import BACKGROUNDS, SPLITS
 
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Space
@@ -17,7 +18,7 @@ from nerfpipe.raybank.bank import BankAbout, RayBank, view_starts
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import create_array, save_array, write_json
 from nerfpipe.runtime.progress import Progress
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import Scene
 
 
 def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.space import world_rays
-from nerfpipe.images.write import to_8bit
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture
 
@@ -28,9 +26,3 @@ def normal_map(probe: Probe, picture: Picture, camera: Camera, pose: Tensor) -> 
     away = (found * directions[seen]).sum(dim=1, keepdim=True) > 0
     normals[seen] = torch.where(away, -found, found)
     return normals.reshape(camera.height, camera.width, 3)
-
-
-def normal_picture(normals: Tensor, opacity: Tensor, background: Tensor) -> np.ndarray:
-    """Normals [H, W, 3] as colours, x red, y green, z blue, each from -1 to 1, over background [3]: [H, W, 3] uint8."""
-    shown = (normals.norm(dim=-1, keepdim=True) > 0) * opacity[..., None]  # [H, W, 1]
-    return to_8bit((normals + 1) / 2 * shown + background * (1 - shown))

@@ -10,8 +10,9 @@ from torch import Tensor
 from nerfpipe.config.params import RuntimeParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.models.model import Model, block_rays, runs_in_kernels
-from nerfpipe.rendering.volume_rendering import Rendering, composite
+from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.runtime.device import mlp_precision
+from nerfpipe.types import Rendering
 
 
 @dataclass(frozen=True)

@@ -10,30 +10,18 @@ Notation (NeRF, Mildenhall et al. 2020, eq. 3; Max 1995). For the samples i of o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nerfpipe.ops import dispatch
+from nerfpipe.types import Rendering
 
 if TYPE_CHECKING:
-    from nerfpipe.samplers.intervals import Samples
+    from nerfpipe.types import Samples
 
 EMPTY = 1e-6  # opacity below which a ray has met nothing and has no depth
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """What R rays see."""
-
-    colour: Tensor  # [R, 3], over the background
-    opacity: Tensor  # [R]
-    depth: Tensor  # [R], mean distance t of what is seen, in scene units; 0 where nothing is
-    weights: Tensor  # [M], w of each sample
-    density: Tensor  # [M], sigma of each sample
-    samples: Samples
 
 
 def composite(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
@@ -66,9 +54,3 @@ def reference(samples: Samples, density: Tensor, colour: Tensor, background: Ten
         density=density,
         samples=samples,
     )
-
-
-def over(rgba: Tensor, background: Tensor) -> Tensor:
-    """Straight-alpha colour [..., 4] over a background [3] or [..., 3]: [..., 3]."""
-    rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    return rgb * alpha + background * (1 - alpha)

@@ -16,9 +16,9 @@ from nerfpipe.config.params import NgpSamplingParams
 from nerfpipe.geometry.contraction import LINEAR
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.ops import dispatch
-from nerfpipe.rendering.volume_rendering import Rendering
-from nerfpipe.samplers.intervals import Samples, limits, place
-from nerfpipe.training.batches import random_stream
+from nerfpipe.runtime.rng import random_stream
+from nerfpipe.samplers.intervals import limits, place
+from nerfpipe.types import Rendering, Samples
 
 MEAN_SHARE = 0.99  # of the mean density, the highest threshold: even a grid of equal cells has some above it
 SHARE = 4  # once every cell is known, an update looks at one cell in so many

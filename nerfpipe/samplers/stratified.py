@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.rendering.volume_rendering import Rendering
-from nerfpipe.samplers.intervals import Samples, limits, pack, segment_edges
+from nerfpipe.samplers.intervals import limits, pack, segment_edges
+from nerfpipe.types import Rendering, Samples
 
 
 class Stratified:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.space import Kind
 from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, look_at_header
@@ -20,7 +21,7 @@ from nerfpipe.scenes.image_files import read_depth_map, read_mask, read_picture
 from nerfpipe.scenes.intrinsics import lens_doubt, lens_fault
 from nerfpipe.scenes.placement import place
 from nerfpipe.scenes.repeats import content_keys, without_repeats
-from nerfpipe.scenes.scene import SPLITS, Scene, pose_faults
+from nerfpipe.scenes.scene import Scene, pose_faults
 
 Splits = dict[str, list[int]]
 ASPECT = 0.01  # how much proportions of picture and camera may differ, if only rounding made them differ

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nerfpipe.project.entry_file import ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 from nerfpipe.scenes.formats import blender, colmap, colmap_file, llff, procedural, tiny_nerf, transforms
 from nerfpipe.scenes.frames import Reading
 from nerfpipe.scenes.image_files import HEIC, HEIC_REMEDY, SUFFIXES
-from nerfpipe.scenes.scene import ENTRY_FILE, Scene
+from nerfpipe.scenes.scene import Scene
 
 # Formats with pictures in files, in the order in which they are looked for. A folder often holds several: what tells
 # more of the lenses comes first.

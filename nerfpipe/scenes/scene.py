@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.ndc import Frustum
 from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
 from nerfpipe.geometry.space import Kind, Space
 from nerfpipe.runtime.errors import NerfpipeError
 
-ENTRY_FILE = "entry.json"  # in data/raw: what the catalogue says about the scene
-SPLITS = ("train", "val", "test")
-BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass
 
 
@@ -27,8 +25,8 @@ class Scene:
     """Pictures with known cameras. Pictures are read one at a time, so a scene may exceed memory.
 
     poses [N, 3, 4] float32; camera_index [N] int, into `cameras`; splits: name -> view numbers;
-    kind: of the space that is learned (see nerfpipe.space); bounds [2, 3] float32, the box that holds everything worth
-    learning, in the coordinates of that space (scene units where it is bounded);
+    kind: of the space that is learned (see geometry/space.py); bounds [2, 3] float32, the box that holds everything
+    worth learning, in the coordinates of that space (scene units where it is bounded);
     background: "black" or "white", behind everything; with `has_alpha` the pictures carry their own coverage
     and the background is only what they are shown over.
     read_image(i) -> [H, W, 4] uint8, straight alpha. read_depth(i) -> [H, W] float32, distance along the unit

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.file_names import plain_name
 from nerfpipe.scenes.file_finder import Places
 from nerfpipe.scenes.folder_index import PICTURES
 from nerfpipe.scenes.frames import Reading, Splits, every_nth
-from nerfpipe.scenes.scene import SPLITS
 
 
 def splits_of(

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from nerfpipe.config.params import TrainParams
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.rendering.volume_rendering import Rendering
 from nerfpipe.samplers.intervals import limits
+from nerfpipe.types import Rendering
 
 CERTAIN = 1e-5  # opacities closer to 0 or 1 than this have no entropy worth a gradient
 

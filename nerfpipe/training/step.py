@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from nerfpipe.config.params import NgpTrainParams, Params
-from nerfpipe.models.model import Model, block_rays, build_optimizer
+from nerfpipe.images.convert import over
+from nerfpipe.models.model import Model, block_rays
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import render_rays
-from nerfpipe.rendering.volume_rendering import Rendering, over
 from nerfpipe.training.batches import Batch, draw_batch
 from nerfpipe.training.losses import loss_terms
+from nerfpipe.training.optimizer import build_optimizer
+from nerfpipe.types import Rendering
 
 EVEN = 1e-3  # densities of a batch that differ by less than this share of the highest are one and the same
 UNSEEN = 1e-3  # opacity below which nothing is seen

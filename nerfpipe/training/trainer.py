@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerfpipe import __version__
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.focus import middle_of
+from nerfpipe.images.convert import over, to_8bit
 from nerfpipe.images.metrics import mse_to_psnr, psnr
-from nerfpipe.images.write import to_8bit, write_png
+from nerfpipe.images.write import write_png
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
-from nerfpipe.rendering.volume_rendering import over
 from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.interrupt import StopRequest
@@ -203,24 +200,3 @@ class Trainer:
         self.at = Progression(**state["at"])
         self.history = [Row(**row) for row in state["history"]]
         say(f"going on from step {self.at.step} of {self.settings.steps}")
-
-
-def describe_model(params: Params, bank: RayBank) -> ModelAbout:
-    """The header of a model trained with these params on this bank."""
-    poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
-    middle = middle_of(poses)
-    lost = middle is None or (bank.space.unbounded and not middle.certain)
-    centre = bank.space.box.mean(dim=0).numpy() if lost else middle.point
-    return ModelAbout(
-        version=__version__,
-        scene=bank.about.scene,
-        method=params.method,
-        settings=params.recipe.model_dump(),
-        seed=params.seed,
-        space=bank.space,
-        similarity=bank.about.similarity,
-        background=bank.about.background,
-        camera=bank.cameras[0],
-        centre=tuple(centre.tolist()),
-        poses=tuple(tuple(tuple(row) for row in pose) for pose in poses.tolist()),
-    )

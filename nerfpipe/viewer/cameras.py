@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import SPLITS
+from nerfpipe.images.convert import over
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.rendering.volume_rendering import over
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.scenes.scene import SPLITS
 
 KEPT = 4  # photographs held in memory
 SAME_PLACE = 1e-3  # scene units: a page this near to a camera stands in it

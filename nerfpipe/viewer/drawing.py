@@ -14,10 +14,10 @@ from nerfpipe.config.params import RuntimeParams
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import Extent, RayBatch, near_far, rays_to_world
 from nerfpipe.geometry.space import Space, camera_rays
-from nerfpipe.images.write import depth_picture, to_8bit
+from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
-from nerfpipe.rendering.normals import SEEN, normal_map, normal_picture
+from nerfpipe.rendering.normals import SEEN, normal_map
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.samplers.importance import Hierarchical

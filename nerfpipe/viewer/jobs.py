@@ -10,8 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 from torch import Tensor
 
-from nerfpipe.film.film import sized
-from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.rays import Extent
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.viewer.drawing import Artist, cropped

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nerfpipe.config.params import RuntimeParams
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.images.write import to_8bit
+from nerfpipe.images.convert import to_8bit
 from nerfpipe.models.set_up import set_up
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer.adaptive_resolution import Pace

@@ -8,8 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from nerfpipe.config.params import load_params
-from nerfpipe.models.model import Model, build_model
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout, load_model
+from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular, text_path, work_folder
@@ -105,9 +106,7 @@ def stamp_of(file: Path) -> tuple[int, int] | None:
 
 def load_checkpoint(file: Path, rays: Path) -> Loaded:
     """The model of a checkpoint, as params.yaml and the ray bank describe it."""
-    from nerfpipe.training.trainer import (
-        describe_model,  # with all of training behind it, which a bare model does not need
-    )
+    from nerfpipe.training.header import describe_model
 
     params, bank = load_params(), RayBank(rays)
     model = build_model(params.recipe, params.seed, bank.space)

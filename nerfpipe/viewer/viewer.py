@@ -16,7 +16,7 @@ import viser
 from nerfpipe.camera_paths.key_frames import FEWEST, MOST, through
 from nerfpipe.camera_paths.shapes import looked_at
 from nerfpipe.config.params import RenderParams, RuntimeParams
-from nerfpipe.film.film import sized
+from nerfpipe.geometry.cameras import sized
 from nerfpipe.runtime.errors import NerfpipeError, describe_os_error
 from nerfpipe.runtime.files import atomic_file
 from nerfpipe.viewer.cameras import Station, find_stations

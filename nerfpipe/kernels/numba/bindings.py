@@ -23,7 +23,8 @@ from nerfpipe.kernels.numba.compile import BLOCK
 from nerfpipe.kernels.numba.hash_encoding import add_table_gradient
 from nerfpipe.kernels.numba.row_adam import step_rows as step_rows_kernel
 from nerfpipe.kernels.numba.threading_layer import launch
-from nerfpipe.samplers.intervals import Samples, limits
+from nerfpipe.samplers.intervals import limits
+from nerfpipe.types import Samples
 
 if TYPE_CHECKING:
     from nerfpipe.fields.ngp import NgpField

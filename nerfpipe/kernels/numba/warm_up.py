@@ -7,8 +7,9 @@ import torch
 from nerfpipe.config.params import NgpParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import build_model, build_optimizer
+from nerfpipe.models.registry import build_model
 from nerfpipe.rendering.renderer import render_rays
+from nerfpipe.training.optimizer import build_optimizer
 
 SMALL = {
     "field": {"levels": 2, "coarsest": 2, "finest": 8, "log2_rows": 6, "width": 4},  # one level dense, one hashed

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.images.image_file import look_at_header
 from nerfpipe.runtime.json_file import pose_of, read_frame_list, text
 from nerfpipe.scenes.file_finder import Places
 from nerfpipe.scenes.formats.transforms import camera_of, depth_notes, depth_of, mask_of
 from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import Scene
 
 
 def is_here(folder: Path) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
-from nerfpipe.scenes.scene import SPLITS, Scene
+from nerfpipe.scenes.scene import Scene
 
 IMAGES, DEPTH, LABELS, DESCRIPTION = "images.npy", "depth.npy", "labels.npy", "scene.json"
 REMEDY = "delete the folder and make the scene again (dvc repro)"

@@ -1,0 +1,8 @@
+"""The names of splits and backgrounds."""
+
+from __future__ import annotations
+
+SPLITS = ("train", "val", "test")
+
+
+BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}

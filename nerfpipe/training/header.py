@@ -1,0 +1,32 @@
+"""The header of a trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerfpipe import __version__
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.focus import middle_of
+from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.raybank.bank import RayBank
+
+
+def describe_model(params: Params, bank: RayBank) -> ModelAbout:
+    """The header of a model trained with these params on this bank."""
+    poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
+    middle = middle_of(poses)
+    lost = middle is None or (bank.space.unbounded and not middle.certain)
+    centre = bank.space.box.mean(dim=0).numpy() if lost else middle.point
+    return ModelAbout(
+        version=__version__,
+        scene=bank.about.scene,
+        method=params.method,
+        settings=params.recipe.model_dump(),
+        seed=params.seed,
+        space=bank.space,
+        similarity=bank.about.similarity,
+        background=bank.about.background,
+        camera=bank.cameras[0],
+        centre=tuple(centre.tolist()),
+        poses=tuple(tuple(tuple(row) for row in pose) for pose in poses.tolist()),
+    )
