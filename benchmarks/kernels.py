@@ -66,7 +66,7 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
     fast = {name: median_seconds(run, ROUNDS) for name, run in work.items()}
     field.zero_grad(set_to_none=True)
     torch.set_num_threads(threads)  # the twins' turn
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
         made = composite(samples, density, colour, batch.background)
         found = {name: (fast[name], median_seconds(run, ROUNDS)) for name, run in work.items()}

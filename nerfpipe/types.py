@@ -1,75 +1,109 @@
-"""What travels between samplers, fields, rendering and losses."""
+"""What travels between samplers, fields, rendering and losses.
+
+Notation: R rays; M samples of all rays, packed; S samples of the longest ray; C numbers of a channel.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from nerfpipe.geometry.contraction import warp
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """What R rays see."""
-
-    colour: Tensor  # [R, 3], over the background
-    opacity: Tensor  # [R]
-    depth: Tensor  # [R], mean distance t of what is seen, in scene units; 0 where nothing is
-    weights: Tensor  # [M], w of each sample
-    density: Tensor  # [M], sigma of each sample
-    samples: Samples
+COLOUR = "colour"  # the channel that every field has: what a pixel shows
 
 
 @dataclass(frozen=True)
 class Samples:
     """M samples of R rays, packed ray by ray and in order of t within each ray.
 
-    Rays may have different numbers of samples; `longest` is the largest. Row form is [R, longest], one ray a row,
+    Rays may have different numbers of samples; `longest` is the largest. Padded form is [R, longest], one ray a row,
     zeros behind a ray's last sample.
     """
 
-    positions: Tensor  # [M, 3], in an unbounded scene contracted
+    positions: Tensor  # [M, 3], in the coordinates of the space that the field covers
     directions: Tensor  # [M, 3], unit, of the sample's ray
     t: Tensor  # [M], distance along the unit ray
-    delta: Tensor  # [M], length of the segment that the sample stands for; in an unbounded scene, of s
-    ray: Tensor  # [M] int64, which ray
-    first: Tensor  # [R + 1] int64, where each ray's samples begin; the last entry is M
+    delta: Tensor  # [M], length of the segment that the sample stands for, in the spacing of the space
+    ray: Tensor  # [M] int64, the sample's ray
+    ray_offsets: Tensor  # [R + 1] int64, the first sample of each ray; the last entry is M
     longest: int
-    stop: float = 0.0  # transmittance below which the rest of a ray is left out
-    unbounded: bool = False  # see contraction, where s is explained
+    early_stop_eps: float = 0.0  # transmittance below which the rest of a ray is left out
 
     @property
     def rays(self) -> int:
-        return len(self.first) - 1
-
-    @property
-    def s(self) -> Tensor:
-        """[M] where along the ray, in the measure that `delta` has."""
-        return warp(self.t) if self.unbounded else self.t
+        return len(self.ray_offsets) - 1
 
     @property
     def full(self) -> bool:
         """Whether all rays have the same number of samples."""
         return len(self.t) == self.rays * self.longest
 
-    def to_rows(self, packed: Tensor) -> Tensor:
-        """Packed values [M, ...] in row form [R, longest, ...]."""
+    def pad(self, packed: Tensor) -> Tensor:
+        """Packed values [M, ...] in padded form [R, longest, ...]."""
         if self.full:
             return packed.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
         rows = packed.new_zeros(self.rays * self.longest, *packed.shape[1:])
-        rows = rows.index_copy(0, self._places(), packed)
+        rows = rows.index_copy(0, self._padded_index(), packed)
         return rows.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
 
-    def to_packed(self, rows: Tensor) -> Tensor:
-        """Row form [R, longest, ...] back to packed [M, ...]."""
-        flat = rows.reshape(self.rays * self.longest, *rows.shape[2:])  # [R·S, ...]
+    def pack(self, padded: Tensor) -> Tensor:
+        """Padded form [R, longest, ...] back to packed [M, ...]."""
+        flat = padded.reshape(self.rays * self.longest, *padded.shape[2:])  # [R·S, ...]
         if self.full:
             return flat
-        return flat[self._places()]  # [M, ...]
+        return flat[self._padded_index()]  # [M, ...]
 
-    def _places(self) -> Tensor:
-        """[M] where each sample lies in the flattened rows."""
-        within = torch.arange(len(self.ray), device=self.ray.device) - self.first[self.ray]
+    def _padded_index(self) -> Tensor:
+        """[M] the row of each sample in the flattened padded form."""
+        within = torch.arange(len(self.ray), device=self.ray.device) - self.ray_offsets[self.ray]
         return self.ray * self.longest + within
+
+
+@dataclass(frozen=True)
+class FieldOutput:
+    """What a field says at M samples: density, and channels by name, of which one is the colour."""
+
+    density: Tensor  # [M], >= 0, per unit of the space's spacing
+    channels: Mapping[str, Tensor]  # name -> [M, C]
+
+    @property
+    def colour(self) -> Tensor:
+        """[M, 3] in [0, 1]."""
+        return self.channels[COLOUR]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What R rays see."""
+
+    colour: Tensor  # [R, 3], over the background
+    opacity: Tensor  # [R]
+    depth: Tensor  # [R], mean distance t of what is seen; 0 if the ray sees nothing
+    channels: Mapping[str, Tensor] = field(default_factory=dict)  # the others by name, [R, C], over nothing
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What R rays see, and what it is made of."""
+
+    pixels: Pixels
+    weights: Tensor  # [M], w of each sample
+    density: Tensor  # [M], sigma of each sample
+    samples: Samples
+
+    @property
+    def colour(self) -> Tensor:
+        """[R, 3]"""
+        return self.pixels.colour
+
+    @property
+    def opacity(self) -> Tensor:
+        """[R]"""
+        return self.pixels.opacity
+
+    @property
+    def depth(self) -> Tensor:
+        """[R]"""
+        return self.pixels.depth

@@ -8,7 +8,7 @@ from nerfpipe.config.params import load_params
 from nerfpipe.evaluation.evaluate import DIGITS, evaluate_view, summarise
 from nerfpipe.images.write import write_png
 from nerfpipe.models.model_file import load_model
-from nerfpipe.models.set_up import set_up
+from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.checkpoint import forget_finished
@@ -27,9 +27,10 @@ def main() -> None:
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
     model, about = load_model(MODEL)
+    give_threads(model, device)
     renderer = Renderer(model, device, params.runtime, about.bf16)
     rows, views = [], [int(view) for view in bank.splits["test"]]
-    extent = bank.extent("test")  # one range of depths, so that colours mean the same in every view
+    extent = bank.depth_range("test")  # one range of depths, so that colours mean the same in every view
     with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
         for view in views:
             row, sheet = evaluate_view(renderer, bank, view, params.evaluate.error_scale, extent)

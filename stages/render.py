@@ -8,7 +8,7 @@ from nerfpipe.config.memory import check_memory
 from nerfpipe.config.params import PATH_FILE, load_params
 from nerfpipe.film.film import render_turn
 from nerfpipe.models.model_file import load_model
-from nerfpipe.models.set_up import set_up
+from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.terminal import say
@@ -24,6 +24,7 @@ def main() -> None:
         say(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`")
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
+    give_threads(model, device)
     renderer = Renderer(model, device, params.runtime, about.bf16)
     for line in render_turn(renderer, about, params.render, RENDERS):
         say(line)

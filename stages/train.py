@@ -11,11 +11,10 @@ import torch
 from nerfpipe import __version__
 from nerfpipe.config.memory import check_memory
 from nerfpipe.config.params import load_params
-from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import Model, runs_in_kernels
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import save_model
 from nerfpipe.models.registry import build_model
-from nerfpipe.models.set_up import set_up
+from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, runs_folder
@@ -39,8 +38,9 @@ def main() -> None:
     bank = RayBank(RAYS)
     decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
     model = build_model(params.recipe, params.seed, bank.space)
-    if runs_in_kernels(model, device):
-        compile_all()  # or load: seconds that are none of training, and code that the fingerprint must see
+    give_threads(model, device)
+    if model.uses_kernels(device):
+        dispatch.compile_kernels()  # or load: seconds that are none of training, and code that the fingerprint must see
     run = runs_folder() / fingerprint(decides, RAYS)
     with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
@@ -53,14 +53,14 @@ def main() -> None:
         with atomic_folder(PREVIEWS) as folder:
             shutil.copytree(checkpoint.previews, folder, dirs_exist_ok=True)
         checkpoint.finish()
-    for remark in model.remarks():
-        say(f"warning: {remark}", aside=True)
+    for line in model.advice():
+        say(f"warning: {line}", aside=True)
     say(f"val {trainer.history[-1].val_psnr:.2f} dB after {trainer.at.seconds:.0f} s of training")
 
 
 def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:
     """Device, threads and precision, in words."""
-    if runs_in_kernels(model, device):
+    if model.uses_kernels(device):
         return f"{device} kernels ({dispatch.threads()} threads), float32"
     precision = "bfloat16" if bf16 and has_bf16(device) else "float32"
     return f"{device} ({torch.get_num_threads()} threads), MLPs in {precision}"
@@ -83,7 +83,7 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
         "rays_per_second": round(trainer.at.rays / row.seconds),
         "device": str(device),
         "processor": processor(device),
-        "threads": torch.get_num_threads() if not runs_in_kernels(trainer.model, device) else dispatch.threads(),
+        "threads": torch.get_num_threads() if not trainer.model.uses_kernels(device) else dispatch.threads(),
         "versions": {"nerfpipe": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
     write_json(METRICS, {"train": train})

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.export.views import Subject
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Bounded, Space
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.rendering.query import Probe
@@ -47,7 +47,7 @@ def subject(
     field: nn.Module, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
 ) -> Subject:
     """A model of the field, seen from all round."""
-    space = space or Space.boxed(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
+    space = space or Bounded.over(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
     model = Model([Pass(Stratified(samples, space.unbounded), field)])
     camera = make_camera.cameras[0]
     poses = torch.from_numpy(np.array(make_camera.poses)) if space.kind != "forward" else torch.eye(3, 4)[None]

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.images.convert import over
 from nerfpipe.models.model import block_rays
 from nerfpipe.models.registry import build_model
@@ -55,9 +55,9 @@ def make_rays(count: int) -> RayBatch:
 @pytest.mark.parametrize("jittered", [True, False])
 def test_a_training_step_stays_on_its_device(method: str, jittered: bool, with_params: Callable[..., Params]) -> None:
     params = with_params(method=method, **SMALL)
-    model = build_model(params.recipe, params.seed, Space.boxed(BOUNDS)).to(META)
+    model = build_model(params.recipe, params.seed, Bounded.over(BOUNDS)).to(META)
     rays, background = make_rays(5).to(META), torch.rand(5, 3).to(META)
-    jitter = torch.rand(5, model.draws).to(META) if jittered else None
+    jitter = torch.rand(5, model.random_numbers_per_ray).to(META) if jittered else None
     with OneDevice():
         passes = render_rays(model, rays, background, jitter)
         loss = sum(((each.colour - over(rays.target, background)) ** 2).mean() for each in passes)
@@ -146,7 +146,7 @@ def test_a_device_that_is_absent_is_told_with_those_there_are(
 def test_a_block_has_as_many_rays_as_its_samples_allow(with_params: Callable[..., Params]) -> None:
     for samples, on_cpu, on_gpu in ((64, 15, 1000), (4000, 1, 16)):
         params = with_params(method="tiny", **{"tiny.sampling.samples": samples})
-        model = build_model(params.recipe, 0, Space.boxed(BOUNDS))
+        model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
         runtime = params.runtime.model_copy(update={"cpu_block": 1000, "gpu_block": 64000})
         assert block_rays(model, runtime, torch.device("cpu")) == on_cpu
         assert block_rays(model, runtime, torch.device("cuda")) == on_gpu
@@ -156,7 +156,7 @@ def test_a_block_has_as_many_rays_as_its_samples_allow(with_params: Callable[...
 def test_the_ngp_field_and_its_step_stay_on_their_device(with_params: Callable[..., Params]) -> None:
     """Marching asks how many samples there are, which meta tensors cannot say: field and optimiser are tried alone."""
     params = with_params(method="ngp")
-    model = build_model(params.recipe, 0, Space.boxed(BOUNDS)).to(META)
+    model = build_model(params.recipe, 0, Bounded.over(BOUNDS)).to(META)
     optimizer = build_optimizer(params.recipe, model)
     with OneDevice():
         density, colour = model.passes[0].field(torch.rand(7, 3).to(META), torch.rand(7, 3).to(META))

@@ -17,7 +17,7 @@ from nerfpipe.cli import doctor
 from nerfpipe.cli.doctor import draw_cameras, usual_mistakes
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.contraction import CUBE
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Forward, Unbounded
 from nerfpipe.scenes.scene import Scene
 
 MakeScene = Callable[..., Scene]
@@ -148,8 +148,8 @@ def test_the_picture_shows_cameras_points_and_box(kind: str, make_scene: MakeSce
     scene = replace(scene, points=np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32))
     space = {
         "bounded": scene.space(0.0, 0.05),
-        "unbounded": Space("unbounded", CUBE, 0.05),
-        "forward": Space("forward", ((-1.2, -1.2, -1.0), (1.2, 1.2, 1.0)), 0.0, (1.5, 1.5)),
+        "unbounded": Unbounded(CUBE, 0.05),
+        "forward": Forward(((-1.2, -1.2, -1.0), (1.2, 1.2, 1.0)), 0.0, (1.5, 1.5)),
     }[kind]
     draw_cameras(scene, space, tmp_path / "with.png")
     draw_cameras(replace(scene, points=None), space, tmp_path / "without.png")

@@ -23,7 +23,7 @@ from nerfpipe.export.views import choose_view
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
@@ -72,7 +72,7 @@ def test_pose_and_depth_of_the_json_lead_back_to_the_surface(tmp_path: Path, sce
 @pytest.mark.parametrize("kind", ["z", "ray"])
 def test_depth_of_the_built_in_scene_is_its_true_one_in_the_datas_own_unit(tmp_path: Path, kind: str) -> None:
     camera, poses = Camera.centred(32, 32, 45.0), camera_poses(12)
-    space = Space.boxed(torch.tensor(robot_arm.BOUNDS))
+    space = Bounded.over(torch.tensor(robot_arm.BOUNDS))
     of = subject(BuiltIn(), SimpleNamespace(cameras=[camera], poses=poses.numpy()), space, MOVED, samples=1024)
     lines(export_depth(of, ViewOptions(view=5), DepthOptions(kind=kind), tmp_path / "depth.png"))
     depth = np.load(tmp_path / "depth.npy").ravel()

@@ -21,7 +21,7 @@ from nerfpipe.export.mesh_file import linear, vertex_normals
 from nerfpipe.export.options import MeshOptions
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Forward, Unbounded
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
@@ -84,7 +84,7 @@ def test_what_reaches_the_box_is_closed_there(tmp_path: Path, scene) -> None:
 def test_of_an_unbounded_scene_the_middle_is_meshed(tmp_path: Path, scene) -> None:
     from nerfpipe.geometry.contraction import CUBE, uncontract
 
-    space = Space("unbounded", CUBE, near=0.1)
+    space = Unbounded(CUBE, near=0.1)
     field = Balls(((0.0, 0.0, 0.0), 0.6), ((4.0, 0.0, 0.0), 2.0), back=uncontract)
     file = tmp_path / "mesh.ply"
     told = lines(export_mesh(subject(field, scene, space, MOVED), MeshOptions(density=HALF, resolution=40), file))
@@ -94,7 +94,7 @@ def test_of_an_unbounded_scene_the_middle_is_meshed(tmp_path: Path, scene) -> No
 
 
 def test_a_forward_facing_scene_is_meshed_in_its_frustum(tmp_path: Path, scene) -> None:
-    space = Space("forward", ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=1.0, frustum=FRUSTUM)
+    space = Forward(((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=1.0, frustum=FRUSTUM)
     centre, radius = (0.2, -0.3, -3.0), 0.8
     field = Balls((centre, radius), back=lambda x: from_ndc(x, FRUSTUM))
     file = tmp_path / "mesh.ply"
@@ -180,7 +180,7 @@ def test_a_field_without_a_surface_is_told(tmp_path: Path, scene, field: nn.Modu
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
 def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
-    space = Space("unbounded", ((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), near=0.1)
+    space = Unbounded(((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), near=0.1)
     of = subject(Void(), scene, space)
     with pytest.raises(NerfpipeError, match=r"no face is left: all [\d,]+ are of hollows; give another --density"):
         lines(export_mesh(of, MeshOptions(density=HALF, resolution=24), tmp_path / f"mesh{suffix}"))

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.fields.hash_encoding import FEATURES, HashGrid
+from nerfpipe.fields.hash_encoding import FEATURES, HashEncoding
 from nerfpipe.kernels.numba.hash_encoding import add_table_gradient, encode_block
 
 LOW, SIDE = torch.tensor([-1.0, 0.5, 2.0]), 2.5
 
 
-def make_grid(levels: int = 4, coarsest: int = 3, finest: int = 24, log2_rows: int = 8) -> HashGrid:
+def make_grid(levels: int = 4, coarsest: int = 3, finest: int = 24, log2_rows: int = 8) -> HashEncoding:
     """Levels 3, 6, 12, 24 with at most 256 rows: the first is dense (4^3 = 64 rows), the others are hashed."""
     torch.manual_seed(0)
-    grid = HashGrid(LOW, SIDE, levels, coarsest, finest, log2_rows)
+    grid = HashEncoding(LOW, SIDE, levels, coarsest, finest, log2_rows)
     with torch.no_grad():
         grid.table.uniform_(-1, 1)
     return grid
 
 
-def slow_encoding(grid: HashGrid, position: Tensor) -> list[float]:
+def slow_encoding(grid: HashEncoding, position: Tensor) -> list[float]:
     """One position, corner by corner, in Python's integers and floats."""
     features = []
     for resolution, offset, rows, dense in grid.levels:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.kernels.numba.warm_up import compile_all
 from nerfpipe.models.model import runs_in_kernels
 from nerfpipe.models.registry import build_model
@@ -26,16 +26,16 @@ BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 def test_the_switch_in_params_reaches_the_kernels(with_params: Callable[..., Params]) -> None:
     try:
         set_up(with_params(**{"runtime.kernels": "torch", "runtime.device": "cpu"}).runtime)
-        assert not dispatch.in_use(CPU)
+        assert not dispatch.has_kernels(CPU)
         set_up(with_params(**{"runtime.device": "cpu"}).runtime)
-        assert dispatch.in_use(CPU)
+        assert dispatch.has_kernels(CPU)
     finally:
         dispatch.allow(True)
 
 
 def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[..., Params]) -> None:
     for method, expected in (("ngp", True), ("tiny", False), ("nerf", False)):
-        model = build_model(with_params(method=method).recipe, 0, Space.boxed(BOUNDS))
+        model = build_model(with_params(method=method).recipe, 0, Bounded.over(BOUNDS))
         assert runs_in_kernels(model, CPU) == expected
         assert not runs_in_kernels(model, torch.device("cuda"))
 

@@ -137,7 +137,7 @@ def test_steps_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_nothing(grid: Occupancy, field: NgpField) -> None:
     none = RayBatch(torch.empty(0, 3), torch.empty(0, 3), torch.empty(0), torch.empty(0))
     samples = grid(none, None, None)
-    assert (len(samples.t), samples.first.tolist(), samples.longest) == (0, [0], 0)
+    assert (len(samples.t), samples.ray_offsets.tolist(), samples.longest) == (0, [0], 0)
     seen, opacity, depth = bindings.render(grid, field, none, torch.ones(3))
     assert (seen.shape, opacity.shape, depth.shape) == ((0, 3), (0,), (0,))
 

@@ -35,7 +35,7 @@ def test_distortion_is_the_double_sum(rays: RayBatch) -> None:
     made = rendering(torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0]))
     expected = []
     for r in range(len(COUNTS)):
-        span = slice(int(made.samples.first[r]), int(made.samples.first[r + 1]))
+        span = slice(int(made.samples.ray_offsets[r]), int(made.samples.ray_offsets[r + 1]))
         w, s = made.weights[span].tolist(), ((made.samples.t[span] - 2) / 4).tolist()
         pairs = sum(w[i] * w[j] * abs(s[i] - s[j]) for i in range(len(w)) for j in range(len(w)))
         expected.append(pairs + sum(x * x for x in w) * (0.25 / 4) / 3)

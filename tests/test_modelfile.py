@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from nerfpipe import __version__
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import HEADER, ModelAbout, load_model, save_model
 from nerfpipe.models.registry import build_model
@@ -34,7 +34,7 @@ def params(with_params: Callable[..., Params]) -> Params:
 
 @pytest.fixture
 def model(params: Params) -> Model:
-    return build_model(params.recipe, seed=1, space=Space.boxed(BOUNDS))
+    return build_model(params.recipe, seed=1, space=Bounded.over(BOUNDS))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_model_comes_back_with_its_weights_and_header(
     method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(**{**SMALL, "method": method})
-    model, about = build_model(params.recipe, seed=1, space=Space.boxed(BOUNDS)), describe_model(params, bank)
+    model, about = build_model(params.recipe, seed=1, space=Bounded.over(BOUNDS)), describe_model(params, bank)
     save_model(tmp_path / "new" / "field.safetensors", model, about)
     again, about_again = load_model(tmp_path / "new" / "field.safetensors")
     assert about_again == about
@@ -94,7 +94,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: 
 
 def test_weights_are_a_function_of_the_seed_alone(params: Params) -> None:
     def weights(seed: int) -> torch.Tensor:
-        return torch.cat([p.flatten() for p in build_model(params.recipe, seed, Space.boxed(BOUNDS)).parameters()])
+        return torch.cat([p.flatten() for p in build_model(params.recipe, seed, Bounded.over(BOUNDS)).parameters()])
 
     torch.manual_seed(0)
     first, state = weights(5), torch.get_rng_state()
@@ -210,6 +210,6 @@ def test_a_header_of_a_space_that_is_none_is_refused(
 ) -> None:
     params = with_params(**{**SMALL, "method": method})
     file, about = tmp_path / "field.safetensors", describe_model(params, bank)
-    save_model(file, build_model(params.recipe, 1, Space.boxed(BOUNDS)), about)
+    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), about)
     rewrite(file, {**asdict(about), "space": {**asdict(about)["space"], "bounds": bounds}})
     assert fault(file).startswith("its header describes no model (")

@@ -101,7 +101,7 @@ def test_the_layers_kernels_are_matrix_products(J: int, inner: int, count: int, 
 def test_the_kernels_give_what_the_twin_gives(count: int, width: int) -> None:
     field, (positions, directions) = make_field(width), samples(count)
     density, colour = field(positions, directions)
-    expected_density, expected_colour = field.reference(positions, directions)
+    expected_density, expected_colour = field.definition(positions, directions)
     assert_close(density, expected_density, rtol=1e-4, atol=1e-5)
     assert_close(colour, expected_colour, rtol=1e-4, atol=1e-5)
     assert_close(field.density(positions), expected_density.detach(), rtol=1e-4, atol=1e-5)
@@ -129,7 +129,7 @@ def test_gradients_add_up_over_blocks() -> None:
         field(positions[part], directions[part])[0].sum().backward()
     parts = field.grid.table.grad.clone()
     field.zero_grad()
-    field.reference(positions, directions)[0].sum().backward()
+    field.definition(positions, directions)[0].sum().backward()
     assert_close(parts, field.grid.table.grad, rtol=1e-3, atol=1e-4)
 
 
@@ -149,14 +149,14 @@ def test_threads_do_not_change_a_bit() -> None:
 
 def test_the_switch_runs_the_twin_on_the_cpu_too() -> None:
     field, (positions, directions) = make_field(), samples(50)
-    assert dispatch.in_use(positions.device)
-    with dispatch.torch_twins():
-        assert not dispatch.in_use(positions.device)
+    assert dispatch.has_kernels(positions.device)
+    with dispatch.definitions():
+        assert not dispatch.has_kernels(positions.device)
         density, colour = field(positions, directions)
-    expected = field.reference(positions, directions)
+    expected = field.definition(positions, directions)
     assert torch.equal(density, expected[0])
     assert torch.equal(colour, expected[1])
-    assert not dispatch.in_use(torch.device("meta"))
+    assert not dispatch.has_kernels(torch.device("meta"))
 
 
 def test_a_scenes_scale_does_not_matter() -> None:

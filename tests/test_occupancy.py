@@ -80,7 +80,7 @@ def test_kernel_twin_and_slow_loop_find_the_same_samples(filling: str) -> None:
     grid.mark(FILLINGS[filling](torch.rand(grid.distance.shape)))
     shift = torch.rand(len(rays), 1)
     fast = grid(rays, None, shift)
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         plain = grid(rays, None, shift)
     assert_same_samples(fast, plain)
     assert filling != "empty" or len(fast.t) == 0
@@ -96,7 +96,7 @@ def test_rendering_takes_finer_steps_than_training() -> None:
     assert_close(training.delta, torch.full_like(training.delta, 4 / 40))
     assert len(rendering.t) > 1.4 * len(training.t)
     assert rendering.longest <= grid.samples_per_ray
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         assert_same_samples(rendering, grid(rays, None, None))
 
 
@@ -105,7 +105,7 @@ def test_no_rays_and_rays_that_miss_have_no_samples() -> None:
     nothing = grid(rays[:0], None, torch.empty(0, 1))
     assert (len(nothing.t), nothing.rays, nothing.longest) == (0, 0, 0)
     missing = RayBatch(rays.origins, rays.directions, rays.far + 1, rays.far)
-    for context in (dispatch.torch_twins, torch.no_grad):
+    for context in (dispatch.definitions, torch.no_grad):
         with context():
             samples = grid(missing, None, None)
         assert (len(samples.t), samples.rays) == (0, len(rays))
@@ -218,7 +218,7 @@ def test_noting_is_the_same_in_kernel_and_twin() -> None:
     positions, density = torch.rand(3000, 3) * 6 - 3, torch.rand(3000)
     fast, plain = make_grid(), make_grid()
     fast.note(positions, density)
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         plain.note(positions, density)
     assert torch.equal(fast.density, plain.density)
     assert fast.density.max() == density.max()

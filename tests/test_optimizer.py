@@ -57,7 +57,7 @@ def test_kernel_and_twin_take_the_same_steps() -> None:
         if fast:
             results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
         else:
-            with dispatch.torch_twins():
+            with dispatch.definitions():
                 results.append(moved(RowAdam([weight], lr=0.1), weight, steps))
     assert_close(*results, rtol=1e-5, atol=1e-6)
 

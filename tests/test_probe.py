@@ -13,7 +13,7 @@ from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.contraction import CUBE, uncontract
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.rays import rays_to_world
-from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.geometry.space import Bounded, Forward, Unbounded, camera_rays
 from nerfpipe.images.convert import normal_picture
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.procedural import robot_arm
@@ -27,9 +27,9 @@ from nerfpipe.samplers.stratified import Stratified
 SAMPLES = 256
 CPU = torch.device("cpu")
 SPACES = {
-    "bounded": Space.boxed(torch.tensor([[-2.0, -2.0, -2.0], [2.0, 2.0, 2.0]])),
-    "unbounded": Space("unbounded", CUBE, near=0.1),
-    "forward": Space("forward", ((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5)),
+    "bounded": Bounded.over(torch.tensor([[-2.0, -2.0, -2.0], [2.0, 2.0, 2.0]])),
+    "unbounded": Unbounded(CUBE, near=0.1),
+    "forward": Forward(((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5)),
 }
 BACK = {
     "bounded": lambda x: x,
@@ -121,7 +121,7 @@ def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> N
 
 
 def test_depth_and_normals_of_the_built_in_scene_are_true() -> None:
-    space = Space.boxed(torch.tensor(robot_arm.BOUNDS))
+    space = Bounded.over(torch.tensor(robot_arm.BOUNDS))
     model = Model([Pass(Stratified(1024), BuiltIn())])
     camera, pose = Camera.centred(32, 32, 45.0), camera_poses(12)[5]
     picture = Renderer(model, CPU, RUNTIME, bf16=False).view(camera_rays(camera, pose, space), torch.ones(3), 32, 32)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.geometry.rays import Extent, RayBatch, near_far
+from nerfpipe.geometry.rays import DepthRange, RayBatch, near_far
 from nerfpipe.geometry.similarity import IDENTITY, Similarity
 from nerfpipe.raybank.bank import RayBank, scale_lines
 from nerfpipe.runtime.errors import NerfpipeError
@@ -239,7 +239,7 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
 
 def test_the_extent_of_a_split_is_found_a_few_rows_at_a_time(bank: RayBank, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rays of a picture of 12 megapixels took 1.8 GB at once."""
-    whole = Extent()
+    whole = DepthRange()
     for view in bank.splits["test"]:
         whole.include(bank.view(view))
     asked, rays = [], RayBank.rays
@@ -250,7 +250,7 @@ def test_the_extent_of_a_split_is_found_a_few_rows_at_a_time(bank: RayBank, monk
 
     monkeypatch.setattr("nerfpipe.geometry.cameras.STRIP", 40)
     monkeypatch.setattr(RayBank, "rays", counted)
-    assert bank.extent("test") == whole
+    assert bank.depth_range("test") == whole
     assert sum(asked) == whole.rays
     assert max(asked) <= 40
 

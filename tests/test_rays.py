@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.rays import RayBatch, near_far
-from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.geometry.space import Bounded, camera_rays
 
 UNIT_BOX = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
 BOX = [[-1.0, -0.5, 0.25], [1.5, 0.5, 0.75]]
@@ -100,7 +100,7 @@ def test_rays_that_miss_have_far_before_near(origin: tuple, direction: tuple) ->
 def test_camera_rays_are_those_of_every_pixel_row_by_row() -> None:
     camera = Camera(width=9, height=7, fx=12.0, fy=10.0, cx=4.0, cy=3.0)
     pose = look_at(torch.tensor([2.0, -3.0, 1.5]), torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.0, 0, 1]))
-    rays = camera_rays(camera, pose, Space.boxed(UNIT_BOX, 0.1))
+    rays = camera_rays(camera, pose, Bounded.over(UNIT_BOX, 0.1))
     assert len(rays) == 63
     assert rays.target is None
     for row in range(7):

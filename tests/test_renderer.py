@@ -12,10 +12,10 @@ from torch.testing import assert_close
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Space, camera_rays
+from nerfpipe.geometry.space import Bounded, camera_rays
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.rendering.renderer import Picture, Renderer, render_rays
-from nerfpipe.samplers.importance import Hierarchical
+from nerfpipe.samplers.importance import Importance
 from nerfpipe.samplers.stratified import Stratified
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ class Compass(nn.Module):
 
 
 def rays_of_view() -> RayBatch:
-    return camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
+    return camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
 
 
 def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def test_rays_that_miss_the_bounds_see_exactly_the_background(with_params: Calla
 
 
 def test_a_view_that_misses_the_bounds_altogether_is_background(with_params: Callable[..., Params]) -> None:
-    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS + 100, 0.05))
+    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS + 100, 0.05))
     renderer = Renderer(Model([Pass(Stratified(4), Compass())]), CPU, with_params().runtime, bf16=False)
     assert (renderer.view(rays, BACKGROUND, 14, 20).colour == BACKGROUND).all()
 
@@ -118,7 +118,7 @@ def test_the_size_of_the_blocks_does_not_matter(samples_at_once: int, with_param
 def test_a_second_look_comes_closer_to_the_truth() -> None:
     radius, sigma = 0.35, 4.0
     field = Ball(radius, sigma)
-    model = Model([Pass(Stratified(24), field), Pass(Hierarchical(24, 48), field)])
+    model = Model([Pass(Stratified(24), field), Pass(Importance(24, 48), field)])
     rays = rays_of_view()
     rays = rays[rays.hits]
     coarse, fine = render_rays(model, rays, BACKGROUND)
@@ -133,22 +133,22 @@ def test_a_second_look_comes_closer_to_the_truth() -> None:
 
 
 def test_the_picture_is_that_of_the_last_pass(with_params: Callable[..., Params]) -> None:
-    model = Model([Pass(Stratified(8), Ball()), Pass(Hierarchical(8, 8), Compass())])
+    model = Model([Pass(Stratified(8), Ball()), Pass(Importance(8, 8), Compass())])
     picture = Renderer(model, CPU, with_params().runtime, bf16=False).view(rays_of_view(), BACKGROUND, 14, 20)
     expected = render(Compass(), 8, with_params)
     assert_close(picture.colour, expected.colour, atol=1e-4, rtol=0)
 
 
 def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
-    model = Model([Pass(Stratified(5), Ball()), Pass(Hierarchical(5, 3), Ball())])
-    assert (model.draws, model.samples_per_ray) == (8, 8)
+    model = Model([Pass(Stratified(5), Ball()), Pass(Importance(5, 3), Ball())])
+    assert (model.random_numbers_per_ray, model.samples_per_ray) == (8, 8)
     rays = rays_of_view()
     rays = rays[rays.hits]
     jitter = torch.rand(len(rays), 8, generator=torch.Generator().manual_seed(0))
     coarse, fine = render_rays(model, rays, BACKGROUND, jitter)
     expected = Stratified(5)(rays, None, jitter[:, :5])
     assert torch.equal(coarse.samples.t, expected.t)
-    assert torch.equal(fine.samples.t, Hierarchical(5, 3)(rays, coarse, jitter[:, 5:]).t)
+    assert torch.equal(fine.samples.t, Importance(5, 3)(rays, coarse, jitter[:, 5:]).t)
 
 
 def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params: Callable[..., Params]) -> None:
@@ -158,19 +158,19 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
 
     sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
     params = with_params(method="ngp", **sizes)
-    model = build_model(params.recipe, 0, Space.boxed(BOUNDS))
+    model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
     sampler, field = model.passes[0].sampler, model.passes[0].field
     with torch.no_grad():
         field.grid.table.uniform_(-1, 1)
         field.density_layers[1].weight.mul_(4)  # from empty to opaque
     torch.manual_seed(0)
     sampler.mark(torch.rand(sampler.distance.shape) < 0.5)
-    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
+    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
     fused = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     sub = rays[rays.hits]
     with torch.no_grad():
         stepwise = render_rays(model, sub, BACKGROUND)[-1]
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         plain = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert 0.2 < fused.opacity.mean() < 0.98
     for name in ("colour", "opacity", "depth"):
@@ -182,9 +182,9 @@ def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) 
     from nerfpipe.models.registry import build_model
 
     params = with_params(method="ngp")
-    model = build_model(params.recipe, 0, Space.boxed(BOUNDS))
+    model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
     model.passes[0].sampler.mark(torch.zeros_like(model.passes[0].sampler.distance, dtype=torch.bool))
-    rays = camera_rays(CAMERA, POSE, Space.boxed(BOUNDS, 0.05))
+    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
     picture = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert_close(picture.colour, BACKGROUND.expand(14, 20, 3))
     assert not picture.opacity.any()

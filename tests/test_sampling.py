@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.rendering.volume_rendering import composite
-from nerfpipe.samplers.importance import EVERYWHERE, Hierarchical, inverse_transform
+from nerfpipe.samplers.importance import EVERYWHERE, Importance, inverse_transform
 from nerfpipe.samplers.intervals import pack, segment_edges
 from nerfpipe.samplers.stratified import Stratified, stratified
 from nerfpipe.types import Rendering, Samples
@@ -41,7 +41,7 @@ def rendering_of(samples: Samples, weights: Tensor) -> Rendering:
 
 def assert_covers(samples: Samples, rays: RayBatch) -> None:
     """Sorted samples within [near, far] whose segments hold them and fill the ray; positions on the ray."""
-    t, delta = samples.to_rows(samples.t), samples.to_rows(samples.delta)
+    t, delta = samples.pad(samples.t), samples.pad(samples.delta)
     assert (t[:, 1:] >= t[:, :-1]).all()
     assert (t >= rays.near[:, None]).all()
     assert (t <= rays.far[:, None]).all()
@@ -58,7 +58,7 @@ def test_stratified_puts_one_sample_into_each_bin() -> None:
     rays, S = make_rays(50), 16
     samples = Stratified(S)(rays, None, uniform(50, S))
     assert_covers(samples, rays)
-    place = (samples.to_rows(samples.t) - rays.near[:, None]) / (rays.far - rays.near)[:, None] * S  # in bins
+    place = (samples.pad(samples.t) - rays.near[:, None]) / (rays.far - rays.near)[:, None] * S  # in bins
     bins = torch.arange(S)
     assert (place >= bins - 1e-4).all()
     assert (place <= bins + 1 + 1e-4).all()
@@ -147,10 +147,10 @@ def test_hierarchical_looks_again_where_something_was_found() -> None:
     coarse = Stratified(C)(rays, None, uniform(20, C))
     weights = torch.full((20, C), 1e-3)
     weights[:, 5] = 0.9
-    fine = Hierarchical(C, F)(rays, rendering_of(coarse, weights), uniform(20, F, seed=2))
+    fine = Importance(C, F)(rays, rendering_of(coarse, weights), uniform(20, F, seed=2))
     assert_covers(fine, rays)
     assert fine.longest == C + F
-    t, coarse_t = fine.to_rows(fine.t), coarse.to_rows(coarse.t)
+    t, coarse_t = fine.pad(fine.t), coarse.pad(coarse.t)
     assert (t[:, :, None] == coarse_t[:, None, :]).any(dim=1).all()  # the coarse samples are among them
     edges = segment_edges(coarse_t, rays.near, rays.far)
     within = (t >= edges[:, 5:6]) & (t <= edges[:, 6:7])
@@ -160,7 +160,7 @@ def test_hierarchical_looks_again_where_something_was_found() -> None:
 def test_hierarchical_gives_no_gradient_to_the_pass_before() -> None:
     rays = make_rays(3)
     weights = torch.rand(3, 4, requires_grad=True)
-    fine = Hierarchical(4, 6)(rays, rendering_of(Stratified(4)(rays, None, None), weights), None)
+    fine = Importance(4, 6)(rays, rendering_of(Stratified(4)(rays, None, None), weights), None)
     assert not fine.t.requires_grad
     assert not fine.delta.requires_grad
     assert not fine.positions.requires_grad
@@ -168,12 +168,12 @@ def test_hierarchical_gives_no_gradient_to_the_pass_before() -> None:
 
 def test_hierarchical_needs_a_pass_before_it() -> None:
     with pytest.raises(ValueError, match="before"):
-        Hierarchical(4, 6)(make_rays(3), None, None)
+        Importance(4, 6)(make_rays(3), None, None)
 
 
 def test_samplers_say_what_they_use() -> None:
-    assert (Stratified(7).draws, Stratified(7).samples_per_ray) == (7, 7)
-    assert (Hierarchical(4, 6).draws, Hierarchical(4, 6).samples_per_ray) == (6, 10)
+    assert (Stratified(7).random_numbers_per_ray, Stratified(7).samples_per_ray) == (7, 7)
+    assert (Importance(4, 6).random_numbers_per_ray, Importance(4, 6).samples_per_ray) == (6, 10)
 
 
 def test_pack_lays_ray_after_ray() -> None:
@@ -181,7 +181,7 @@ def test_pack_lays_ray_after_ray() -> None:
     samples = pack(rays, torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.ones(2, 3))
     assert samples.t.tolist() == [1, 2, 3, 4, 5, 6]
     assert samples.ray.tolist() == [0, 0, 0, 1, 1, 1]
-    assert samples.first.tolist() == [0, 3, 6]
+    assert samples.ray_offsets.tolist() == [0, 3, 6]
     assert (samples.rays, samples.longest) == (2, 3)
     assert_close(samples.positions[4], rays.origins[1] + 5 * rays.directions[1])
 
@@ -193,11 +193,11 @@ def test_rows_and_packed_hold_the_same(counts: list[int]) -> None:
     first = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
     numbers = torch.arange(1.0, M + 1)
     samples = Samples(torch.zeros(M, 3), torch.zeros(M, 3), numbers, numbers, ray, first, max(counts))
-    rows = samples.to_rows(numbers)
+    rows = samples.pad(numbers)
     for place, count in enumerate(counts):
         start = int(first[place])
         assert rows[place].tolist() == list(range(start + 1, start + count + 1)) + [0] * (max(counts) - count)
-    assert torch.equal(samples.to_packed(rows), numbers)
+    assert torch.equal(samples.pack(rows), numbers)
     colours = numbers[:, None] * torch.tensor([1.0, 10, 100])
-    assert samples.to_rows(colours).shape == (len(counts), max(counts), 3)
-    assert torch.equal(samples.to_packed(samples.to_rows(colours)), colours)
+    assert samples.pad(colours).shape == (len(counts), max(counts), 3)
+    assert torch.equal(samples.pack(samples.pad(colours)), colours)

@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 from nerfpipe.config.params import NgpSamplingParams, Params
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
-from nerfpipe.geometry.rays import Extent, RayBatch
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.rays import DepthRange, RayBatch
+from nerfpipe.geometry.space import Bounded, Forward, Space, Unbounded
 from nerfpipe.models.registry import build_model
 from nerfpipe.ops import dispatch
 from nerfpipe.rendering.renderer import Renderer, render_rays
@@ -22,7 +22,7 @@ from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.types import Samples
 
-EVERYWHERE = Space("unbounded", CUBE, near=0.1)
+EVERYWHERE = Unbounded(CUBE, near=0.1)
 GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}
 
 
@@ -61,7 +61,7 @@ def slow_march(grid: Occupancy, rays: RayBatch, shift: torch.Tensor, step: float
 
 
 def by_ray(samples: Samples) -> list[list[float]]:
-    return [samples.t[a:b].tolist() for a, b in zip(samples.first[:-1], samples.first[1:], strict=True)]
+    return [samples.t[a:b].tolist() for a, b in zip(samples.ray_offsets[:-1], samples.ray_offsets[1:], strict=True)]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.002, 0.1, 1.0])
@@ -94,19 +94,19 @@ def test_every_method_looks_at_all_of_space(method: str, with_params: Callable[.
     rays = rays_from_inside(20)
     if method == "ngp":
         model.passes[0].sampler.mark(torch.ones_like(model.passes[0].sampler.density, dtype=torch.bool))
-    rendering = render_rays(model, rays, torch.zeros(3), torch.rand(20, model.draws))[-1]
+    rendering = render_rays(model, rays, torch.zeros(3), torch.rand(20, model.random_numbers_per_ray))[-1]
     samples = rendering.samples
     assert samples.unbounded
     assert samples.positions.abs().max() <= 2
-    rows = samples.to_rows(samples.s)
-    counts = samples.first.diff()
+    rows = samples.pad(samples.s)
+    counts = samples.ray_offsets.diff()
     for row, count in zip(rows, counts, strict=True):
         assert (row[:count].diff() > 0).all()
     assert (samples.t > 50).any()
     assert_close(
         samples.positions, contract(rays.origins[samples.ray] + samples.t[:, None] * rays.directions[samples.ray])
     )
-    total = samples.to_rows(samples.delta).sum(dim=1)
+    total = samples.pad(samples.delta).sum(dim=1)
     span = warp(rays.far) - warp(rays.near)
     assert_close(total, span, atol=0.1, rtol=0)
     assert torch.isfinite(rendering.colour).all()
@@ -142,7 +142,7 @@ def test_the_render_kernel_sees_what_training_sees(with_params: Callable[..., Pa
     rays = rays_from_inside(300)
     renderer = Renderer(model, torch.device("cpu"), params.runtime, bf16=False)
     picture = renderer.view(rays, torch.ones(3), 15, 20)
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         slow = render_rays(model, rays, torch.ones(3))[-1]
     assert 0.05 < slow.opacity.mean() < 0.999
     assert_close(picture.colour.reshape(-1, 3), slow.colour, atol=2e-3, rtol=0)
@@ -155,7 +155,7 @@ def test_an_unbounded_space_has_no_end() -> None:
     assert rays.hits.all()
     assert rays.near.tolist() == pytest.approx([0.1] * 10)
     assert rays.far.tolist() == [FAR] * 10
-    depth, near, far = EVERYWHERE.depth_scale(torch.tensor([1.0, 100.0]), Extent(0.1, FAR))
+    depth, near, far = EVERYWHERE.depth_scale(torch.tensor([1.0, 100.0]), DepthRange(0.1, FAR))
     assert_close(depth, torch.tensor([1.0, 3.96]))
     assert near < 1 < 3.96 < far < 4
 
@@ -164,17 +164,17 @@ def test_an_unbounded_space_has_no_end() -> None:
     ("space", "ends"),
     [
         (EVERYWHERE, (0.1, np.inf)),
-        (Space("forward", ((-1.2, -1.2, -1.0), (1.2, 1.2, 1.0)), 0.0, (1.5, 1.5)), (1.0, np.inf)),
-        (Space.boxed(torch.tensor([[-1.0, -1, -1], [1, 1, 1]])), (0.5, 7.0)),
+        (Forward(((-1.2, -1.2, -1.0), (1.2, 1.2, 1.0)), 0.0, (1.5, 1.5)), (1.0, np.inf)),
+        (Bounded.over(torch.tensor([[-1.0, -1, -1], [1, 1, 1]])), (0.5, 7.0)),
     ],
     ids=["unbounded", "forward", "bounded"],
 )
 def test_near_and_far_of_every_kind_of_space(space: Space, ends: tuple[float, float]) -> None:
-    assert space.ends(Extent(0.5, 7.0)) == ends
+    assert space.depth_ends(DepthRange(0.5, 7.0)) == ends
 
 
 def test_a_bounded_space_is_the_box() -> None:
-    space = Space.boxed(torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), near=0.5)
+    space = Bounded.over(torch.tensor([[-1.0, -1, -1], [1, 1, 1]]), near=0.5)
     rays = space.rays(torch.tensor([[0.0, 0, 3], [0, 0, 0]]), torch.tensor([[0.0, 0, -1], [0, 0, -1]]))
     assert rays.near.tolist() == [2.0, 0.5]
     assert rays.far.tolist() == [4.0, 1.0]

@@ -148,7 +148,7 @@ def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayB
     from nerfpipe.rendering.renderer import render_rays
 
     trainer = make_trainer(bank, method="nerf", **{"nerf.train.bf16": False})
-    batch = draw_batch(bank, 0, 0, 64, trainer.model.draws)
+    batch = draw_batch(bank, 0, 0, 64, trainer.model.random_numbers_per_ray)
     passes = render_rays(trainer.model, batch.rays, batch.background, batch.jitter)
     target = over(batch.rays.target, batch.background)
     loss = sum(torch.nn.functional.mse_loss(each.colour, target) for each in passes)
@@ -260,7 +260,7 @@ def test_ngp_trains_alike_in_plain_torch(bank: RayBank, make_trainer) -> None:
 
     fast = make_trainer(bank, "fast", **NGP, **{"ngp.train.bf16": False})
     fast.run(report=lambda row: None)
-    with dispatch.torch_twins():
+    with dispatch.definitions():
         plain = make_trainer(bank, "plain", **NGP, **{"ngp.train.bf16": False})
         plain.run(report=lambda row: None)
     assert [row.loss for row in plain.history] == pytest.approx([row.loss for row in fast.history], rel=1e-3)
@@ -360,15 +360,15 @@ def test_a_scene_that_fills_everything_is_remarked_on(make_scene, build_bank, ma
     steps = {"ngp.train.steps": 60, "ngp.train.validate_every": 60}
     trainer = make_trainer(build_bank(scene), **NGP, **steps)
     trainer.run(report=lambda row: None)
-    [remark] = trainer.model.remarks()
+    [remark] = trainer.model.advice()
     assert "% full: nothing was found empty" in remark
 
 
 def test_a_scene_with_empty_space_is_not(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 60, "ngp.train.validate_every": 60})
     trainer.run(report=lambda row: None)
-    assert trainer.model.remarks() == []
-    assert make_trainer(bank, "tiny").model.remarks() == []
+    assert trainer.model.advice() == []
+    assert make_trainer(bank, "tiny").model.advice() == []
 
 
 def test_val_psnr_is_that_of_the_pixels_within_the_masks(scene: Scene, build_bank, make_trainer) -> None:

@@ -22,7 +22,7 @@ from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.camera_paths.shapes import looked_at
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.geometry.cameras import look_at
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Forward
 from nerfpipe.models.model_file import save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
@@ -167,7 +167,7 @@ def test_key_frames_without_a_focus_make_the_path_that_render_makes(
     start, untrained: Untrained, tmp_path: Path
 ) -> None:
     """Among forward-facing cameras, too, where what they look at is not the middle of anything."""
-    forward = Space("forward", ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
+    forward = Forward(((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
     poses = [torch.eye(3, 4).tolist()] * 2
     viewer = start(space=forward, centre=(0.0, 0.0, -1.5), poses=poses)
     poses = [np.eye(4), np.eye(4)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from viewer_subject import CAMERA, CPU, EYE, ball_artist, view
 
 from nerfpipe.config.defaults import RUNTIME
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Forward
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.models.registry import build_model
@@ -204,10 +204,10 @@ def test_samples_are_changed_for_one_drawing_only(artist: Artist) -> None:
 def test_what_a_second_pass_looks_at_is_changed_with_the_first(about: ModelAbout, with_params) -> None:
     model = build_model(with_params(method="nerf").recipe, 0, about.space)
     coarse, fine = (each.sampler for each in model.passes)
-    before = coarse.samples_per_ray, fine.draws
+    before = coarse.samples_per_ray, fine.random_numbers_per_ray
     with sampled(model, 0.5):
-        assert (coarse.samples_per_ray, fine.draws) == (before[0] / 2, before[1] / 2)
-    assert (coarse.samples_per_ray, fine.draws) == before
+        assert (coarse.samples_per_ray, fine.random_numbers_per_ray) == (before[0] / 2, before[1] / 2)
+    assert (coarse.samples_per_ray, fine.random_numbers_per_ray) == before
 
 
 def test_depth_for_hiding_is_along_the_cameras_axis(artist: Artist) -> None:
@@ -220,7 +220,7 @@ def test_depth_for_hiding_is_along_the_cameras_axis(artist: Artist) -> None:
 
 
 def test_depth_for_hiding_is_in_the_scene_where_rays_are_not(about: ModelAbout) -> None:
-    forward = Space("forward", ((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
+    forward = Forward(((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
     artist = Artist(Model([Pass(Stratified(512), Wall())]), replace(about, space=forward), CPU, RUNTIME)
     pose = torch.eye(3, 4)
     pose[:, 3] = torch.tensor([0.1, -0.1, 0.5])  # half a unit behind where the space begins to count

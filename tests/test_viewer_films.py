@@ -15,7 +15,7 @@ import torch
 from viewer_subject import CAMERA, UP, ball_artist, until
 
 from nerfpipe.geometry.cameras import look_at
-from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.runtime.errors import NerfpipeError
@@ -104,7 +104,7 @@ def test_the_ends_of_a_films_depth_are_found_one_pose_at_a_time(
     for count in (1, 2, 3):
         assert film.advance(artist, lambda: True) is False
         assert [(camera.width, camera.height) for camera in seen] == [(20, 15)] * count
-    exact = Extent()
+    exact = DepthRange()
     for pose in POSES:
         exact.include(camera_rays(CAMERA, pose, artist.about.space))
     assert (film._extent.near, film._extent.far) == pytest.approx((exact.near, exact.far), rel=0.03)

@@ -32,7 +32,7 @@ def slow_composite(
     colours, opacities, depths, weights = [], [], [], []
     for ray in range(samples.rays):
         light, seen, depth = 1.0, torch.zeros(3, dtype=density.dtype), 0.0
-        for i in range(int(samples.first[ray]), int(samples.first[ray + 1])):
+        for i in range(int(samples.ray_offsets[ray]), int(samples.ray_offsets[ray + 1])):
             passes = math.exp(-float(density[i] * samples.delta[i]))
             weight = light * (1 - passes)
             weights.append(weight)

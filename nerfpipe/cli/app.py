@@ -172,11 +172,12 @@ def render(
         settings = checked(RenderParams, **(settings.model_dump() | said))
         from nerfpipe.film.film import render_turn
         from nerfpipe.models.model_file import load_model  # torch takes seconds to import
-        from nerfpipe.models.set_up import set_up
+        from nerfpipe.models.set_up import give_threads, set_up
         from nerfpipe.rendering.renderer import Renderer
 
         device = set_up(runtime)
         field, about = load_model(model)
+        give_threads(field, device)
         for line in render_turn(Renderer(field, device, runtime, about.bf16), about, settings, output):
             say(line)
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from nerfpipe.config.params import Params, RuntimeParams
 from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.focus import middle_of
-from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import Space, camera_rays
 from nerfpipe.models.set_up import set_up
 from nerfpipe.ops import dispatch
@@ -69,8 +69,8 @@ def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
         f"{'alpha channel, ' if scene.has_alpha else ''}{scene.background} background",
         "splits  " + ", ".join(f"{len(scene.splits[name])} {name}" for name in SPLITS) + shared_views(scene),
         f"space   {space.describe()}{points}",
-        *(f"scale   {line}" for line in scale_lines(scene.similarity, *space.ends(extent))),
-        f"rays    {space.limits(extent)}; {share:.0%} of the train rays pass through",
+        *(f"scale   {line}" for line in scale_lines(scene.similarity, *space.depth_ends(extent))),
+        f"rays    {space.describe_depths(extent)}; {share:.0%} of the train rays pass through",
         *(f"notice  {note}" for note in scene.notes),
         *([f"warning {MISSED.format(share)}"] if share < FEW_RAYS else []),
         *(f"warning {warning}" for warning in usual_mistakes(scene, space)),
@@ -154,9 +154,9 @@ def shared_views(scene: Scene) -> str:
     return f" ({len(shared)} views are both val and test)" if len(shared) else ""
 
 
-def train_extent(scene: Scene, space: Space) -> Extent:
+def train_extent(scene: Scene, space: Space) -> DepthRange:
     """Near, far and hits of all train rays."""
-    extent = Extent()
+    extent = DepthRange()
     for view in scene.splits["train"]:
         pose, camera = torch.from_numpy(np.array(scene.poses[view])), scene.camera(view)
         for rows, _ in camera.strips():

@@ -69,6 +69,16 @@ class TrainParams(Section):
     validate_every: Count
     validate_views: Annotated[int, Field(gt=0, le=MOST_VIEWS)]
 
+    @property
+    def target_samples(self) -> int | None:
+        """Samples that a step has, whatever its number of rays; None if its number of rays is fixed."""
+        return None
+
+    @property
+    def detail_delay(self) -> float:
+        """The share of the steps over which fine detail begins to learn."""
+        return 0.0
+
 
 class LayeredParams(Section):
     """A field made of layers, into which the encoding enters again after layer `skip`."""
@@ -149,6 +159,14 @@ class NgpSamplingParams(Section):
 class NgpTrainParams(TrainParams):
     batch_samples: Samples
     open_levels: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def target_samples(self) -> int | None:
+        return self.batch_samples
+
+    @property
+    def detail_delay(self) -> float:
+        return self.open_levels
 
 
 class NgpParams(Section):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.images.convert import depth_picture, error_picture, over, to_8bit
 from nerfpipe.images.metrics import depth_error, psnr, ssim
 from nerfpipe.raybank.bank import RayBank
@@ -19,7 +19,7 @@ DIGITS = 4
 
 
 def evaluate_view(
-    renderer: Renderer, bank: RayBank, view: int, error_scale: float, extent: Extent
+    renderer: Renderer, bank: RayBank, view: int, error_scale: float, extent: DepthRange
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The numbers of a test view, and its sheet truth | render | error | depth, [H, 4·W + gaps, 3] uint8.
 
@@ -37,8 +37,8 @@ def evaluate_view(
     if true_depth is not None:
         depth = bank.distance(view, picture.depth.flatten()).reshape(H, W)
         row["depth_error"] = depth_error(depth, picture.opacity, true_depth.reshape(H, W))
-    depth = depth_picture(*bank.space.depth_scale(picture.depth, extent), picture.opacity, bank.background)
-    return row, sheet([truth, render, error_picture(render, truth, error_scale), depth])
+    shown = depth_picture(*bank.space.depth_scale(picture.depth, extent), picture.opacity, bank.background)
+    return row, sheet([truth, render, error_picture(render, truth, error_scale), shown])
 
 
 def masked(

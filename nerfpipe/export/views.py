@@ -16,7 +16,7 @@ from nerfpipe.export.options import ViewOptions
 from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.space import camera_rays, world_rays
 from nerfpipe.models.model_file import ModelAbout, load_model
-from nerfpipe.models.set_up import set_up
+from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.runtime.errors import NerfpipeError
@@ -38,6 +38,7 @@ class Subject:
         """Raises NerfpipeError as load_model does."""
         device = set_up(runtime)
         model, about = load_model(file)
+        give_threads(model, device)
         return cls(about, Renderer(model, device, runtime, about.bf16), Probe(model, about.space, device))
 
     def picture(self, camera: Camera, pose: Tensor) -> Picture:

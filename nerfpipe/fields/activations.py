@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,13 +22,13 @@ def density_activation(raw: Tensor, kind: str) -> Tensor:
 
 class _SafeExponential(torch.autograd.Function):
     @staticmethod
-    def forward(context, raw: Tensor) -> Tensor:
+    def forward(context: Any, raw: Tensor) -> Tensor:
         density = raw.clamp_max(LARGEST).exp()
         context.save_for_backward(density)
         return density
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         (density,) = context.saved_tensors
         return gradient * density
 

@@ -12,6 +12,8 @@ class FrequencyEncoding(nn.Module):
     Without a factor pi, as in the authors' code: x in [-pi, pi] is one period of the lowest frequency.
     """
 
+    octaves: Tensor
+
     def __init__(self, frequencies: int, dimensions: int = 3) -> None:
         super().__init__()
         self.size = dimensions * (1 + 2 * frequencies)

@@ -16,16 +16,19 @@ from torch import Tensor, nn
 
 FEATURES = 4  # F: a row is 16 bytes, one read of a vector unit
 PRIMES = (1, 2654435761, 805459861)
-FIRST_OPEN = 2  # the coarsest levels, which always learn
+ALWAYS_LEARNING = 2  # the coarsest levels, which always learn
 START = 1e-4  # rows begin even in [-START, START] (section 4)
 
 
-class HashGrid(nn.Module):
+class HashEncoding(nn.Module):
     """Positions in a cube -> L·F features.
 
     `low` is the cube's lower corner and `side` its length, scene units. Level l has resolutions growing geometrically
     from `coarsest` to `finest` cells along the side, and at most 2^log2_rows rows.
     """
+
+    low: Tensor
+    corners: Tensor
 
     def __init__(self, low: Tensor, side: float, levels: int, coarsest: int, finest: int, log2_rows: int) -> None:
         super().__init__()
@@ -47,14 +50,14 @@ class HashGrid(nn.Module):
         unit = ((positions - self.low) / self.side).clamp(0, 1)  # [M, 3]
         return torch.cat([self._level(unit, *level) for level in self.levels], dim=1)  # [M, L·F]
 
-    def hold_back(self, opened: float) -> None:
-        """Take the gradient from the fine levels that do not learn yet; all do from `opened` = 1 on.
+    def freeze_levels(self, learning: float) -> None:
+        """Take the gradient from the fine levels that do not learn yet; all do from `learning` = 1 on.
 
         Without a gradient rows stay as they began, next to nothing. So a scene that few pictures show gets its large
         shapes first, before fine levels can explain each picture by a fog of its own (the annealing of Neuralangelo,
         Li et al. 2023, and FreeNeRF, Yang et al. 2023).
         """
-        count = FIRST_OPEN + int((len(self.levels) - FIRST_OPEN) * opened)
+        count = ALWAYS_LEARNING + int((len(self.levels) - ALWAYS_LEARNING) * learning)
         if count < len(self.levels) and self.table.grad is not None:
             _, offset, _, _ = self.levels[count]
             self.table.grad[offset:] = 0

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from nerfpipe.config.params import NerfFieldParams
 from nerfpipe.fields.activations import density_activation
+from nerfpipe.fields.base import Field
 from nerfpipe.fields.frequency_encoding import FrequencyEncoding
+from nerfpipe.types import COLOUR, FieldOutput
 
 
-class NerfField(nn.Module):
+class NerfField(Field):
     """gamma(x) -> `depth` layers of `width`, with gamma(x) joined in after layer `skip` -> sigma and a feature;
 
     feature and gamma(d) -> one layer of half the width -> rgb.
@@ -29,7 +31,7 @@ class NerfField(nn.Module):
         self.view_layer = nn.Linear(W + V, W // 2)
         self.colour_head = nn.Linear(W // 2, 3)
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):
@@ -39,4 +41,4 @@ class NerfField(nn.Module):
         feature = self.feature(h)
         h = torch.cat([feature, self.direction_encoding(directions).to(feature.dtype)], dim=1)  # [M, W + V]
         h = torch.relu(self.view_layer(h))  # [M, W / 2]
-        return density, torch.sigmoid(self.colour_head(h).float())  # [M], [M, 3]
+        return FieldOutput(density, {COLOUR: torch.sigmoid(self.colour_head(h).float())})  # [M], [M, 3]

@@ -13,15 +13,18 @@ from torch import Tensor, nn
 
 from nerfpipe.config.params import NgpFieldParams
 from nerfpipe.fields.activations import exponential_density
-from nerfpipe.fields.hash_encoding import HashGrid
+from nerfpipe.fields.base import Field
+from nerfpipe.fields.hash_encoding import HashEncoding
 from nerfpipe.ops import dispatch
+from nerfpipe.ops.ngp_field import ngp_density, ngp_field
 from nerfpipe.ops.spherical_harmonics import COMPONENTS, spherical_harmonics
+from nerfpipe.types import COLOUR, FieldOutput
 
 GEOMETRY = 16  # numbers that the density network hands to the colour network
 COLOURS = 4  # rows of the last layer: red, green, blue and one unused, because kernels take four at a time
 
 
-class NgpField(nn.Module):
+class NgpField(Field):
     """The field inside the scene's bounds [2, 3]."""
 
     def __init__(self, params: NgpFieldParams, bounds: Tensor) -> None:
@@ -29,54 +32,67 @@ class NgpField(nn.Module):
         self.side = float((bounds[1] - bounds[0]).max())  # of the cube that holds the bounds
         low = bounds.mean(dim=0) - self.side / 2
         H = params.width
-        self.grid = HashGrid(low, self.side, params.levels, params.coarsest, params.finest, params.log2_rows)
-        self.density_layers = layers(self.grid.size, H, GEOMETRY)
-        self.colour_layers = layers(GEOMETRY + COMPONENTS, H, H, COLOURS)
+        self.grid = HashEncoding(low, self.side, params.levels, params.coarsest, params.finest, params.log2_rows)
+        self.density_layers = Layers(self.grid.size, H, GEOMETRY)
+        self.colour_layers = Layers(GEOMETRY + COMPONENTS, H, H, COLOURS)
 
     @property
     def weights(self) -> list[Tensor]:
         """The weights of all layers, in order."""
-        return [layer.weight for layer in (*self.density_layers, *self.colour_layers)]
+        return [layer.weight for layer in (*self.density_layers.linear, *self.colour_layers.linear)]
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def tensors(self) -> tuple[Tensor, list[Tensor], Tensor, float, list[int]]:
+        """The field as operations take it: table, weights, lower corner, side, and the levels' numbers."""
+        levels = [number for level in self.grid.levels for number in level]
+        return self.grid.table, self.weights, self.grid.low, self.side, levels
+
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
-        if dispatch.in_use(positions.device):
-            from nerfpipe.kernels.numba.bindings import ngp_field
+        if dispatch.is_fast(positions):
+            density, colour, _ = ngp_field(positions, directions, *self.tensors)
+            return FieldOutput(density, {COLOUR: colour})
+        return self.definition(positions, directions)
 
-            return ngp_field(self, positions, directions)
-        return self.reference(positions, directions)
-
-    def reference(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def definition(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         """The same in plain torch, for any device."""
-        geometry = run_layers(self.density_layers, self.grid(positions))  # [M, 16]
+        geometry = self.density_layers(self.grid(positions))  # [M, 16]
         harmonics = spherical_harmonics(directions).to(geometry.dtype)
-        raw = run_layers(self.colour_layers, torch.cat([geometry, harmonics], dim=1))  # [M, 4]
-        return self._density(geometry), torch.sigmoid(raw[:, :3].float())  # [M], [M, 3]
+        raw = self.colour_layers(torch.cat([geometry, harmonics], dim=1))  # [M, 4]
+        return FieldOutput(self._density(geometry), {COLOUR: torch.sigmoid(raw[:, :3].float())})  # [M], [M, 3]
 
     @torch.no_grad()
     def density(self, positions: Tensor) -> Tensor:
         """Density [M] alone, without gradient, for the occupancy grid."""
-        if dispatch.in_use(positions.device):
-            from nerfpipe.kernels.numba.bindings import ngp_density
+        if dispatch.is_fast(positions):
+            return ngp_density(positions, *self.tensors)
+        return self._density(self.density_layers(self.grid(positions)))
 
-            return ngp_density(self, positions)
-        return self._density(run_layers(self.density_layers, self.grid(positions)))
+    def freeze_levels(self, learning: float) -> None:
+        self.grid.freeze_levels(learning)
 
     def _density(self, geometry: Tensor) -> Tensor:
         """Density per scene unit. The network counts in sides of the cube, so that a scene's scale does not matter."""
         return exponential_density(geometry[:, 0]) / self.side  # [M]
 
 
-def layers(*sizes: int) -> nn.ModuleList:
+class Layers(nn.ModuleList):
     """Layers without bias from each size to the next, begun so that signals keep their size (He et al. 2015)."""
-    stack = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
-    for layer in stack:
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-    return stack
 
+    def __init__(self, *sizes: int) -> None:
+        stack = [nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)]
+        super().__init__(stack)
+        for layer in stack:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
 
-def run_layers(stack: nn.ModuleList, x: Tensor) -> Tensor:
-    """x [M, I] through the layers, with a ReLU between every two."""
-    for layer in stack[:-1]:
-        x = torch.relu(layer(x))
-    return stack[-1](x)
+    @property
+    def linear(self) -> list[nn.Linear]:
+        """The layers in order."""
+        return [layer for layer in self if isinstance(layer, nn.Linear)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [M, I] through the layers, with a ReLU between every two."""
+        *hidden, last = self.linear
+        for layer in hidden:
+            x = torch.relu(layer(x))
+        return last(x)

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from nerfpipe.config.params import TinyFieldParams
 from nerfpipe.fields.activations import density_activation
+from nerfpipe.fields.base import Field
 from nerfpipe.fields.frequency_encoding import FrequencyEncoding
+from nerfpipe.types import COLOUR, FieldOutput
 
 
-class TinyField(nn.Module):
+class TinyField(Field):
     """gamma(x) -> `depth` layers of `width`, gamma(x) joined in again after layer `skip` -> sigma, rgb."""
 
     def __init__(self, params: TinyFieldParams) -> None:
@@ -22,11 +24,12 @@ class TinyField(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(size, W) for size in inputs)
         self.head = nn.Linear(W, 4)  # raw density and raw colour: one product is faster than two narrow ones
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         """Positions [M, 3] -> density [M], colour [M, 3]. The direction is not used: every side looks the same."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):
             h = torch.cat([h, gamma.to(h.dtype)], dim=1) if i == self.skip else h  # after `skip` layers
             h = torch.relu(layer(h))  # [M, W]
         raw = self.head(h).float()  # [M, 4]
-        return density_activation(raw[:, 0], self.density_kind), torch.sigmoid(raw[:, 1:])  # [M], [M, 3]
+        density = density_activation(raw[:, 0], self.density_kind)  # [M]
+        return FieldOutput(density, {COLOUR: torch.sigmoid(raw[:, 1:])})  # [M, 3]

@@ -14,7 +14,7 @@ from nerfpipe.config.memory import ALONE, check_needs, render_needs
 from nerfpipe.config.params import Panel, RenderParams
 from nerfpipe.film.turntable import write_turntable
 from nerfpipe.geometry.cameras import Camera, sized
-from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
 from nerfpipe.images.write import write_gif, write_mp4
@@ -67,7 +67,7 @@ def render_turn(renderer: Renderer, about: ModelAbout, settings: RenderParams, o
 def film(renderer: Renderer, about: ModelAbout, camera: Camera, poses: Tensor, normals: bool) -> Footage:
     """What the camera sees from each of poses [F, 3, 4]."""
     space, background, footage = about.space, about.background_colour, Footage()
-    extent = Extent()
+    extent = DepthRange()
     for pose in poses:
         extent.include(camera_rays(camera, pose, space))
     probe = Probe(renderer.model, space, renderer.device) if normals else None

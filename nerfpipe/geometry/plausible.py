@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.distortion import COEFFICIENTS
 from nerfpipe.geometry.similarity import FARTHEST, Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import KINDS, Forward, Space
 from nerfpipe.images.image_file import MOST_PIXELS
 
 LONGEST_SIDE = 65_536  # pixels
@@ -56,12 +56,11 @@ def space_faults(space: Space, key: str = "space") -> Iterator[str]:
             yield f"{key}.bounds: {axis} must be finite and rise (got {shown(low)} to {shown(high)})"
     if not 0 <= space.near <= FARTHEST:
         yield f"{key}.near: must be 0 or more and finite (got {shown(space.near)})"
-    if space.kind == "unbounded" and not space.near >= SMALLEST:
-        yield f"{key}.near: must be above 0 where space is unbounded (got {shown(space.near)})"
-    if (space.kind == "forward") != (space.frustum is not None):
-        yield f"{key}.frustum: belongs to a forward space, and to no other"
-    if space.frustum is not None and not all(SMALLEST <= each <= FARTHEST for each in space.frustum):
-        yield f"{key}.frustum: must be two numbers above 0 (got {', '.join(map(shown, space.frustum))})"
+    if space.unbounded and not space.near >= SMALLEST:
+        yield f"{key}.near: must be above 0 in an unbounded space (got {shown(space.near)})"
+    frustum = space.frustum if isinstance(space, Forward) else ()
+    if not all(SMALLEST <= number <= FARTHEST for number in frustum):
+        yield f"{key}.frustum: must be two numbers above 0 (got {', '.join(map(shown, frustum))})"
 
 
 def similarity_faults(similarity: Similarity, key: str = "similarity") -> Iterator[str]:
@@ -107,7 +106,7 @@ def wrong_number(error: ValidationError) -> str:
     faults = error.errors()
     if not all(fault["type"] in NO_NUMBER for fault in faults):
         return ""
-    key = ".".join(str(part) for part in faults[0]["loc"])
+    key = ".".join(str(part) for part in faults[0]["loc"] if part not in KINDS)  # pydantic names the kind of a space
     return f"{key}: {NO_NUMBER[faults[0]['type']]}"
 
 

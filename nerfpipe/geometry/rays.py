@@ -1,4 +1,4 @@
-"""Batches of rays, and where a ray enters and leaves the scene's bounds."""
+"""Batches of rays: from pixels to the world, and the distances at which they enter and leave the scene's bounds."""
 
 from __future__ import annotations
 
@@ -13,39 +13,70 @@ PARALLEL = 1e-12  # a direction component smaller than this is taken as parallel
 
 
 @dataclass(frozen=True)
+class PixelBatch:
+    """R pixels with what is needed to form their rays: a ray also needs the pose of its view, which may be learned.
+
+    Target is the pixel's colour and alpha in [0, 1], straight alpha. Radius is that of the pixel's cone at distance 1
+    (mip-NeRF, Barron et al. 2021, section 3.1). Depth is the true distance in scene units: inf if the ray meets
+    nothing, NaN if it is unknown.
+    """
+
+    view: Tensor  # [R] int64
+    pixel: Tensor  # [R] int64, within the view, row by row
+    in_camera: Tensor  # [R, 3], unit directions in camera space
+    radius: Tensor  # [R]
+    target: Tensor  # [R, 4]
+    depth: Tensor | None = None  # [R]
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def __getitem__(self, which: slice | Tensor) -> PixelBatch:
+        return PixelBatch(**_map(self, lambda tensor: tensor[which]))
+
+    def to(self, device: torch.device) -> PixelBatch:
+        return PixelBatch(**_map(self, lambda tensor: tensor.to(device)))
+
+
+@dataclass(frozen=True)
 class RayBatch:
     """R rays. Points on ray r are origins[r] + t · directions[r] for near[r] <= t <= far[r].
 
-    A ray that misses the bounds has far <= near. `target` is the pixel's colour and alpha in [0, 1], straight alpha.
+    A ray that misses the bounds has far <= near. `pixels` are those that the rays go through, if they are known.
     """
 
     origins: Tensor  # [R, 3]
     directions: Tensor  # [R, 3], unit length
     near: Tensor  # [R]
     far: Tensor  # [R]
-    target: Tensor | None = None  # [R, 4]
+    pixels: PixelBatch | None = None
 
     def __len__(self) -> int:
         return len(self.near)
 
     def __getitem__(self, which: slice | Tensor) -> RayBatch:
-        return self._each(lambda tensor: tensor[which])
+        pixels = None if self.pixels is None else self.pixels[which]
+        return RayBatch(**_map(self, lambda tensor: tensor[which]), pixels=pixels)
 
     def to(self, device: torch.device) -> RayBatch:
-        return self._each(lambda tensor: tensor.to(device))
+        pixels = None if self.pixels is None else self.pixels.to(device)
+        return RayBatch(**_map(self, lambda tensor: tensor.to(device)), pixels=pixels)
+
+    @property
+    def target(self) -> Tensor:
+        """[R, 4] colour and alpha of the pixels. Raises ValueError if the rays do not know their pixels."""
+        if self.pixels is None:
+            raise ValueError("these rays go through no pixels of a view")
+        return self.pixels.target
 
     @property
     def hits(self) -> Tensor:
         """[R] bool: which rays pass through the bounds."""
         return self.far > self.near
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> RayBatch:
-        values = (getattr(self, field.name) for field in fields(self))
-        return RayBatch(*(None if value is None else change(value) for value in values))
-
 
 @dataclass
-class Extent:
+class DepthRange:
     """Over many rays: the smallest near and largest far of those that meet the bounds, and how many do."""
 
     near: float = math.inf
@@ -80,3 +111,9 @@ def near_far(origins: Tensor, directions: Tensor, bounds: Tensor, min_near: floa
     enter = torch.minimum(to_lower, to_upper).amax(dim=-1)  # [R]
     leave = torch.maximum(to_lower, to_upper).amin(dim=-1)
     return enter.clamp_min(min_near), leave
+
+
+def _map(batch: PixelBatch | RayBatch, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """The tensors of a batch by name, changed."""
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}

@@ -1,104 +1,232 @@
-"""Which part of the world a field learns, and where the rays enter and leave it.
+"""The part of the world that a field learns, and the coordinates that it has there.
 
-bounded    a box: what lies outside is not there
-unbounded  all of it, contracted into a cube (see contraction)
-forward    what lies before cameras that all look the same way, as a box (see ndc)
+A space turns world rays into rays through its box, and knows the spacing of samples along them:
+
+    Bounded    a box: nothing lies outside
+    Unbounded  all of the world, contracted into a cube (see contraction)
+    Forward    the frustum of cameras that all look the same way, as a box (see ndc)
+
+Samplers, fields and exports ask the space; none of them knows which one it is.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from nerfpipe.geometry import contraction, ndc
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.contraction import FAR, warp
-from nerfpipe.geometry.ndc import Frustum, distance_from_ndc, rays_to_ndc
-from nerfpipe.geometry.rays import Extent, RayBatch, near_far, rays_to_world
+from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, near_far, rays_to_world
 
 Kind = Literal["bounded", "unbounded", "forward"]
-Bounds = tuple[tuple[float, float, float], tuple[float, float, float]]  # lower and upper corner
+KINDS: tuple[Kind, ...] = ("bounded", "unbounded", "forward")
+Corner = tuple[float, float, float]
+Bounds = tuple[Corner, Corner]  # lower and upper corner
+
+STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class Space:
-    """A kind of space, and the box [2, 3] that fields and grids cover, in the space's own coordinates.
+    """What all spaces have: the box that fields and grids cover, in the coordinates of the space.
 
-    near: the least distance from a camera that is looked at, in scene units (in a `forward` space the near plane is
-    at distance 1 and stands for it).
+    near: the least distance from a camera that is looked at, in scene units.
     """
 
-    kind: Kind
     bounds: Bounds
     near: float
-    frustum: Frustum | None = None  # of a forward space
 
-    @classmethod
-    def boxed(cls, bounds: Tensor, near: float = 0.0) -> Space:
-        """The bounded space of bounds [2, 3]."""
-        lower, upper = (tuple(corner) for corner in bounds.tolist())
-        return cls("bounded", (lower, upper), near)
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> Kind: ...
 
     @property
     def box(self) -> Tensor:
-        """[2, 3]"""
-        return torch.tensor(self.bounds, device="cpu")  # also where a model is only sketched, on the meta device
+        """[2, 3] lower and upper corner."""
+        return torch.tensor(self.bounds, device="cpu")  # also if a model is only sketched, on the meta device
 
     @property
     def unbounded(self) -> bool:
-        return self.kind == "unbounded"
+        """Whether there is no end to it."""
+        return False
+
+    @property
+    def faces_forward(self) -> bool:
+        """Whether all cameras look the same way, along -z."""
+        return False
+
+    @property
+    def linear(self) -> float:
+        """The distance up to which the spacing along rays is even; infinite if it always is."""
+        return math.inf
+
+    @property
+    def longest_ray(self) -> float:
+        """No ray is longer, in the spacing of the space."""
+        return float((self.box[1] - self.box[0]).norm())
 
     def describe(self) -> str:
-        """In a few words."""
-        if self.kind == "unbounded":
-            return "unbounded: what is beyond (-1, -1, -1) to (1, 1, 1) is contracted"
+        """The space in a few words."""
         lower, upper = (", ".join(f"{x:.3g}" for x in corner) for corner in self.bounds)
-        return f"bounds ({lower}) to ({upper})" + (" in normalised device coordinates" if self.frustum else "")
+        return f"bounds ({lower}) to ({upper})"
 
-    def limits(self, extent: Extent) -> str:
-        """Near and far in a few words; extent: over the rays in question."""
-        match self.kind:
-            case "unbounded":
-                return f"near {self.near:.3g} scene units, far infinity"
-            case "forward":
-                return "near plane 1 scene unit before the mean camera, far infinity"
-        return f"near {extent.near:.3g}, far {extent.far:.3g} scene units, from where rays enter and leave the bounds"
+    def describe_depths(self, seen: DepthRange) -> str:
+        """Near and far in a few words; `seen` is that of the rays in question."""
+        return f"near {seen.near:.3g}, far {seen.far:.3g} scene units, from where rays enter and leave the bounds"
 
-    def ends(self, extent: Extent) -> tuple[float, float]:
-        """Near and far in scene units, as `limits` tells them."""
-        match self.kind:
-            case "unbounded":
-                return self.near, math.inf
-            case "forward":
-                return 1.0, math.inf
-        return extent.near, extent.far
+    def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
+        """Near and far in scene units; `seen` is that of the rays in question."""
+        return seen.near, seen.far
 
-    def rays(self, origins: Tensor, directions: Tensor, target: Tensor | None = None) -> RayBatch:
+    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
         """World rays (origins and unit directions [R, 3]) as they pass through this space."""
-        if self.kind == "unbounded":
-            near = torch.full_like(origins[:, 0], self.near)
-            return RayBatch(origins, directions, near, torch.full_like(near, FAR), target)
-        if self.frustum is not None:
-            origins, directions = rays_to_ndc(origins, directions, self.frustum)
-            return RayBatch(origins, directions, *near_far(origins, directions, self.box, 0.0), target)
-        return RayBatch(origins, directions, *near_far(origins, directions, self.box, self.near), target)
+        return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), self.near), pixels)
 
-    def depth_scale(self, depth: Tensor, extent: Extent) -> tuple[Tensor, float, float]:
-        """Depths and their ends as a colour map shows them: what is far apart but looks alike is drawn together."""
-        if not self.unbounded:
-            return depth, extent.near, extent.far
-        near, far = warp(torch.tensor([extent.near, extent.far])).tolist()
-        return warp(depth), near, far
+    def spacing(self, t: Tensor) -> Tensor:
+        """Distances t along rays as s, in which samples are even: any shape."""
+        return t
+
+    def distance_of(self, s: Tensor) -> Tensor:
+        """The distances t of s: any shape."""
+        return s
+
+    def contract(self, points: Tensor) -> Tensor:
+        """Points [..., 3] of this space's rays in the coordinates of its box."""
+        return points
+
+    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """World points [P, 3] in the coordinates of the box, and which of them lie in it, [P] bool."""
+        lower, upper = self.box.to(points)
+        return points, ((points >= lower) & (points <= upper)).all(dim=1)
+
+    def growth(self, points: Tensor) -> Tensor:
+        """How many times longer [P, 1] a small step in the box is in the world, at world points [P, 3]."""
+        return torch.ones_like(points[:, :1])
+
+    def depth_scale(self, depth: Tensor, seen: DepthRange) -> tuple[Tensor, float, float]:
+        """Depths and their ends as a colour map shows them: far distances that look alike get one colour."""
+        return depth, seen.near, seen.far
 
     def distance(self, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:
-        """Distance [R] in scene units along world rays, of what `rays` of this space found at t [R]; 0 stays 0."""
-        if self.frustum is None:
-            return t
-        return torch.where(t > 0, distance_from_ndc(origins, directions, t, self.frustum), 0)
+        """Distance [R] in scene units along world rays, of t [R] along the rays of this space; 0 stays 0."""
+        return t
+
+
+@dataclass(frozen=True, config=STRICT)
+class Bounded(Space):
+    """A box in the world."""
+
+    kind: Literal["bounded"] = "bounded"
+
+    @classmethod
+    def over(cls, bounds: Tensor, near: float = 0.0) -> Bounded:
+        """The space of bounds [2, 3]."""
+        lower, upper = (tuple(corner) for corner in bounds.tolist())
+        return cls((lower, upper), near)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Unbounded(Space):
+    """All of the world, contracted."""
+
+    kind: Literal["unbounded"] = "unbounded"
+
+    @property
+    def unbounded(self) -> bool:
+        return True
+
+    @property
+    def linear(self) -> float:
+        return contraction.LINEAR
+
+    @property
+    def longest_ray(self) -> float:
+        return 2 * contraction.LINEAR
+
+    def describe(self) -> str:
+        return "unbounded: what is beyond (-1, -1, -1) to (1, 1, 1) is contracted"
+
+    def describe_depths(self, seen: DepthRange) -> str:
+        return f"near {self.near:.3g} scene units, far infinity"
+
+    def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
+        return self.near, math.inf
+
+    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
+        near = torch.full_like(origins[:, 0], self.near)
+        return RayBatch(origins, directions, near, torch.full_like(near, contraction.FAR), pixels)
+
+    def spacing(self, t: Tensor) -> Tensor:
+        return contraction.warp(t)
+
+    def distance_of(self, s: Tensor) -> Tensor:
+        return contraction.unwarp(s)
+
+    def contract(self, points: Tensor) -> Tensor:
+        return contraction.contract(points)
+
+    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        return contraction.contract(points), torch.ones_like(points[:, 0], dtype=torch.bool)
+
+    def growth(self, points: Tensor) -> Tensor:
+        return points.abs().amax(dim=1, keepdim=True).clamp_min(1)
+
+    def depth_scale(self, depth: Tensor, seen: DepthRange) -> tuple[Tensor, float, float]:
+        near, far = contraction.warp(torch.tensor([seen.near, seen.far])).tolist()
+        return contraction.warp(depth), near, far
+
+
+@dataclass(frozen=True, config=STRICT)
+class Forward(Space):
+    """What lies before cameras that look along -z. The near plane is at distance 1, and replaces `near`."""
+
+    frustum: ndc.Frustum
+    kind: Literal["forward"] = "forward"
+
+    @property
+    def faces_forward(self) -> bool:
+        return True
+
+    def describe(self) -> str:
+        return f"{super().describe()} in normalised device coordinates"
+
+    def describe_depths(self, seen: DepthRange) -> str:
+        return "near plane 1 scene unit before the mean camera, far infinity"
+
+    def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
+        return 1.0, math.inf
+
+    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
+        origins, directions = ndc.rays_to_ndc(origins, directions, self.frustum)
+        return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), 0.0), pixels)
+
+    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        placed, inside = super().from_world(ndc.to_ndc(points, self.frustum))
+        return placed, inside & (points[:, 2] < 0)
+
+    def growth(self, points: Tensor) -> Tensor:
+        return points[:, 2:].abs() / max(self.frustum)
+
+    def distance(self, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:
+        return torch.where(t > 0, ndc.distance_from_ndc(origins, directions, t, self.frustum), 0)
+
+
+AnySpace = Annotated[Bounded | Unbounded | Forward, Field(discriminator="kind")]  # as files hold it
+
+
+def space_of(kind: Kind, bounds: Bounds, near: float, frustum: ndc.Frustum | None = None) -> AnySpace:
+    """The space of a kind; a frustum belongs to `forward` alone."""
+    if kind == "forward":
+        if frustum is None:
+            raise ValueError("a forward space needs the frustum of its cameras")
+        return Forward(bounds, near, frustum)
+    return Bounded(bounds, near) if kind == "bounded" else Unbounded(bounds, near)
 
 
 def world_rays(camera: Camera, pose: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:

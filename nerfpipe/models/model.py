@@ -1,91 +1,96 @@
-"""The methods: which fields and samplers, in which order.
-
-A method is a sequence of passes. Each pass looks along the rays with its sampler - which may look where the pass before
-found something - and asks its field what is there. The last pass gives the picture; every pass is trained.
-"""
+"""A method's model: its passes, and its life in training. What a method need not do has a quiet default here."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nerfpipe.config.params import RuntimeParams
-from nerfpipe.fields.ngp import NgpField
-from nerfpipe.ops import dispatch
+from nerfpipe.fields.base import Field
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.render_rays import Pass, render_rays
 from nerfpipe.samplers.base import Sampler
-from nerfpipe.samplers.occupancy import Occupancy
-from nerfpipe.types import Rendering
-
-FULL = 0.9  # share of an occupancy grid above which it has not done its work
-KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
-
-
-class Pass(nn.Module):
-    """A sampler and the field that is asked at its samples."""
-
-    def __init__(self, sampler: Sampler, field: nn.Module) -> None:
-        super().__init__()
-        self.sampler, self.field = sampler, field
+from nerfpipe.types import Pixels, Rendering
 
 
 class Model(nn.Module):
-    """The passes of a method, with their weights."""
+    """The passes of a method, with their weights. Training calls, for each step,
+
+    before_step, then after_block for each block of rays that has added its gradient, then after_backward, before the
+    optimiser moves the weights.
+    """
+
+    sparse_gradients = False  # whether a batch touches few rows of the weights
+    collapse_advice = ""  # what to try, besides a lower rate, if training finds nothing; {method} is its name
 
     def __init__(self, passes: list[Pass]) -> None:
         super().__init__()
         self.passes = nn.ModuleList(passes)
 
     @property
-    def draws(self) -> int:
+    def last(self) -> Pass:
+        """The pass that gives the image."""
+        return self.passes[-1]  # type: ignore[return-value]  # ModuleList holds what it was given
+
+    @property
+    def samplers(self) -> list[Sampler]:
+        """The samplers of all passes."""
+        return [each.sampler for each in self.passes]  # type: ignore[misc]
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields of all passes."""
+        return [each.field for each in self.passes]  # type: ignore[misc]
+
+    @property
+    def random_numbers_per_ray(self) -> int:
         """Uniform numbers that one ray uses in training, all passes together."""
-        return sum(each.sampler.draws for each in self.passes)
+        return sum(sampler.random_numbers_per_ray for sampler in self.samplers)
 
     @property
     def samples_per_ray(self) -> int:
         """Samples of one ray held in memory at once, at most."""
-        return max(each.sampler.samples_per_ray for each in self.passes)
+        return max(sampler.samples_per_ray for sampler in self.samplers)
 
     @property
     def weights(self) -> int:
         """How many numbers are learned."""
         return sum(weight.numel() for weight in self.parameters())
 
-    def note(self, passes: list[Rendering]) -> None:
-        """Let samplers learn from what a training step has seen."""
-        for each, seen in zip(self.passes, passes, strict=True):
-            if isinstance(each.sampler, Occupancy):
-                each.sampler.note(seen.samples.positions, seen.density.detach())
+    def uses_kernels(self, device: torch.device) -> bool:
+        """Whether all that is slow runs in kernels on this device: they choose their own blocks and threads."""
+        return False
 
-    def hold_back(self, opened: float) -> None:
-        """Take the gradient of this step from levels of hash grids that do not learn yet; opened 1: all do."""
-        for each in self.passes:
-            each.field.grid.hold_back(opened)
+    def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int:
+        """Rays to compute at once, from the runtime's samples per chunk."""
+        chunk = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
+        return max(1, chunk // self.samples_per_ray)
 
-    def remarks(self) -> list[str]:
+    def before_step(self, seed: int, step: int) -> None:
+        """Let samplers learn of their fields: a function of (seed, step) and of the state it meets."""
+        for sampler, field in zip(self.samplers, self.fields, strict=True):
+            sampler.update(field, seed, step)
+
+    def after_block(self, renderings: list[Rendering]) -> None:
+        """Let samplers learn from what a block of rays saw."""
+        for sampler, seen in zip(self.samplers, renderings, strict=True):
+            sampler.observe(seen)
+
+    def after_backward(self, learning: float) -> None:
+        """Change the gradient of a step. learning: the share of the fine detail that learns by now, 1 or more: all."""
+        for field in self.fields:
+            field.freeze_levels(learning)
+
+    def render(self, rays: RayBatch, background: Tensor, bf16: bool) -> Pixels:
+        """What R rays that meet the bounds see over background [3], without gradient."""
+        return self.renderings(rays, background, bf16=bf16)[-1].pixels
+
+    def renderings(
+        self, rays: RayBatch, background: Tensor, jitter: Tensor | None = None, bf16: bool = False
+    ) -> list[Rendering]:
+        """What each pass makes of R rays that meet the bounds (see render_rays)."""
+        return render_rays(self.passes, rays, background, jitter, bf16)  # type: ignore[arg-type]
+
+    def advice(self) -> list[str]:
         """What a user should know of the trained model, in lines."""
-        shares = [each.sampler.share() for each in self.passes if isinstance(each.sampler, Occupancy)]
-        return [
-            f"the occupancy grid is still {share:.0%} full: nothing was found empty. A scene that fills its bounds is "
-            "slow and often fog: look at data/views, and give it wider bounds, more views or more steps"
-            for share in shares
-            if share > FULL
-        ]
-
-    def update(self, seed: int, step: int) -> None:
-        """What a sampler learns of its field between two steps."""
-        for each in self.passes:
-            if isinstance(each.sampler, Occupancy):
-                each.sampler.update(each.field, seed, step)
-
-
-def runs_in_kernels(model: Model, device: torch.device) -> bool:
-    """Whether all of the model's passes are computed by CPU kernels."""
-    return dispatch.in_use(device) and all(isinstance(each.field, NgpField) for each in model.passes)
-
-
-def block_rays(model: Model, runtime: RuntimeParams, device: torch.device) -> int:
-    """How many rays to compute at once, from the runtime's samples per block. Kernels make blocks of their own."""
-    if runs_in_kernels(model, device):
-        return KERNEL_RAYS
-    block = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
-    return max(1, block // model.samples_per_ray)
+        return [line for sampler in self.samplers for line in sampler.advice()]

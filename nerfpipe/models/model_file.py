@@ -28,7 +28,7 @@ from nerfpipe.geometry.plausible import (
     wrong_number,
 )
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import AnySpace
 from nerfpipe.models.model import Model
 from nerfpipe.models.registry import build_model
 from nerfpipe.runtime.errors import NerfpipeError, describe_os_error
@@ -49,7 +49,7 @@ class ModelAbout:
     method: str
     settings: dict[str, Any]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    space: Space
+    space: AnySpace
     similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]
     camera: Camera

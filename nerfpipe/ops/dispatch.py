@@ -1,6 +1,12 @@
-"""The fast CPU form of operations that exist in plain torch elsewhere: numba, no compiler to install.
+"""Which form of an operation runs: the fast one of its device, or the plain torch definition.
 
-Nothing here is imported until it is used. `in_use` decides: kernels run on a CPU unless `runtime.kernels: torch`.
+Every operation in this folder is registered with torch.library: its schema, its shapes without data (`fake`), its
+gradient, and a kernel for each device type that has one. Kernels are imported when they are first called. The
+definition of each operation is plain torch, in the room of its subject. Call sites read
+
+    if dispatch.is_fast(positions):
+        return ops.ngp_field(...)
+    return definition(...)
 """
 
 from __future__ import annotations
@@ -9,24 +15,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+
+KERNEL_DEVICES = ("cpu",)  # device types that have kernels
 
 _allowed = True
 
 
 def allow(allowed: bool) -> None:
-    """Allow kernels on the CPU, or have the torch twins run everywhere."""
+    """Allow kernels, or have the torch definitions run everywhere."""
     global _allowed
     _allowed = allowed
 
 
-def in_use(device: torch.device) -> bool:
-    """Whether operations on this device go to the kernels."""
-    return _allowed and device.type == "cpu"
+def has_kernels(device: torch.device) -> bool:
+    """Whether operations on this device go to kernels."""
+    return _allowed and device.type in KERNEL_DEVICES
+
+
+def is_fast(tensor: Tensor) -> bool:
+    """Whether an operation on this tensor goes to a kernel. Kernels compute in single precision."""
+    return has_kernels(tensor.device) and tensor.dtype == torch.float32
 
 
 @contextmanager
-def torch_twins() -> Iterator[None]:
-    """Inside, the torch twins run on every device."""
+def definitions() -> Iterator[None]:
+    """Inside, the torch definitions run on every device."""
     before = _allowed
     allow(False)
     try:
@@ -36,7 +50,7 @@ def torch_twins() -> Iterator[None]:
 
 
 def set_threads(threads: int) -> None:
-    """The number of CPU threads that kernels use, at most one per core."""
+    """Set the number of CPU threads that kernels use, at most one per core."""
     from nerfpipe.kernels.numba import threading_layer
 
     threading_layer.set_threads(threads)
@@ -47,6 +61,13 @@ def threads() -> int:
     from nerfpipe.kernels.numba import threading_layer
 
     return threading_layer.threads()
+
+
+def compile_kernels() -> None:
+    """Compile all CPU kernels, or load them if they are compiled already."""
+    from nerfpipe.kernels.numba.warm_up import compile_all
+
+    compile_all()
 
 
 def describe() -> str:

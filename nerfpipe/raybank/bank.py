@@ -6,7 +6,7 @@
     colour.npy       [P, 4] uint8, the targets of all P pixels, view after view, row by row
     train.npy        [T] uint32 or uint64, the train rays that pass through the bounds and lie within the masks
     mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
-    depth.npy        [test pixels] float32, true distance of the test views (only where the scene knows it)
+    depth.npy        [P] float32, true distance of all pixels (only if the scene knows it)
 
 A ray is known by its number in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
 bounds, so that a ray costs about 8 bytes on disk instead of the 36 of nine floats.
@@ -32,14 +32,15 @@ from nerfpipe.config.yaml_file import plain
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS
 from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
-from nerfpipe.geometry.rays import Extent, RayBatch, rays_to_world
+from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import AnySpace
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
 
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
+CONE = 2 / math.sqrt(12)  # of a pixel's width: the radius of a disc with the variance of a square (mip-NeRF)
 FINE_CENTRE = 3  # a scene's centre is told to 10^-3 of a scene unit
 DTYPES = {
     "poses": (np.float32,),
@@ -59,7 +60,7 @@ class BankAbout:
     cameras: tuple[Camera, ...]
     camera_index: list[int]  # [N], into cameras
     splits: dict[str, list[int]]
-    space: Space
+    space: AnySpace
     similarity: Similarity
     background: Literal["black", "white"]
     has_alpha: bool
@@ -78,6 +79,9 @@ class RayBank:
         self.background = torch.tensor(BACKGROUNDS[self.about.background])  # [3]
         self.has_alpha = self.about.has_alpha
 
+        self.poses = torch.empty(0, 3, 4)  # [N, 3, 4], camera-to-world
+        focal = [math.sqrt(camera.fx * camera.fy) for camera in self.cameras]
+        self._radius = torch.tensor([CONE / pixels for pixels in focal])  # [cameras], of a pixel's cone at distance 1
         self._table_start = view_starts(self.cameras, np.arange(len(self.cameras)))  # [cameras + 1]
         self._view_start = view_starts(self.cameras, self.camera_index)  # [N + 1]
         self._open_arrays()
@@ -94,9 +98,9 @@ class RayBank:
         }
         for fault in pose_faults(self.arrays["poses"], "pose"):
             raise NerfpipeError(f"{self.folder / 'poses.npy'}: damaged ({fault}); run `dvc repro --force rays`")
+        self.poses = torch.from_numpy(np.array(self.arrays["poses"]))
         depth = self.folder / "depth.npy"
-        pixels = sum(self._pixels(view) for view in self.splits["test"])
-        self._depth = open_array(depth, (pixels,), DTYPES["depth"]) if depth.exists() else None
+        self._depth = open_array(depth, (int(self._view_start[-1]),), DTYPES["depth"]) if depth.exists() else None
         mask = self.folder / "mask.npy"
         self._mask = open_array(mask, (int(self._view_start[-1]),), DTYPES["mask"]) if mask.exists() else None
 
@@ -108,20 +112,20 @@ class RayBank:
     def camera(self, view: int) -> Camera:
         return self.cameras[self.camera_index[view]]
 
-    def train(self, which: np.ndarray) -> RayBatch:
-        """Train rays by their place [R] among the train rays, 0 … train_rays - 1."""
+    def train(self, which: np.ndarray, depth: bool = False) -> PixelBatch:
+        """Train pixels by their index [R] among the train rays, 0 … train_rays - 1; with their depth if it is known."""
         numbers = self.arrays["train"][which]
         if len(numbers) and numbers.max() >= self._view_start[-1]:
             raise NerfpipeError(f"{self.folder / 'train.npy'}: damaged; run `dvc repro --force rays`")
-        return self.rays(numbers.astype(np.int64))
+        return self.pixels(numbers.astype(np.int64), depth)
 
     def view(self, view: int) -> RayBatch:
         """All rays of a view, row by row."""
         return self.rays(np.arange(self._view_start[view], self._view_start[view + 1]))
 
-    def extent(self, split: str) -> Extent:
-        """What all rays of a split come to, of which memory holds a few at a time."""
-        extent = Extent()
+    def depth_range(self, split: str) -> DepthRange:
+        """The depths of all rays of a split; memory holds a few of them at a time."""
+        extent = DepthRange()
         for view in self.splits[split]:
             start = int(self._view_start[view])
             for _, pixels in self.camera(view).strips():
@@ -130,29 +134,32 @@ class RayBank:
 
     def distance(self, view: int, t: Tensor) -> Tensor:
         """[H·W] in scene units, of what the rays of a view found at t [H·W]."""
-        numbers = np.arange(self._view_start[view], self._view_start[view + 1])
-        return self.space.distance(*self._in_world(numbers), t)
+        pixels = self.pixels(np.arange(self._view_start[view], self._view_start[view + 1]))
+        return self.space.distance(*rays_to_world(self.poses[pixels.view], pixels.in_camera), t)
 
     def rays(self, numbers: np.ndarray) -> RayBatch:
         """Rays by number [R], as they pass through the scene's space."""
-        target = torch.from_numpy(self.arrays["colour"][numbers]).float() / 255  # [R, 4]
-        return self.space.rays(*self._in_world(numbers), target)
+        pixels = self.pixels(numbers)
+        return self.space.rays(*rays_to_world(self.poses[pixels.view], pixels.in_camera), pixels)
 
-    def _in_world(self, numbers: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Origins and unit directions [R, 3] of rays by number [R]."""
+    def pixels(self, numbers: np.ndarray, depth: bool = False) -> PixelBatch:
+        """The pixels of rays by number [R]; with their depth if it is asked for and known."""
         view = np.searchsorted(self._view_start, numbers, side="right") - 1  # [R]
-        row = numbers - self._view_start[view] + self._table_start[self.camera_index[view]]
-        poses = torch.from_numpy(self.arrays["poses"][view])  # [R, 3, 4]
-        in_camera = torch.from_numpy(self.arrays["directions"][row])  # [R, 3]
-        return rays_to_world(poses, in_camera)
+        pixel, lens = numbers - self._view_start[view], self.camera_index[view]
+        return PixelBatch(
+            view=torch.from_numpy(view),
+            pixel=torch.from_numpy(pixel),
+            in_camera=torch.from_numpy(self.arrays["directions"][pixel + self._table_start[lens]]),  # [R, 3]
+            radius=self._radius[lens],
+            target=torch.from_numpy(self.arrays["colour"][numbers]).float() / 255,  # [R, 4]
+            depth=torch.from_numpy(self._depth[numbers]) if depth and self._depth is not None else None,
+        )
 
     def true_depth(self, view: int) -> Tensor | None:
-        """[H·W] true distance along the rays of a view of the test split, inf where nothing is; None where unknown."""
+        """[H·W] true distance along the rays of a view, inf if a ray meets nothing; None if it is unknown."""
         if self._depth is None:
             return None
-        place = int(np.flatnonzero(self.splits["test"] == view)[0])
-        start = sum(self._pixels(before) for before in self.splits["test"][:place])
-        return torch.from_numpy(np.array(self._depth[start : start + self._pixels(view)]))
+        return torch.from_numpy(np.array(self._depth[self._view_start[view] : self._view_start[view + 1]]))
 
     def mask(self, view: int) -> Tensor | None:
         """[H·W] bool, which pixels of a view count; None where all do."""
@@ -160,12 +167,9 @@ class RayBank:
             return None
         return torch.from_numpy(self._mask[self._view_start[view] : self._view_start[view + 1]] > 0)
 
-    def _pixels(self, view: int) -> int:
-        return int(self._view_start[view + 1] - self._view_start[view])
-
     def summary(self) -> str:
         """What the bank holds, in lines for people: views, rays, bounds, near and far."""
-        extent = self.extent("train")
+        extent = self.depth_range("train")
         return "\n".join(
             [
                 f"scene {self.about.scene}: "
@@ -173,8 +177,8 @@ class RayBank:
                 + " views",
                 f"{self.space.describe()}, background {self.about.background}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
-                self.space.limits(extent),
-                *scale_lines(self.about.similarity, *self.space.ends(extent)),
+                self.space.describe_depths(extent),
+                *scale_lines(self.about.similarity, *self.space.depth_ends(extent)),
                 f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds"
                 + (" and lie within the masks" if self._mask is not None else ""),
                 f"{self.bytes_per_ray():.2f} bytes per ray on disk",

@@ -130,9 +130,8 @@ def _write_mask(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> 
 
 
 def _write_depth(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> None:
-    sizes = [scene.camera(view).width * scene.camera(view).height for view in scene.splits["test"]]
-    depth, start = create_array(file, np.float32, (sum(sizes),)), 0
-    for view, size in zip(scene.splits["test"], sizes, strict=True):
-        depth[start : start + size] = read(view).ravel()  # [H·W]
-        start += size
+    starts = view_starts(scene.cameras, scene.camera_index)
+    depth = create_array(file, np.float32, (int(starts[-1]),))
+    for view in range(scene.views):
+        depth[starts[view] : starts[view + 1]] = read(view).ravel()  # [H·W]
     depth.flush()

@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from nerfpipe.geometry.contraction import contract
-from nerfpipe.geometry.ndc import to_ndc
 from nerfpipe.geometry.space import Space
-from nerfpipe.models.model import Model
-from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.rendering.render_rays import HasPasses
 
 BLOCK = 2**17  # points asked about at once
 STEP = 1 / 256  # of the box's longest side: how far to either side density is looked at for its gradient
@@ -19,8 +16,9 @@ STEP = 1 / 256  # of the box's longest side: how far to either side density is l
 class Probe:
     """Asks the last pass of a model. Points go in and answers come out on the CPU, in scene units."""
 
-    def __init__(self, model: Model, space: Space, device: torch.device) -> None:
-        self.sampler, self.field = model.to(device).passes[-1].sampler, model.passes[-1].field
+    def __init__(self, model: HasPasses, space: Space, device: torch.device) -> None:
+        last = model.to(device).last
+        self.sampler, self.field = last.sampler, last.field
         self.space, self.device = space, device
         self.step = STEP * float((space.box[1] - space.box[0]).max())
 
@@ -35,9 +33,7 @@ class Probe:
     def _density(self, points: Tensor) -> Tensor:
         placed, inside = self._place(points.to(self.device))
         asked, density = placed[inside], torch.zeros_like(placed[:, 0])  # most of a scene is empty: it is not asked
-        answers = hasattr(self.field, "density")  # NGP's field can be asked for density alone
-        found = self.field.density(asked) if answers else self.field(asked, torch.zeros_like(asked))[0]
-        density[inside] = found.float()
+        density[inside] = self.field.density(asked).float()
         return density.cpu()
 
     @torch.no_grad()
@@ -46,7 +42,7 @@ class Probe:
         found = []
         for block, along in zip(points.split(BLOCK), directions.split(BLOCK), strict=True):
             placed, _ = self._place(block.to(self.device))
-            found.append(self.field(placed, along.to(self.device))[1].float().cpu())
+            found.append(self.field(placed, along.to(self.device)).colour.float().cpu())
         return torch.cat(found)
 
     def normals(self, points: Tensor) -> Tensor:
@@ -54,7 +50,7 @@ class Probe:
 
         By central differences, which any field answers, over a step of a voxel or so: what is finer is noise.
         """
-        step = self.step * self._growth(points)  # [P, 1]
+        step = self.step * self.space.growth(points)  # [P, 1]
         slopes = []
         for axis in torch.eye(3):
             ahead, behind = self.density(points + step * axis), self.density(points - step * axis)
@@ -62,23 +58,6 @@ class Probe:
         return normalize(torch.stack(slopes, dim=1), dim=1)  # [P, 3]
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the field has the points [P, 3], and which of them can hold something [P] bool."""
-        lower, upper = self.space.box.to(points)
-        if self.space.unbounded:
-            placed, inside = contract(points), torch.ones_like(points[:, 0], dtype=torch.bool)
-        elif self.space.frustum is not None:
-            placed = to_ndc(points, self.space.frustum)
-            inside = (points[:, 2] < 0) & ((placed >= lower) & (placed <= upper)).all(dim=1)
-        else:
-            placed, inside = points, ((points >= lower) & (points <= upper)).all(dim=1)
-        if isinstance(self.sampler, Occupancy):
-            inside &= self.sampler.occupied_at(placed)
-        return placed, inside
-
-    def _growth(self, points: Tensor) -> Tensor:
-        """How many times longer [P, 1] a step of the field's space is in the world."""
-        if self.space.unbounded:
-            return points.abs().amax(dim=1, keepdim=True).clamp_min(1)
-        if self.space.frustum is not None:
-            return points[:, 2:].abs() / max(self.space.frustum)
-        return torch.ones_like(points[:, :1])
+        """World points [P, 3] in the coordinates of the field, and which of them can hold something, [P] bool."""
+        placed, inside = self.space.from_world(points)
+        return placed, inside & self.sampler.is_occupied(placed)

@@ -1,56 +1,68 @@
-"""The volume rendering equation: what a ray sees of density and colour along it.
+"""The volume rendering equation: what a ray sees of the density and the colour along it.
 
 Notation (NeRF, Mildenhall et al. 2020, eq. 3; Max 1995). For the samples i of one ray, front to back,
 
-    alpha_i = 1 - exp(-sigma_i · delta_i)            opacity of the segment
-    T_i     = exp(-sum over j < i of sigma_j delta_j) light that gets as far as the segment
-    w_i     = T_i · alpha_i                          share of the pixel that the segment gives
+    alpha_i = 1 - exp(-sigma_i · delta_i)             opacity of the segment
+    T_i     = exp(-sum over j < i of sigma_j delta_j)  transmittance: light that gets as far as the segment
+    w_i     = T_i · alpha_i                           share of the pixel that the segment gives
     C       = sum of w_i c_i  +  (1 - sum of w_i) · background
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from nerfpipe.ops import composite as ops
 from nerfpipe.ops import dispatch
-from nerfpipe.types import Rendering
-
-if TYPE_CHECKING:
-    from nerfpipe.types import Samples
-
-EMPTY = 1e-6  # opacity below which a ray has met nothing and has no depth
+from nerfpipe.ops.composite import EMPTY
+from nerfpipe.types import COLOUR, FieldOutput, Pixels, Rendering, Samples
 
 
-def composite(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
-    """Render density [M] (per scene unit) and colour [M, 3] at the samples over background [3] or [R, 3]."""
-    if dispatch.in_use(density.device) and density.dtype == torch.float32 and not samples.full:
-        from nerfpipe.kernels.numba.bindings import composite as kernel
+def composite(samples: Samples, output: FieldOutput, background: Tensor) -> Rendering:
+    """What R rays see of a field's output at their samples, over background [3] or [R, 3]."""
+    if dispatch.is_fast(output.density) and not samples.full:
+        colour, opacity, depth, weights = ops.composite(
+            samples.ray_offsets,
+            samples.t,
+            samples.delta,
+            output.density,
+            output.colour,
+            background.expand(samples.rays, 3),
+            samples.early_stop_eps,
+            samples.longest,
+        )
+    else:
+        colour, opacity, depth, weights = definition(samples, output.density, output.colour, background)
+    w = samples.pad(weights) if len(output.channels) > 1 else weights  # [R, S]
+    others = {name: accumulate(w, samples.pad(x)) for name, x in output.channels.items() if name != COLOUR}  # [R, C]
+    return Rendering(Pixels(colour, opacity, depth, others), weights, output.density, samples)
 
-        return Rendering(*kernel(samples, density, colour, background.expand(samples.rays, 3)), density, samples)
-    return reference(samples, density, colour, background)
+
+def definition(
+    samples: Samples, density: Tensor, colour: Tensor, background: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The equation in plain torch: colour [R, 3], opacity [R], depth [R] and weights [M]."""
+    w = ray_weights(samples.pad(density), samples.pad(samples.delta), samples.early_stop_eps)  # [R, S]
+    opacity = w.sum(dim=1)  # [R]
+    seen = accumulate(w, samples.pad(colour))  # [R, 3]
+    depth = (w * samples.pad(samples.t)).sum(dim=1) / opacity.clamp_min(EMPTY)  # [R]
+    depth = torch.where(opacity > EMPTY, depth, torch.zeros_like(depth))
+    return seen + (1 - opacity)[:, None] * background, opacity, depth, samples.pack(w)
 
 
-def reference(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
-    """The same in plain torch, for any device: the equation as it stands above."""
-    sigma, delta, c = samples.to_rows(density), samples.to_rows(samples.delta), samples.to_rows(colour)  # [R, S(, 3)]
+def ray_weights(sigma: Tensor, delta: Tensor, early_stop_eps: float = 0.0) -> Tensor:
+    """Weights w [R, S] of rays' samples from density sigma and segment lengths delta [R, S].
 
+    Samples behind a transmittance below early_stop_eps have weight zero.
+    """
     tau = sigma * delta  # [R, S] optical thickness
     alpha = -torch.expm1(-tau)  # 1 - exp(-tau), exact for thin segments
     before = torch.cat([torch.zeros_like(tau[:, :1]), tau[:, :-1].cumsum(dim=1)], dim=1)  # [R, S], without the segment
     T = torch.exp(-before)
-    w = torch.where(samples.stop > T, 0, T * alpha)
+    return torch.where(early_stop_eps > T, 0, T * alpha)
 
-    opacity = w.sum(dim=1)  # [R]
-    seen = (w[..., None] * c).sum(dim=1)  # [R, 3]
-    depth = (w * samples.to_rows(samples.t)).sum(dim=1) / opacity.clamp_min(EMPTY)  # [R]
-    return Rendering(
-        colour=seen + (1 - opacity)[:, None] * background,
-        opacity=opacity,
-        depth=torch.where(opacity > EMPTY, depth, torch.zeros_like(depth)),
-        weights=samples.to_packed(w),
-        density=density,
-        samples=samples,
-    )
+
+def accumulate(weights: Tensor, values: Tensor) -> Tensor:
+    """What rays see of values [R, S, C] with weights [R, S]: the sum of w_i v_i, [R, C]."""
+    return (weights[..., None] * values).sum(dim=1)  # [R, C]

@@ -1,37 +1,52 @@
-"""Hierarchical sampling: look again where the pass before found something (NeRF 2020, section 5.2)."""
+"""Importance sampling: more samples where the pass before saw something (NeRF 2020, section 5.2)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.samplers.intervals import limits, pack, segment_edges
+from nerfpipe.geometry.space import Space
+from nerfpipe.samplers.base import Sampler
+from nerfpipe.samplers.intervals import pack, segment_edges
 from nerfpipe.types import Rendering, Samples
 
 EVERYWHERE = 1e-5  # weight added to every segment, so that empty rays are sampled evenly
 
 
-class Hierarchical:
+class Importance(Sampler):
     """The samples of the pass before, and `fine` more drawn from its weights by inverse-transform sampling."""
 
-    def __init__(self, coarse: int, fine: int, unbounded: bool = False) -> None:
-        self.draws = fine
+    def __init__(self, coarse: int, fine: int, space: Space) -> None:
+        super().__init__()
+        self.random_numbers_per_ray = fine
         self.samples_per_ray = coarse + fine
-        self.unbounded = unbounded
+        self.space = space
 
-    def __call__(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
         """Samples of R rays, with no gradient to the pass before. jitter [R, fine] uniform in [0, 1), or None."""
         if previous is None:
-            raise ValueError("hierarchical sampling needs a pass before it")
-        near, far = limits(rays, self.unbounded)
-        coarse = previous.samples.to_rows(previous.samples.s)  # [R, C]
-        weights = previous.samples.to_rows(previous.weights.detach())  # [R, C]
+            raise ValueError("importance sampling needs a pass before it")
+        near, far = self.space.spacing(rays.near), self.space.spacing(rays.far)
+        coarse = previous.samples.pad(self.space.spacing(previous.samples.t))  # [R, C]
+        weights = previous.samples.pad(previous.weights.detach())  # [R, C]
         edges = segment_edges(coarse, near, far)  # [R, C + 1]
-        fine = inverse_transform(edges, weights, self.draws, jitter)  # [R, F]
+        fine = inverse_transform(edges, weights, self.random_numbers_per_ray, jitter)  # [R, F]
         s = torch.cat([coarse, fine], dim=1).sort(dim=1).values  # [R, C + F]
         edges = segment_edges(s, near, far)
-        return pack(rays, s, edges[:, 1:] - edges[:, :-1], self.unbounded)
+        return pack(self.space, rays, s, edges[:, 1:] - edges[:, :-1])
+
+    @contextmanager
+    def scaled(self, factor: float) -> Iterator[None]:
+        before = self.random_numbers_per_ray
+        self.random_numbers_per_ray = max(1, round(before * factor))  # the coarse ones are the pass before's
+        try:
+            yield
+        finally:
+            self.random_numbers_per_ray = before
 
 
 def inverse_transform(edges: Tensor, weights: Tensor, samples: int, jitter: Tensor | None) -> Tensor:

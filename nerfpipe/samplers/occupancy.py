@@ -7,39 +7,47 @@ even steps, and a step that falls in an empty cell is left out: of a hundred or 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfpipe.config.params import NgpSamplingParams
-from nerfpipe.geometry.contraction import LINEAR
 from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Space
 from nerfpipe.ops import dispatch
+from nerfpipe.ops import march as ops
 from nerfpipe.runtime.rng import random_stream
-from nerfpipe.samplers.intervals import limits, place
+from nerfpipe.samplers.base import DensityField, Sampler
 from nerfpipe.types import Rendering, Samples
 
 MEAN_SHARE = 0.99  # of the mean density, the highest threshold: even a grid of equal cells has some above it
 SHARE = 4  # once every cell is known, an update looks at one cell in so many
 FARTHEST = 255  # cells, the greatest distance that is remembered
-EVERY_CELL = 16  # the first so many updates look at every cell
+EVERY_CELL = 16  # the first updates look at every cell; so many do
+ROUNDING = 1e-3  # of a cell: a box may be longer than its cells by so much
+FULL = 0.9  # share of occupied cells above which the grid has not done its work
 
 
-class Occupancy(nn.Module):
+class Occupancy(Sampler):
     """Even steps through the occupied cells of a grid that follows the field."""
 
-    draws = 1  # one shift per ray
+    low: Tensor
+    density: Tensor
+    distance: Tensor
+    random_numbers_per_ray = 1  # one shift
 
-    def __init__(self, params: NgpSamplingParams, bounds: Tensor, unbounded: bool = False) -> None:
+    def __init__(self, params: NgpSamplingParams, space: Space) -> None:
         super().__init__()
-        self.params, self.unbounded = params, unbounded
+        self.params, self.space = params, space
+        bounds = space.box
         extent = bounds[1] - bounds[0]
         side = float(extent.max())
         self.cell = side / params.grid  # scene units, as are the two lengths of a step
         self.train_step, self.render_step = side / params.steps, side / params.render_steps
-        self.reach = 2 * LINEAR if unbounded else float(extent.norm())  # of s, or t: no ray is longer
-        shape = [max(1, math.ceil(float(length) / self.cell - 1e-3)) for length in extent]
+        shape = [max(1, math.ceil(float(length) / self.cell - ROUNDING)) for length in extent]
         self.register_buffer("low", bounds[0].clone().float(), persistent=False)  # [3]
         self.register_buffer("density", torch.zeros(shape))  # [X, Y, Z], decayed maximum per cell
         # [X, Y, Z], cells to the nearest occupied one along whichever axis is farthest; 0: occupied
@@ -47,10 +55,10 @@ class Occupancy(nn.Module):
 
     def longest(self, step: float) -> int:
         """Samples of one ray at most, at this length of a step."""
-        return math.ceil(self.reach / step) + 1
+        return math.ceil(self.space.longest_ray / step) + 1
 
     @property
-    def samples_per_ray(self) -> int:
+    def samples_per_ray(self) -> int:  # type: ignore[override]  # a constant in other samplers
         """Samples of one ray at most, in training or rendering."""
         return self.longest(min(self.train_step, self.render_step))
 
@@ -61,20 +69,32 @@ class Occupancy(nn.Module):
         """
         shift = torch.full_like(rays.near, 0.5) if jitter is None else jitter[:, 0]  # [R]
         step = self.render_step if jitter is None else self.train_step
-        if dispatch.in_use(rays.near.device):
-            from nerfpipe.kernels.numba.bindings import march as kernel
-
-            return kernel(self, rays, shift, step)
+        if dispatch.is_fast(rays.origins):
+            return self._march_fast(rays, shift, step)
         return self.march(rays, shift, step)
 
+    def _march_fast(self, rays: RayBatch, shift: Tensor, step: float) -> Samples:
+        near, far = self.space.spacing(rays.near), self.space.spacing(rays.far)
+        positions, directions, t, delta, ray, offsets = ops.march(
+            rays.origins, rays.directions, near, far, shift, step, self.space.linear, *self.grid, self.longest(step)
+        )
+        longest = int(offsets.diff().max()) if len(rays) else 0
+        return Samples(positions, directions, t, delta, ray, offsets, longest, self.params.stop)
+
+    @property
+    def grid(self) -> tuple[Tensor, float, Tensor]:
+        """Lower corner [3], side of a cell, and distance [X, Y, Z] of every cell to an occupied one."""
+        return self.low, self.cell, self.distance
+
     def march(self, rays: RayBatch, shift: Tensor, step: float) -> Samples:
-        """The same in plain torch: all steps of all rays, shifted by shift [R] of one; the occupied are kept."""
-        near, far = limits(rays, self.unbounded)
+        """The definition: all steps of all rays, shifted by shift [R] of one; those in occupied cells are kept."""
+        near, far = self.space.spacing(rays.near), self.space.spacing(rays.far)
         span = (far - near).max().clamp_min(0)
         steps = torch.arange(int(span / step) + 2, device=shift.device)  # [S]
         s = near[:, None] + (steps + shift[:, None]) * np.float32(step)  # [R, S]
-        t, positions = place(rays, s, self.unbounded)  # [R, S], [R, S, 3]
-        kept = (s < far[:, None]) & self.occupied_at(positions)  # [R, S]
+        t = self.space.distance_of(s)  # [R, S]
+        positions = self.space.contract(rays.origins[:, None] + t[..., None] * rays.directions[:, None])  # [R, S, 3]
+        kept = (s < far[:, None]) & self.is_occupied(positions)  # [R, S]
         counts = kept.sum(dim=1)  # [R]
         ray = torch.arange(len(rays), device=t.device).repeat_interleave(counts)  # [M]
         return Samples(
@@ -83,13 +103,12 @@ class Occupancy(nn.Module):
             t=t[kept],  # [M]
             delta=torch.full_like(t[kept], step),
             ray=ray,
-            first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+            ray_offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             longest=int(counts.max()) if len(counts) else 0,
-            stop=self.params.stop,
-            unbounded=self.unbounded,
+            early_stop_eps=self.params.stop,
         )
 
-    def occupied_at(self, positions: Tensor) -> Tensor:
+    def is_occupied(self, positions: Tensor) -> Tensor:
         """Whether the cells of positions [..., 3] are occupied: [...]."""
         return self.distance.view(-1)[self.cell_at(positions)] == 0
 
@@ -101,17 +120,16 @@ class Occupancy(nn.Module):
         return (x * Y + y) * Z + z
 
     @torch.no_grad()
-    def note(self, positions: Tensor, density: Tensor) -> None:
-        """Remember density [M] found at positions [M, 3] on the way: what rays meet is looked at all the time."""
-        if dispatch.in_use(positions.device):
-            from nerfpipe.kernels.numba.bindings import note as kernel
-
-            kernel(self, positions, density)
+    def observe(self, rendering: Rendering) -> None:
+        """Remember the density found on the way: cells that rays meet are looked at all the time."""
+        positions, density = rendering.samples.positions.detach(), rendering.density.detach()
+        if dispatch.is_fast(density):
+            ops.observe(positions, density, self.low, self.cell, self.density)
         else:
             self.density.view(-1).scatter_reduce_(0, self.cell_at(positions), density, reduce="amax")
 
     @torch.no_grad()
-    def update(self, field: nn.Module, seed: int, step: int) -> None:
+    def update(self, field: DensityField, seed: int, step: int) -> None:
         """Look at cells anew, every `update_every` steps; which, and where in them, is a function of (seed, step).
 
         A cell's memory fades by `decay` with each look, unless the look finds more. The threshold never exceeds the
@@ -125,8 +143,8 @@ class Occupancy(nn.Module):
         looked = torch.arange(first, cells, stride, device=self.density.device)  # [K]
         shape = torch.tensor(self.density.shape, device=looked.device)
         corner = torch.stack([looked // (shape[1] * shape[2]), looked // shape[2] % shape[1], looked % shape[2]], dim=1)
-        within = random_stream(seed, step, use="occupancy").random((len(looked), 3), dtype=np.float32)
-        within = torch.from_numpy(within).to(looked.device)
+        drawn = random_stream(seed, step, use="occupancy").random((len(looked), 3), dtype=np.float32)
+        within = torch.from_numpy(drawn).to(looked.device)
         found = field.density(self.low + (corner + within) * self.cell)  # [K]
         flat = self.density.view(-1)
         flat[looked] = torch.maximum(flat[looked] * self.params.decay, found)
@@ -142,9 +160,27 @@ class Occupancy(nn.Module):
         cells = distance_transform_cdt(~occupied.cpu().numpy(), metric="chessboard")
         self.distance.copy_(torch.from_numpy(cells.clip(0, FARTHEST).astype(np.uint8)))
 
-    def share(self) -> float:
+    @contextmanager
+    def scaled(self, factor: float) -> Iterator[None]:
+        before = self.render_step
+        self.render_step = before / factor
+        try:
+            yield
+        finally:
+            self.render_step = before
+
+    def occupied_fraction(self) -> float:
         """The share of the cells that are occupied."""
         return float((self.distance == 0).float().mean())
+
+    def advice(self) -> list[str]:
+        occupied = self.occupied_fraction()
+        if occupied <= FULL:
+            return []
+        return [
+            f"the occupancy grid is still {occupied:.0%} full: nothing was found empty. A scene that fills its bounds "
+            "is slow and often fog: look at data/views, and give it wider bounds, more views or more steps"
+        ]
 
     def threshold(self) -> float:
         """The density from which a cell is occupied: a training step through it has the opacity `params.threshold`."""

@@ -14,7 +14,7 @@ from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.ndc import Frustum
 from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
-from nerfpipe.geometry.space import Kind, Space
+from nerfpipe.geometry.space import AnySpace, Kind, space_of
 from nerfpipe.runtime.errors import NerfpipeError
 
 ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass
@@ -63,11 +63,11 @@ class Scene:
     def camera(self, view: int) -> Camera:
         return self.cameras[int(self.camera_index[view])]
 
-    def space(self, margin: float, min_near: float) -> Space:
+    def space(self, margin: float, min_near: float) -> AnySpace:
         """The space of this scene, a bounded one's box grown by the fraction `margin`."""
         bounds = grown(self.bounds, margin) if self.kind == "bounded" else self.bounds
         lower, upper = (tuple(corner) for corner in bounds.tolist())
-        return Space(self.kind, (lower, upper), max(self.near, min_near), self.frustum)
+        return space_of(self.kind, (lower, upper), max(self.near, min_near), self.frustum)
 
     def validate(self, where: str) -> Scene:
         """This scene, or NerfpipeError with every fault, each naming the file `where` it came from."""

@@ -15,8 +15,8 @@ def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     """The header of a model trained with these params on this bank."""
     poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
     middle = middle_of(poses)
-    lost = middle is None or (bank.space.unbounded and not middle.certain)
-    centre = bank.space.box.mean(dim=0).numpy() if lost else middle.point
+    known = middle is not None and (middle.certain or not bank.space.unbounded)
+    centre = middle.point if middle is not None and known else bank.space.box.mean(dim=0).numpy()  # [3]
     return ModelAbout(
         version=__version__,
         scene=bank.about.scene,
@@ -28,5 +28,5 @@ def describe_model(params: Params, bank: RayBank) -> ModelAbout:
         background=bank.about.background,
         camera=bank.cameras[0],
         centre=tuple(centre.tolist()),
-        poses=tuple(tuple(tuple(row) for row in pose) for pose in poses.tolist()),
+        poses=poses.tolist(),
     )

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nerfpipe.config.params import TrainParams
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.samplers.intervals import limits
+from nerfpipe.geometry.space import Space
 from nerfpipe.types import Rendering
 
 CERTAIN = 1e-5  # opacities closer to 0 or 1 than this have no entropy worth a gradient
 
 
-def loss_terms(rendering: Rendering, rays: RayBatch, target: Tensor, settings: TrainParams) -> dict[str, Tensor]:
-    """The weighted terms of R rays' loss against target [R, 3], each a sum over rays: colour, and what is asked for."""
-    terms = {"colour": colour_loss(rendering.colour, target, settings).sum()}
+Term = Literal["colour", "distortion", "entropy"]
+
+
+def loss_terms(
+    renderings: list[Rendering], rays: RayBatch, target: Tensor, space: Space, settings: TrainParams
+) -> dict[Term, Tensor]:
+    """The weighted terms of R rays' loss against target [R, 3], each a sum over rays and over all passes of a step."""
+    terms: dict[Term, Tensor] = {
+        "colour": torch.stack([colour_loss(seen.colour, target, settings).sum() for seen in renderings]).sum()
+    }
     if settings.distortion:
-        terms["distortion"] = settings.distortion * distortion_loss(rendering, rays).sum()
+        found = [settings.distortion * distortion_loss(seen, rays, space).sum() for seen in renderings]
+        terms["distortion"] = torch.stack(found).sum()
     if settings.entropy:
-        terms["entropy"] = settings.entropy * entropy_loss(rendering.opacity).sum()
+        terms["entropy"] = torch.stack(
+            [settings.entropy * entropy_loss(seen.opacity).sum() for seen in renderings]
+        ).sum()
     return terms
 
 
@@ -31,18 +43,18 @@ def colour_loss(colour: Tensor, target: Tensor, settings: TrainParams) -> Tensor
     return 2 * functional.huber_loss(colour, target, reduction="none", delta=settings.huber_delta).mean(dim=1)
 
 
-def distortion_loss(rendering: Rendering, rays: RayBatch) -> Tensor:
+def distortion_loss(rendering: Rendering, rays: RayBatch, space: Space) -> Tensor:
     """[R] how far a ray's weights lie apart (mip-NeRF 360, Barron et al. 2022, eq. 15).
 
     sum over i, j of w_i w_j |s_i - s_j|  +  1/3 sum of w_i^2 (width of segment i), with s = 0 at near and 1 at far. The
     double sum is taken from running sums: samples are in order.
     """
     samples = rendering.samples
-    near, far = limits(rays, samples.unbounded)
+    near, far = space.spacing(rays.near), space.spacing(rays.far)
     span = (far - near)[:, None]  # [R, 1]
-    w = samples.to_rows(rendering.weights)  # [R, S]
-    s = (samples.to_rows(samples.s) - near[:, None]) / span  # [R, S]
-    width = samples.to_rows(samples.delta) / span  # [R, S]
+    w = samples.pad(rendering.weights)  # [R, S]
+    s = (samples.pad(space.spacing(samples.t)) - near[:, None]) / span  # [R, S]
+    width = samples.pad(samples.delta) / span  # [R, S]
     before, moment = w.cumsum(dim=1) - w, (w * s).cumsum(dim=1) - w * s  # [R, S], over the samples in front
     return (2 * w * (s * before - moment) + w**2 * width / 3).sum(dim=1)  # [R]
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nerfpipe.ops import dispatch
+from nerfpipe.ops import dispatch, zeroed
+from nerfpipe.ops.row_adam import row_adam
 
 BETAS = (0.9, 0.99)  # Instant-NGP's: rows are seen now and then, so squares are remembered shorter than usual
 EPSILON = 1e-15  # gradients of a fine level's rows are tiny: a usual epsilon would drown them
@@ -17,8 +18,8 @@ EPSILON = 1e-15  # gradients of a fine level's rows are tiny: a usual epsilon wo
 class RowAdam:
     """Adam in which a row whose whole gradient is zero stays as it is, with its moments (Instant-NGP, section 4).
 
-    A batch touches few rows of a hash table. A step leaves every gradient zero, so `zero_grad` has nothing to do. The
-    interface is that of torch.optim.Adam, as far as training uses it.
+    A batch touches few rows of a hash table. A step leaves every gradient zero, so that its memory serves the next
+    one (see ops/zeroed.py). The interface is that of torch.optim.Adam, as far as training uses it.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
@@ -28,18 +29,23 @@ class RowAdam:
     @torch.no_grad()
     def step(self) -> None:
         """One step on every parameter [N, F] that has a gradient."""
-        for number, weight in enumerate(self.param_groups[0]["params"]):
+        for index, weight in enumerate(self.param_groups[0]["params"]):
             if weight.grad is None:
                 continue
-            if number not in self.state:
+            if index not in self.state:
                 moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
-                self.state[number] = {"step": torch.tensor(0.0), **moments}
-            state = self.state[number]
+                self.state[index] = {"step": torch.tensor(0.0), **moments}
+            state = self.state[index]
             state["step"] += 1
-            _step(weight, state["exp_avg"], state["exp_avg_sq"], int(state["step"]), self.param_groups[0]["lr"])
+            means, squares, number = state["exp_avg"], state["exp_avg_sq"], int(state["step"])
+            _step(weight, weight.grad, means, squares, number, self.param_groups[0]["lr"])
+            zeroed.give_back(weight.grad)
+            weight.grad = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Nothing: `step` has left every gradient zero."""
+        """Drop gradients that no step has used."""
+        for weight in self.param_groups[0]["params"]:
+            weight.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """The moments, by the parameter's number."""
@@ -54,14 +60,12 @@ class RowAdam:
         }
 
 
-def _step(weight: Tensor, mean: Tensor, square: Tensor, step: int, lr: float) -> None:
+def _step(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, lr: float) -> None:
     rate, correction = lr / (1 - BETAS[0] ** step), 1 / (1 - BETAS[1] ** step)
-    if dispatch.in_use(weight.device):
-        from nerfpipe.kernels.numba.bindings import step_rows as kernel
-
-        kernel(weight, weight.grad, mean, square, rate, *BETAS, EPSILON, correction)
+    if dispatch.is_fast(weight):
+        row_adam(weight, gradient, mean, square, rate, *BETAS, EPSILON, correction)
     else:
-        step_rows(weight, weight.grad, mean, square, rate, correction)
+        step_rows(weight, gradient, mean, square, rate, correction)
 
 
 def step_rows(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, rate: float, correction: float) -> None:

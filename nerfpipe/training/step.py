@@ -1,35 +1,33 @@
-"""One training step: a batch, its loss, its gradient, and a move of the weights."""
+"""One training step: a batch, its rays, its loss, its gradient, and a move of the weights."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpTrainParams, Params
+from nerfpipe.config.params import Params
+from nerfpipe.geometry.rays import RayBatch, rays_to_world
 from nerfpipe.images.convert import over
-from nerfpipe.models.model import Model, block_rays
+from nerfpipe.models.model import Model
 from nerfpipe.raybank.bank import RayBank
-from nerfpipe.rendering.renderer import render_rays
 from nerfpipe.training.batches import Batch, draw_batch
-from nerfpipe.training.losses import loss_terms
+from nerfpipe.training.losses import Term, loss_terms
 from nerfpipe.training.optimizer import build_optimizer
 from nerfpipe.types import Rendering
 
 EVEN = 1e-3  # densities of a batch that differ by less than this share of the highest are one and the same
 UNSEEN = 1e-3  # opacity below which nothing is seen
-GROWTH = 1.5  # a batch has at most so many times the rays of the one before
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step tells."""
+    """What a step reports."""
 
     loss: float
-    mse: float  # of the picture
-    terms: dict[str, float]  # the loss by name
+    mse: float  # of the image
+    terms: dict[Term, float]  # the loss by name
     alive: bool  # whether every pass sees something that is not the same everywhere
     rays: int
     samples: int  # of the last pass
@@ -39,33 +37,45 @@ class StepResult:
         return self.loss - self.loss == 0
 
 
+@dataclass(frozen=True)
+class _Block:
+    """What one block of rays adds to the result."""
+
+    loss: Tensor  # [], its share
+    mse: Tensor  # [], its share
+    terms: dict[Term, Tensor]  # [] each
+    vital_signs: Tensor  # [passes, 3]
+    samples: int
+
+
 class TrainingStep:
     """Steps of a model on the train rays of a bank. A step is a function of its number and of the state it meets."""
 
     def __init__(self, model: Model, bank: RayBank, params: Params, device: torch.device) -> None:
         self.model, self.bank, self.params, self.device = model, bank, params, device
         self.settings = params.recipe.train
+        self.poses = bank.poses.to(device)  # [N, 3, 4]
         self.optimizer = build_optimizer(params.recipe, model)
-        self.block = block_rays(model, params.runtime, device)
+        self.chunk = model.chunk_rays(params.runtime, device)
 
     def take(self, step: int, batch_rays: int) -> StepResult:
         """Step number `step`, on `batch_rays` rays.
 
         The gradient is summed over blocks of rays: the same gradient as all at once, in memory that fits a cache.
         """
-        self.model.update(self.params.seed, step)
-        batch = draw_batch(self.bank, self.params.seed, step, batch_rays, self.model.draws)
+        self.model.before_step(self.params.seed, step)
+        batch = draw_batch(self.bank, self.params.seed, step, batch_rays, self.model.random_numbers_per_ray)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
         self.optimizer.zero_grad(set_to_none=True)
         blocks = [
-            self._backward(batch[i : i + self.block].to(self.device), batch_rays)
-            for i in range(0, batch_rays, self.block)
+            self._backward(batch[i : i + self.chunk].to(self.device), batch_rays)
+            for i in range(0, batch_rays, self.chunk)
         ]
-        if isinstance(self.settings, NgpTrainParams) and self.settings.open_levels:
-            self.model.hold_back(step / (self.settings.steps * self.settings.open_levels))
+        delay = self.settings.steps * self.settings.detail_delay
+        self.model.after_backward(step / delay if delay else 1.0)
         self.optimizer.step()
-        return self._result(batch_rays, blocks)
+        return _result(batch_rays, blocks)
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step: up to lr over the warm-up, and exponentially from lr to lr_final at the last step."""
@@ -73,54 +83,47 @@ class TrainingStep:
         rising = min(1.0, (step + 1) / (self.settings.warmup + 1))
         return rising * self.settings.lr * (self.settings.lr_final / self.settings.lr) ** done
 
-    def first_batch(self) -> int:
-        """Rays of the first batch."""
-        if isinstance(self.settings, NgpTrainParams):
-            return min(self.settings.batch_rays, max(1, self.settings.batch_samples // self.model.samples_per_ray))
-        return self.settings.batch_rays
+    def rays(self, batch: Batch) -> RayBatch:
+        """The rays of a batch's pixels, through the poses of their views."""
+        origins, directions = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
+        return self.bank.space.rays(origins, directions, batch.pixels)
 
-    def next_batch(self, result: StepResult) -> int:
-        """Rays of the batch after one with this result: with NGP so many that the samples stay the same."""
-        if not isinstance(self.settings, NgpTrainParams):
-            return self.settings.batch_rays
-        wanted = self.settings.batch_samples * result.rays / max(1, result.samples)
-        return int(max(1, min(wanted, GROWTH * result.rays + 1, self.settings.batch_rays)))
-
-    def _backward(self, block: Batch, batch_rays: int) -> dict[str, Tensor]:
-        """Add a block's gradient; returns what `_result` needs to know of it."""
-        target = over(block.rays.target, block.background)  # [R, 3]
-        passes = render_rays(self.model, block.rays, block.background, block.jitter, self.settings.bf16)
-        terms: Counter[str] = Counter()
-        for each in passes:
-            terms.update(loss_terms(each, block.rays, target, self.settings))
-        terms = {name: term / batch_rays for name, term in terms.items()}
+    def _backward(self, block: Batch, batch_rays: int) -> _Block:
+        """Add a block's gradient."""
+        rays, target = self.rays(block), over(block.pixels.target, block.background)  # [R, 3]
+        passes = self.model.renderings(rays, block.background, block.jitter, self.settings.bf16)
+        sums = loss_terms(passes, rays, target, self.bank.space, self.settings)
+        terms = {name: term / batch_rays for name, term in sums.items()}
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-        self.model.note(passes)
+        self.model.after_block(passes)
         with torch.no_grad():
             mse = ((passes[-1].colour - target) ** 2).mean(dim=1).sum() / batch_rays
-            life = torch.stack([vital_signs(each) for each in passes])  # [passes, 3]
-            samples = torch.tensor(float(len(passes[-1].density)))
-        named = {f"term {name}": term.detach() for name, term in terms.items()}
-        return {"loss": loss.detach(), "mse": mse, "life": life, "samples": samples, **named}
-
-    def _result(self, rays: int, blocks: list[dict[str, Tensor]]) -> StepResult:
-        sums = {name: float(torch.stack([b[name] for b in blocks]).sum()) for name in blocks[0] if name != "life"}
-        life = torch.stack([block["life"] for block in blocks])  # [blocks, passes, 3]
-        thinnest, densest, opacity = life[..., 0].amin(0), life[..., 1].amax(0), life[..., 2].amax(0)  # [passes]
-        alive = (densest - thinnest > EVEN * densest) & (opacity > UNSEEN)
-        return StepResult(
-            loss=sums["loss"],
-            mse=sums["mse"],
-            terms={name[5:]: total for name, total in sums.items() if name.startswith("term ")},
-            alive=bool(alive.all()),
-            rays=rays,
-            samples=int(sums["samples"]),
+        return _Block(
+            loss=loss.detach(),
+            mse=mse,
+            terms={name: term.detach() for name, term in terms.items()},
+            vital_signs=torch.stack([vital_signs(seen) for seen in passes]),  # [passes, 3]
+            samples=len(passes[-1].density),
         )
 
 
+def _result(rays: int, blocks: list[_Block]) -> StepResult:
+    signs = torch.stack([block.vital_signs for block in blocks])  # [blocks, passes, 3]
+    thinnest, densest, opacity = signs[..., 0].amin(0), signs[..., 1].amax(0), signs[..., 2].amax(0)  # [passes]
+    names = blocks[0].terms
+    return StepResult(
+        loss=float(torch.stack([block.loss for block in blocks]).sum()),
+        mse=float(torch.stack([block.mse for block in blocks]).sum()),
+        terms={name: float(torch.stack([block.terms[name] for block in blocks]).sum()) for name in names},
+        alive=bool(((densest - thinnest > EVEN * densest) & (opacity > UNSEEN)).all()),
+        rays=rays,
+        samples=sum(block.samples for block in blocks),
+    )
+
+
 def vital_signs(rendering: Rendering) -> Tensor:
-    """[3]: lowest and highest density, highest opacity; zeros where there is no sample."""
+    """[3]: lowest and highest density, highest opacity; zeros if there is no sample."""
     if len(rendering.density) == 0:
         return rendering.opacity.new_zeros(3)
     return torch.stack([*rendering.density.aminmax(), rendering.opacity.max()]).detach()

@@ -22,6 +22,7 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.interrupt import StopRequest
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.runtime.terminal import say
+from nerfpipe.training.batch_size import first_batch, next_batch
 from nerfpipe.training.step import StepResult, TrainingStep
 
 COLLAPSE_STEPS = 50  # so many steps in a row in which nothing is seen, or the same everywhere, are a collapse
@@ -52,6 +53,30 @@ class Row:
 
 
 @dataclass
+class Sums:
+    """Sums over several steps."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    mse: float = 0.0
+    rays: int = 0
+    samples: int = 0
+    terms: dict[str, float] = field(default_factory=dict)  # of the loss, by name
+
+    def add(self, result: StepResult, seconds: float) -> None:
+        """Add one step."""
+        self.steps += 1
+        self.seconds += seconds
+        self.loss += result.loss
+        self.mse += result.mse
+        self.rays += result.rays
+        self.samples += result.samples
+        for name, value in result.terms.items():
+            self.terms[name] = self.terms.get(name, 0.0) + value
+
+
+@dataclass
 class Progression:
     """How far a training is: all that a checkpoint holds besides tensors and history."""
 
@@ -59,7 +84,7 @@ class Progression:
     step: int = 0
     rays: int = 0  # so far
     seconds: float = 0.0
-    since_row: dict[str, float] = field(default_factory=dict)  # sums over the steps since the last row, by name
+    since_row: Sums = field(default_factory=lambda: Sums())  # over the steps since the last row
 
 
 class Trainer:
@@ -77,7 +102,7 @@ class Trainer:
         self.model = model.to(device)  # before the optimiser takes hold of its weights
         self.renderer = Renderer(self.model, device, params.runtime, self.settings.bf16)
         self.step = TrainingStep(self.model, bank, params, device)
-        self.at = Progression(batch_rays=self.step.first_batch())
+        self.at = Progression(batch_rays=first_batch(self.settings, self.model))
         self.history: list[Row] = []
         self._lifeless = 0  # steps in a row in which a pass was even or unseen
 
@@ -116,11 +141,8 @@ class Trainer:
         at.step += 1
         at.seconds += spent
         at.rays += result.rays
-        at.batch_rays = self.step.next_batch(result)
-        sums = {"steps": 1, "seconds": spent, "loss": result.loss, "mse": result.mse}
-        sums |= {"rays": result.rays, "samples": result.samples}
-        sums |= {f"term {name}": value for name, value in result.terms.items()}
-        at.since_row = {name: at.since_row.get(name, 0) + value for name, value in sums.items()}
+        at.batch_rays = next_batch(self.settings, result.rays, result.samples)
+        at.since_row.add(result, spent)
         return result
 
     def _check_health(self, result: StepResult) -> None:
@@ -131,10 +153,10 @@ class Trainer:
             remedy = f"try a lower {method}.train.lr, another seed, or {method}.train.bf16: false"
         elif self._lifeless >= COLLAPSE_STEPS:
             fault = f"{COLLAPSE_STEPS} steps up to {step} saw the same density everywhere, or nothing"
-            softplus = "" if method.startswith("ngp") else f", {method}.field.density: softplus"
+            advice = [f"{method}.train.lr", *filter(None, [self.model.collapse_advice.format(method=method)])]
             remedy = (
                 f"see with `nerfpipe doctor` whether the scene's bounds hold the object; else try a lower "
-                f"{method}.train.lr{softplus}, or another seed"
+                f"{', '.join(advice)}, or another seed"
             )
         else:
             return
@@ -149,16 +171,16 @@ class Trainer:
         row = Row(
             step=at.step,
             seconds=at.seconds,
-            loss=sums["loss"] / sums["steps"],
-            train_psnr=mse_to_psnr(sums["mse"] / sums["steps"]),
+            loss=sums.loss / sums.steps,
+            train_psnr=mse_to_psnr(sums.mse / sums.steps),
             val_psnr=float(np.mean([psnr(picture[counted], truth[counted]) for picture, truth, counted in pictures])),
             learning_rate=self.step.learning_rate(at.step - 1),
-            rays_per_second=sums["rays"] / sums["seconds"],
-            samples_per_second=sums["samples"] / sums["seconds"],
-            terms={name[5:]: value / sums["steps"] for name, value in sums.items() if name.startswith("term ")},
+            rays_per_second=sums.rays / sums.seconds,
+            samples_per_second=sums.samples / sums.seconds,
+            terms={name: value / sums.steps for name, value in sums.terms.items()},
         )
         self.history.append(row)
-        at.since_row = {}
+        at.since_row = Sums()
         picture, truth, _ = pictures[0]
         write_png(self.checkpoint.previews / f"step_{at.step:06d}.png", np.concatenate([truth, picture], axis=1))
         return row
@@ -197,6 +219,6 @@ class Trainer:
                 adam.setdefault(int(number), {})[key] = tensor
         groups = self.step.optimizer.state_dict()["param_groups"]
         self.step.optimizer.load_state_dict({"state": adam, "param_groups": groups})
-        self.at = Progression(**state["at"])
+        self.at = Progression(**{**state["at"], "since_row": Sums(**state["at"]["since_row"])})
         self.history = [Row(**row) for row in state["history"]]
         say(f"going on from step {self.at.step} of {self.settings.steps}")

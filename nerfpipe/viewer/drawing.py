@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,21 +12,18 @@ from torch import Tensor
 
 from nerfpipe.config.params import RuntimeParams
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.rays import Extent, RayBatch, near_far, rays_to_world
+from nerfpipe.geometry.rays import DepthRange, RayBatch, near_far, rays_to_world
 from nerfpipe.geometry.space import Space, camera_rays
 from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.set_up import give_threads
 from nerfpipe.rendering.normals import SEEN, normal_map
 from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture, Renderer
-from nerfpipe.samplers.importance import Hierarchical
-from nerfpipe.samplers.occupancy import Occupancy
-from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.viewer.settings import Corners, Mode
 
 BLOCK_PIXELS = 2**12  # drawn between two looks at whether someone wants something else
-NUMBERS = ("render_step", "samples_per_ray", "draws")  # of samplers: what says how many samples a ray gets
 ENDS = (0.02, 0.98)  # quantiles of the depths that are seen, drawn nearest and farthest
 
 
@@ -43,6 +40,7 @@ class Artist:
 
     def __init__(self, model: Model, about: ModelAbout, device: torch.device, runtime: RuntimeParams) -> None:
         self.model, self.about = model, about
+        give_threads(model, device)
         self.renderer = Renderer(model, device, runtime, about.bf16)
         self.probe = Probe(model, about.space, device)
         self.background = about.background_colour
@@ -73,7 +71,7 @@ class Artist:
                     normals.append(normal_map(self.probe, pictures[-1], strip, pose))
         return Drawing(Picture.joined(pictures), torch.cat(normals) if normals else None)
 
-    def coloured(self, drawing: Drawing, mode: Mode, extent: Extent | None = None) -> np.ndarray:
+    def coloured(self, drawing: Drawing, mode: Mode, extent: DepthRange | None = None) -> np.ndarray:
         """The picture of a mode, [H, W, 3] uint8. Without an extent, depth is drawn between the ends that are seen."""
         picture = drawing.picture
         match mode:
@@ -103,31 +101,20 @@ def can_crop(about: ModelAbout) -> bool:
 @contextmanager
 def sampled(model: Model, factor: float) -> Iterator[None]:
     """Inside, rays are looked at in so many times the samples, where the sampler has a number of its own."""
-    samplers = [each.sampler for each in model.passes]
-    before = [{name: value for name, value in vars(sampler).items() if name in NUMBERS} for sampler in samplers]
-    for sampler in samplers:
-        if isinstance(sampler, Occupancy):
-            sampler.render_step = sampler.render_step / factor
-        elif isinstance(sampler, Hierarchical):
-            sampler.draws = max(1, round(sampler.draws * factor))  # those of the pass before are scaled there
-        elif isinstance(sampler, Stratified):
-            sampler.samples_per_ray = max(2, round(sampler.samples_per_ray * factor))
-    try:
+    with ExitStack() as stack:
+        for sampler in model.samplers:
+            stack.enter_context(sampler.scaled(factor))
         yield
-    finally:
-        for sampler, was in zip(samplers, before, strict=True):
-            for name, value in was.items():
-                setattr(sampler, name, value)
 
 
-def seen_extent(picture: Picture) -> Extent:
+def seen_extent(picture: Picture) -> DepthRange:
     """Between which distances lies what the picture shows, but for the nearest and farthest few pixels."""
     seen = picture.depth[picture.opacity >= SEEN]
     if not len(seen):
-        return Extent(0.0, 1.0)
+        return DepthRange(0.0, 1.0)
     seen = seen[:: max(1, len(seen) // 2**16)]  # enough of them; more than 2**24 torch does not take
     near, far = torch.quantile(seen, torch.tensor(ENDS)).tolist()
-    return Extent(near, far)
+    return DepthRange(near, far)
 
 
 def z_depth(picture: Picture, camera: Camera, pose: Tensor, space: Space, missing: float, every: int = 1) -> np.ndarray:

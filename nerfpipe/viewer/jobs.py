@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from nerfpipe.geometry.cameras import Camera, sized
-from nerfpipe.geometry.rays import Extent
+from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.viewer.drawing import Artist, cropped
 from nerfpipe.viewer.settings import Settings
@@ -49,7 +49,9 @@ class Film:
     frames: list[np.ndarray] = field(default_factory=list)  # [H, W, 3] uint8 each
     cancelled: bool = False
     _spent: float = 0.0
-    _extent: Extent = field(default_factory=Extent)  # one for all frames: colours that change would look like motion
+    _extent: DepthRange = field(
+        default_factory=DepthRange
+    )  # one for all frames: colours that change would look like motion
     _measured: int = 0  # poses in the extent
 
     def advance(self, artist: Artist, dropped: Callable[[], bool]) -> bool:
@@ -74,7 +76,7 @@ class Film:
         drawing = artist.draw(self.camera, pose, settings.mode, settings.crop, settings.samples, dropped)
         if drawing is None:
             return
-        extent = self._extent if self._extent.hits else Extent(0.0, 1.0)
+        extent = self._extent if self._extent.hits else DepthRange(0.0, 1.0)
         self.frames.append(artist.coloured(drawing, settings.mode, extent))
         self._spent += time.monotonic() - started
         finished, total = len(self.frames), len(self.poses)

@@ -112,3 +112,37 @@ def add_table_gradient(positions, which, gradient, low, inverse_side, levels, ta
         n = turn // 2 if turn % 2 == 0 else L - 1 - turn // 2
         rows = table_gradient[levels[n, OFFSET] : levels[n, OFFSET] + levels[n, SIZE]]
         add_level_gradient(positions, which, gradient, low, inverse_side, levels, n, rows)
+
+
+@parallel_kernel
+def position_gradient(positions, which, gradient, low, inverse_side, table, levels, out):
+    """The gradient of positions, out [M, 3], from that of the features of samples `which` [V], [V, L·FEATURES].
+
+    Along an axis, the trilinear mean changes by the difference between the far and the near face of the cell. It does
+    not change outside the cube.
+    """
+    for v in prange(len(which)):
+        m = which[v]
+        for n in range(levels.shape[0]):
+            resolution, offset, size = levels[n, RESOLUTION], levels[n, OFFSET], levels[n, SIZE]
+            ix, iy, iz, fx, fy, fz = lattice_cell(positions, m, low, inverse_side, resolution)
+            if levels[n, DENSE]:
+                corners = dense_rows(ix, iy, iz, resolution)
+            else:
+                corners = hashed_rows(ix, iy, iz, np.uint32(size - 1))
+            gx, gy, gz = ONE - fx, ONE - fy, ONE - fz
+            of_x = (-gy * gz, gy * gz, -fy * gz, fy * gz, -gy * fz, gy * fz, -fy * fz, fy * fz)
+            of_y = (-gx * gz, -fx * gz, gx * gz, fx * gz, -gx * fz, -fx * fz, gx * fz, fx * fz)
+            of_z = (-gx * gy, -fx * gy, -gx * fy, -fx * fy, gx * gy, fx * gy, gx * fy, fx * fy)
+            scale = np.float32(resolution) * inverse_side
+            for corner in range(8):
+                up = ZERO
+                for f in range(FEATURES):
+                    up += table[offset + np.int64(corners[corner]), f] * gradient[v, n * FEATURES + f]
+                out[m, 0] += of_x[corner] * up * scale
+                out[m, 1] += of_y[corner] * up * scale
+                out[m, 2] += of_z[corner] * up * scale
+        for a in range(3):
+            unit = (positions[m, a] - low[a]) * inverse_side
+            if unit < ZERO or unit > ONE:
+                out[m, a] = ZERO

@@ -138,11 +138,13 @@ def moved(density_gradient, colour_gradient):
 
 @parallel_kernel
 def backward(
-    which, directions, encoding, density, colour, density_gradient, colour_gradient, weights, transposed, sums
-):
+    which, directions, encoding, density, colour, density_gradient, colour_gradient, weights, transposed, sums,
+    harmonics_gradient,
+):  # fmt: skip
     """Gradients, from those of density [M] and colour [M, 3], for the samples `which` [V]:
 
     returns that of the encoding [V, E], and adds up that of all weights, one after the other, in sums [CHUNKS, .].
+    Writes that of the directions' harmonics [M, HARMONICS], unless that array is empty.
     Activations are computed anew: that is faster than fetching them from memory.
     """
     V, encoded, hidden = len(which), weights[0].shape[1], weights[0].shape[0]
@@ -182,6 +184,10 @@ def backward(
             for s in range(count):
                 m = which[start + s]
                 gjoined[0, s] += density_gradient[m] * density[m]
+            if len(harmonics_gradient) > 0:
+                for s in range(count):
+                    for k in range(HARMONICS):
+                        harmonics_gradient[which[start + s], k] = gjoined[GEOMETRY + k, s]
             ggeometry = gjoined[:GEOMETRY]
             add_outer(ggeometry, h, w1, columns)
             linear(transposed[1], ggeometry, gh, columns)

@@ -1,46 +1,52 @@
-"""Compile every kernel now, by a step of training and a picture that are as small as can be."""
+"""Compile every kernel now, by calls that are as small as can be."""
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import Tensor
 
-from nerfpipe.config.params import NgpParams
-from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Space
-from nerfpipe.models.registry import build_model
-from nerfpipe.rendering.renderer import render_rays
-from nerfpipe.training.optimizer import build_optimizer
+from nerfpipe.kernels.numba import bindings
 
-SMALL = {
-    "field": {"levels": 2, "coarsest": 2, "finest": 8, "log2_rows": 6, "width": 4},  # one level dense, one hashed
-    "sampling": {
-        "steps": 8, "render_steps": 8, "grid": 2, "update_every": 1, "decay": 0.5, "threshold": 0.01, "stop": 0.01
-    },
-    "train": {
-        "steps": 1, "batch_samples": 1, "open_levels": 0, "batch_rays": 1, "lr": 0.1, "lr_final": 0.1, "warmup": 0,
-        "loss": "mse", "huber_delta": 0.1, "distortion": 0, "entropy": 0, "bf16": False,
-        "validate_every": 1, "validate_views": 1
-    },
-}  # fmt: skip
+SIDE, WIDTH, FEATURES = 2.0, 4, 4  # of the cube; of the hidden layers; of a row of the table
+GEOMETRY, HARMONICS, COLOURS = 16, 16, 4
+LEVELS = [2, 0, 27, 1, 8, 27, 64, 0]  # resolution, offset, rows, dense: one level dense, one hashed
+STEP = 0.25
 
 
 def compile_all() -> None:
     """Run all kernels once on a few rays; what is compiled already is only loaded."""
-    from nerfpipe.kernels.numba.bindings import render  # imports numba, which only kernels need
+    rays, ends = _rays()
+    grid = (torch.full((3,), -1.0), 1.0, torch.zeros(2, 2, 2, dtype=torch.uint8))
+    longest = math.ceil(SIDE * 2 / STEP) + 1
+    spacing = (STEP, math.inf)
+    positions, directions, t, delta, _, offsets = bindings.march(rays, (*ends, torch.zeros(4)), spacing, grid, longest)
+    table, weights = torch.zeros(91, FEATURES), _weights()
+    field = (table, weights, torch.full((3,), -1.0), SIDE, LEVELS)
+    density, colour, encoding = bindings.ngp_field(positions, directions, *field)
+    inputs = (offsets, t, delta, density, colour, torch.zeros(4, 3), 0.01, longest)
+    seen, opacity, depth, shares = bindings.composite(*inputs)
+    up = [torch.ones_like(each) for each in (seen, opacity, depth, shares)]
+    gradients = bindings.composite_backward(inputs, (opacity, depth, shares), up)
+    outputs = [density, colour, encoding]
+    bindings.ngp_field_backward((positions, directions, *field), outputs, list(gradients), of_inputs=True)
+    bindings.ngp_density(positions, *field)
+    bindings.observe(positions, density, grid[0], grid[1], torch.zeros(2, 2, 2))
+    weight, gradient, mean, square = (torch.ones(2, FEATURES) for _ in range(4))
+    bindings.step_rows(weight, gradient, mean, square, 0.1, 0.9, 0.99, 1e-15, 1.0)
+    bindings.ngp_render([*rays, *ends], torch.zeros(3), spacing, grid, longest, 0.01, field)
 
-    recipe = NgpParams.model_validate(SMALL)
-    model = build_model(recipe, seed=0, space=Space("bounded", ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), near=0.0))
-    optimizer = build_optimizer(recipe, model)
+
+def _rays() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Origins and directions, near and far of four rays; one is shorter than the others, so that all are not alike."""
     origins, directions = torch.tensor([[0.0, 0.0, 3.0]] * 4), torch.tensor([[0.0, 0.0, -1.0]] * 4)
-    rays = RayBatch(origins, directions, near=torch.full((4,), 2.0), far=torch.full((4,), 4.0))
-    background = torch.zeros(3)
-    rays = rays[torch.arange(4)]
-    rays.far[0] = 2.5  # shorter than the others, so that rays are not all alike
-    passes = render_rays(model, rays, background, jitter=torch.zeros(4, 1))
-    passes[-1].colour.sum().backward()
-    model.note(passes)
-    optimizer.step()
-    model.update(seed=0, step=1)
-    last = model.passes[-1]
-    with torch.no_grad():
-        render(last.sampler, last.field, rays, background)
+    return (origins, directions), (torch.full((4,), 2.0), torch.tensor([2.5, 4.0, 4.0, 4.0]))
+
+
+def _weights() -> list[Tensor]:
+    encoded = len(LEVELS) // bindings.LEVEL_COLUMNS * FEATURES
+    shapes = [
+        (WIDTH, encoded), (GEOMETRY, WIDTH), (WIDTH, GEOMETRY + HARMONICS), (WIDTH, WIDTH), (COLOURS, WIDTH)
+    ]  # fmt: skip
+    return [torch.ones(shape) * 0.1 for shape in shapes]

@@ -1,0 +1,23 @@
+"""What every field offers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nerfpipe.types import FieldOutput
+
+
+class Field(nn.Module):
+    """From positions in the box of a space, and view directions, to density and named channels."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        """Density [M] and channels [M, C] at positions [M, 3], seen along unit directions [M, 3]."""
+        raise NotImplementedError
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Density [M] alone. A field that can do without the directions' part is faster here."""
+        output: FieldOutput = self(positions, positions.new_zeros(positions.shape))
+        return output.density
+
+    def freeze_levels(self, learning: float) -> None:
+        """Take the gradient of this step from parts that do not learn yet; from `learning` = 1 on, all do."""

@@ -1,0 +1,54 @@
+"""The method `ngp`: a hash table and small networks, sampled where an occupancy grid finds something (Instant-NGP)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nerfpipe.config.params import NgpParams, RuntimeParams
+from nerfpipe.fields.ngp import NgpField
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Space
+from nerfpipe.models.model import Model
+from nerfpipe.ops import dispatch
+from nerfpipe.ops.ngp_render import ngp_render
+from nerfpipe.rendering.render_rays import Pass
+from nerfpipe.samplers.occupancy import Occupancy
+from nerfpipe.types import Pixels
+
+KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
+
+
+class NgpModel(Model):
+    """One pass: occupied cells of a hash-encoded field. Images are rendered by one kernel where there is one."""
+
+    sparse_gradients = True
+
+    def __init__(self, params: NgpParams, space: Space) -> None:
+        sampler, field = Occupancy(params.sampling, space), NgpField(params.field, space.box)
+        super().__init__([Pass(sampler, field)])
+        self.space = space
+        self._parts = sampler, field  # of the one pass, with their types
+
+    def uses_kernels(self, device: torch.device) -> bool:
+        return dispatch.has_kernels(device)
+
+    def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int:
+        return KERNEL_RAYS if self.uses_kernels(device) else super().chunk_rays(runtime, device)
+
+    def render(self, rays: RayBatch, background: Tensor, bf16: bool) -> Pixels:
+        sampler, field = self._parts
+        if not dispatch.is_fast(rays.origins):
+            return super().render(rays, background, bf16)
+        ends = self.space.spacing(rays.near), self.space.spacing(rays.far)
+        colour, opacity, depth = ngp_render(
+            [rays.origins, rays.directions, *ends],
+            background,
+            sampler.render_step,
+            self.space.linear,
+            *sampler.grid,
+            sampler.longest(sampler.render_step),
+            sampler.params.stop,
+            *field.tensors,
+        )
+        return Pixels(colour, opacity, depth)

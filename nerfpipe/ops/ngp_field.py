@@ -1,0 +1,132 @@
+"""The fast form of the field of Instant-NGP. Definition: fields/ngp.py, `NgpField.definition`.
+
+A field is given by its tensors and numbers: table [rows, F] and levels (resolution, offset, rows and dense of each
+level, one after the other) of the hash encoding, which covers the cube at `low` [3] with `side`; and the weights of its
+five layers, without bias.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from nerfpipe.ops.spherical_harmonics import spherical_harmonics
+
+
+@custom_op("nerfpipe::ngp_field", mutates_args=(), device_types="cpu")
+def ngp_field(
+    positions: Tensor,
+    directions: Tensor,
+    table: Tensor,
+    weights: list[Tensor],
+    low: Tensor,
+    side: float,
+    levels: list[int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Density [M], colour [M, 3] and the encoding [M, E] at positions [M, 3], seen along unit directions [M, 3]."""
+    from nerfpipe.kernels.numba import bindings
+
+    return bindings.ngp_field(positions, directions, table, weights, low, side, levels)
+
+
+@ngp_field.register_fake
+def _(
+    positions: Tensor, directions: Tensor, table: Tensor, weights: list[Tensor], *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    M, E = positions.shape[0], weights[0].shape[1]
+    return positions.new_empty(M), positions.new_empty(M, 3), positions.new_empty(M, E)
+
+
+@custom_op("nerfpipe::ngp_field_backward", mutates_args=(), device_types="cpu")
+def ngp_field_backward(
+    positions: Tensor,
+    directions: Tensor,
+    table: Tensor,
+    weights: list[Tensor],
+    low: Tensor,
+    side: float,
+    levels: list[int],
+    outputs: list[Tensor],
+    gradients: list[Tensor],
+    of_inputs: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients from those of density [M] and colour [M, 3]: of the table, of all weights one after the other, and, if
+    `of_inputs`, of positions [M, 3] and of the harmonics of the directions [M, 16]; these two are else empty.
+    """
+    from nerfpipe.kernels.numba import bindings
+
+    inputs = (positions, directions, table, weights, low, side, levels)
+    return bindings.ngp_field_backward(inputs, outputs, gradients, of_inputs)
+
+
+@ngp_field_backward.register_fake
+def _(
+    positions: Tensor,
+    directions: Tensor,
+    table: Tensor,
+    weights: list[Tensor],
+    low: Tensor,
+    side: float,
+    levels: list[int],
+    outputs: list[Tensor],
+    gradients: list[Tensor],
+    of_inputs: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    M, total = positions.shape[0] if of_inputs else 0, sum(weight.numel() for weight in weights)
+    return torch.empty_like(table), table.new_empty(total), table.new_empty(M, 3), table.new_empty(M, 16)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    positions, directions, table, weights, low, ctx.side, ctx.levels = inputs
+    density, colour, encoding = output
+    ctx.mark_non_differentiable(encoding)
+    ctx.save_for_backward(positions, directions, table, low, density, colour, encoding, *weights)
+
+
+def _backward(ctx: Any, of_density: Tensor, of_colour: Tensor, _: Tensor) -> tuple[Any, ...]:
+    positions, directions, table, low, density, colour, encoding, *weights = ctx.saved_tensors
+    wants_positions, wants_directions = ctx.needs_input_grad[:2]
+    of_table, flat, of_positions, of_harmonics = ngp_field_backward(
+        positions,
+        directions,
+        table,
+        weights,
+        low,
+        ctx.side,
+        ctx.levels,
+        [density, colour, encoding],
+        [of_density, of_colour],
+        wants_positions or wants_directions,
+    )
+    parts = flat.split([weight.numel() for weight in weights])
+    of_weights = [part.reshape(weight.shape) for part, weight in zip(parts, weights, strict=True)]
+    of_directions = _through_harmonics(directions, of_harmonics) if wants_directions else None
+    return of_positions if wants_positions else None, of_directions, of_table, of_weights, None, None, None
+
+
+def _through_harmonics(directions: Tensor, of_harmonics: Tensor) -> Tensor:
+    """The gradient of directions [M, 3] from that of their harmonics [M, 16]."""
+    with torch.enable_grad():
+        d = directions.detach().requires_grad_()
+        return torch.autograd.grad(spherical_harmonics(d), d, of_harmonics)[0]
+
+
+ngp_field.register_autograd(_backward, setup_context=_setup_context)
+
+
+@custom_op("nerfpipe::ngp_density", mutates_args=(), device_types="cpu")
+def ngp_density(
+    positions: Tensor, table: Tensor, weights: list[Tensor], low: Tensor, side: float, levels: list[int]
+) -> Tensor:
+    """Density [M] alone at positions [M, 3], without gradient."""
+    from nerfpipe.kernels.numba import bindings
+
+    return bindings.ngp_density(positions, table, weights, low, side, levels)
+
+
+@ngp_density.register_fake
+def _(positions: Tensor, *_: Any) -> Tensor:
+    return positions.new_empty(positions.shape[0])

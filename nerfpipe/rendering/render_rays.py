@@ -1,0 +1,62 @@
+"""From rays to what each pass of a method sees.
+
+A method is a sequence of passes. Each pass looks along the rays with its sampler, which may look where the pass before
+saw something, and asks its field there. The last pass gives the image; every pass is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self  # in typing from Python 3.11 on
+
+from nerfpipe.fields.base import Field
+from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.volume_rendering import composite
+from nerfpipe.runtime.device import mlp_precision
+from nerfpipe.samplers.base import Sampler
+from nerfpipe.types import Rendering
+
+
+class Pass(nn.Module):
+    """A sampler and the field that is asked at its samples."""
+
+    sampler: Sampler
+    field: Field
+
+    def __init__(self, sampler: Sampler, field: Field) -> None:
+        super().__init__()
+        self.sampler, self.field = sampler, field
+
+
+class HasPasses(Protocol):
+    """A model, as far as rendering and queries need one."""
+
+    @property
+    def last(self) -> Pass: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+def render_rays(
+    passes: Iterable[Pass], rays: RayBatch, background: Tensor, jitter: Tensor | None = None, bf16: bool = False
+) -> list[Rendering]:
+    """What each pass makes of R rays that all meet the bounds; the last is the image.
+
+    background [3] or [R, 3]; jitter [R, D] uniform in [0, 1) when training, else None; bf16: networks compute in
+    bfloat16 if the device has it.
+    """
+    renderings: list[Rendering] = []
+    first = 0  # column of the jitter
+    for each in passes:
+        last = first + each.sampler.random_numbers_per_ray
+        noise = None if jitter is None else jitter[:, first:last]
+        samples = each.sampler(rays, renderings[-1] if renderings else None, noise)
+        with mlp_precision(rays.origins.device, bf16):
+            output = each.field(samples.positions, samples.directions)
+        renderings.append(composite(samples, output, background))
+        first = last
+    return renderings
