@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from nerfpipe.project.check import lock_faults
+from nerfpipe.project.check import broken_locks
 from tests.tiny_pipeline import clone, dvc, edit, environment, hashes, run, shrink
 
 STAGES = {
@@ -183,11 +183,11 @@ def finish(folder: Path) -> str:
 
 
 def mend_lock(folder: Path) -> str:
-    """What `nerfpipe check` tells a user to do where DVC was killed while it wrote dvc.lock; LOCK_MENDED if it was."""
-    if not lock_faults(folder / "dvc.lock"):
-        return ""
-    remove(folder / "dvc.lock")
-    return f"{LOCK_MENDED}\n"
+    """What `nerfpipe check` tells a user to do where DVC was killed writing a lock file; LOCK_MENDED if it was."""
+    broken = broken_locks(folder)
+    for file in broken:
+        remove(file)
+    return f"{LOCK_MENDED}\n" if broken else ""
 
 
 def unsettled(folder: Path) -> str:

@@ -280,6 +280,21 @@ def test_check_tells_a_lock_file_that_dvc_was_killed_in(workspace: Path, left: s
     )
 
 
+@pytest.mark.parametrize("left", ["", '{"/project/data/raw": {"wri'])
+def test_check_tells_a_list_of_readers_and_writers_that_dvc_was_killed_in(workspace: Path, left: str) -> None:
+    held = workspace / ".dvc/tmp/rwlock"
+    held.parent.mkdir(parents=True, exist_ok=True)
+    held.write_text(left)
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: .dvc/tmp/rwlock: cut short, as when DVC is killed while it writes it; delete it when no dvc is running "
+        "(it lists who reads and writes what), and run `dvc repro`\n"
+    )
+    held.write_text("{}")
+    assert CliRunner().invoke(app, ["check"]).exit_code == 0
+
+
 def test_check_is_content_with_the_project_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(app, ["check"])

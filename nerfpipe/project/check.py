@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, 
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path
 
-LOCK_FILE = Path("dvc.lock")
+LOCK_FILE, RUNNING_FILE = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 ON_DISK = 17  # bytes of a pixel of a scene that is drawn here: colour, depth and labels, and as rays
 
 
@@ -51,13 +52,26 @@ def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:
     return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
 
 
-def lock_faults(path: Path = LOCK_FILE) -> list[str]:
-    """What keeps DVC from reading its lock file, in lines. DVC writes it in place, so a kill may leave it cut short."""
-    if not path.exists():
-        return []
-    try:
-        sound = "schema" in read_yaml(path)
-    except NerfpipeError:
-        sound = False
-    remedy = "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
-    return [] if sound else [f"{path}: cut short, as when DVC is killed while it writes it; {remedy}"]
+def lock_faults() -> list[str]:
+    """What keeps DVC from reading its own files, in lines."""
+    return [f"{file}: cut short, as when DVC is killed while it writes it; {do}" for file, do in broken_locks().items()]
+
+
+def broken_locks(folder: Path = Path()) -> dict[Path, str]:
+    """Files of DVC that it cannot read any more, and what to do. It writes them in place: a kill may cut them short."""
+    found = {}
+    if (lock := folder / LOCK_FILE).exists():
+        try:
+            sound = "schema" in read_yaml(lock)
+        except NerfpipeError:
+            sound = False
+        if not sound:
+            found[lock] = (
+                "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
+            )
+    if (lock := folder / RUNNING_FILE).is_file():
+        try:
+            json.loads(lock.read_bytes())
+        except ValueError:
+            found[lock] = "delete it when no dvc is running (it lists who reads and writes what), and run `dvc repro`"
+    return found
