@@ -145,7 +145,7 @@ def test_points_tell_the_middle_of_a_capture_in_a_row(make_scene: MakeScene, tmp
     found = read(tmp_path)
     np.testing.assert_allclose(found.similarity.centre, [0, 0, -5], atol=0.1)
     assert np.linalg.norm(found.points, axis=1).max() < 1  # not in the shell of what is contracted
-    assert found.notes == ("the cameras look at no one place: the points tell the scene's centre and scale",)
+    assert found.notes == ("the cameras look at no common point: the points tell the scene's centre and scale",)
 
 
 def test_a_turn_around_a_capture_in_a_row_goes_round_its_points(
