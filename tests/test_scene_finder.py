@@ -15,7 +15,7 @@ from test_scene_places import Read, data, edit, read, transforms
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.file_names import plain_name
 from nerfpipe.runtime.json_file import read_object
-from nerfpipe.scenes.file_finder import Places
+from nerfpipe.scenes.file_finder import FileFinder
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures
@@ -207,9 +207,9 @@ def test_a_name_of_nothing_is_refused(name: str) -> None:
 def test_a_name_never_leads_out_of_the_scene(tmp_path: Path) -> None:
     (tmp_path / "outside.png").touch()
     (tmp_path / "scene").mkdir()
-    places = Places(tmp_path / "scene", None, None)
+    finder = FileFinder(tmp_path / "scene", None, None)
     for name in ("../outside.png", str(tmp_path / "outside.png"), "images/../../outside.png"):
-        assert places.pictures([name])[0].is_relative_to(tmp_path / "scene")
+        assert finder.pictures([name])[0].is_relative_to(tmp_path / "scene")
 
 
 def test_a_pipe_where_json_is_expected_is_refused(tmp_path: Path) -> None:
