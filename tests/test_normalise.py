@@ -1,4 +1,4 @@
-"""Which way is up, where the middle is, and what is near, from cameras and points alone."""
+"""Up direction, centre, scale and near, from cameras and points alone."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_most_points_are_within_one_where_they_reach_further_than_the_cameras() 
 
 def test_points_tell_the_middle_where_cameras_look_outwards() -> None:
     poses = around(0.0, np.arange(0, 360, 30))
-    poses[:, :, [0, 2]] *= -1  # turned round, in a room 20 wide whose middle is elsewhere
+    poses[:, :, [0, 2]] *= -1  # turned round, in a room 20 wide, centred elsewhere
     points = np.random.default_rng(0).uniform([-7, -10, -10], [13, 10, 10], (5000, 3))
     similarity = unbounded_similarity(poses, points)
     np.testing.assert_allclose(similarity.centre, [3, 0, 0], atol=0.5)

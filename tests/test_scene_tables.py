@@ -86,12 +86,12 @@ def test_a_line_that_is_of_no_picture_is_told(scene: Scene, data: Path, read: Re
 # --- several models ---
 
 
-def few(place: Path, count: int) -> None:
-    """A model of text with so many pictures."""
-    place.mkdir(parents=True)
-    (place / "cameras.txt").write_text("1 PINHOLE 16 12 20 20 8 6\n")
+def few(folder: Path, count: int) -> None:
+    """A reconstruction in text files with `count` pictures."""
+    folder.mkdir(parents=True)
+    (folder / "cameras.txt").write_text("1 PINHOLE 16 12 20 20 8 6\n")
     lines = [f"{n + 1} 1 0 0 0 0 0 0 1 {n:03d}.png\n{'1 2 -1 ' * 200}\n" for n in range(count)]
-    (place / "images.txt").write_text("".join(lines))
+    (folder / "images.txt").write_text("".join(lines))
 
 
 def test_the_model_with_most_pictures_is_read_and_it_is_said(scene: Scene, data: Path, read: Read) -> None:
@@ -184,7 +184,7 @@ def test_a_mesh_and_a_texture_that_it_names(tmp_path: Path, monkeypatch: pytest.
     real = open
     monkeypatch.setattr("builtins.open", lambda *a, **k: (opened.append(a[0]), real(*a, **k))[1])
     np.testing.assert_allclose(read_points(tmp_path / "m.ply"), mesh.vertices, atol=1e-6)
-    assert not [each for each in opened if "secret" in str(each)]
+    assert not [path for path in opened if "secret" in str(path)]
 
 
 LISTS = "element face 2\nproperty list uchar int vertex_indices\nproperty uchar flag\n"

@@ -208,11 +208,11 @@ def test_an_archive_of_something_else_is_refused(file: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_damaged_byte_never_gives_anything_but_a_line(
-    file: Path, save: Callable[..., None], place: float, change: int
+    file: Path, save: Callable[..., None], position: float, change: int
 ) -> None:
     save(file, **good_arrays())
     content = bytearray(file.read_bytes())
-    content[int(place * len(content))] ^= change
+    content[int(position * len(content))] ^= change
     file.write_bytes(content)
     told = f"{file}: "
     try:

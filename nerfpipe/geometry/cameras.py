@@ -45,9 +45,11 @@ class Camera:
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Camera:
+        """The camera of a dict from `to_dict`; lens and distortion may be missing. Raises TypeError for other keys."""
         return cls(**{**entry, "distortion": tuple(entry.get("distortion", ()))})
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields by name, for JSON."""
         return asdict(self)
 
     def resized(self, width: int, height: int) -> Camera:
@@ -75,6 +77,7 @@ class Camera:
 
     @property
     def is_pinhole(self) -> bool:
+        """Whether the camera has no distortion."""
         return self.lens == "perspective" and not any(self.distortion)
 
     def pixel_centres(self, rows: slice = slice(None)) -> Tensor:

@@ -44,6 +44,7 @@ class Similarity:
 
     @property
     def is_identity(self) -> bool:
+        """Whether scene units are the data's units."""
         return self == IDENTITY
 
 

@@ -200,9 +200,11 @@ class _FrameReader:
     scale: float  # scene units per unit of the data
 
     def image(self, view: int) -> np.ndarray:
+        """[H, W, 4] uint8, straight alpha."""
         return read_picture(self.frames[view].picture, self.factor, self.frames[view].orientation)
 
     def mask(self, view: int) -> np.ndarray:
+        """[H, W] bool: the valid pixels."""
         frame, camera = self.frames[view], self.frames[view].camera
         if frame.mask is None:
             reduced = camera.reduced(self.factor)
@@ -210,7 +212,7 @@ class _FrameReader:
         return read_mask(frame.mask, camera.width, camera.height, self.factor, frame.mask_leaves_out, frame.orientation)
 
     def depth(self, view: int) -> np.ndarray:
-        """[H, W] distance along the rays, in scene units."""
+        """[H, W] float32: distance along the rays in scene units, NaN if unknown."""
         frame, camera = self.frames[view], self.frames[view].camera
         reduced = camera.reduced(self.factor)
         if frame.depth is None:

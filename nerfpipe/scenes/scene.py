@@ -55,9 +55,11 @@ class Scene:
 
     @property
     def views(self) -> int:
+        """The number of views."""
         return len(self.poses)
 
     def camera(self, view: int) -> Camera:
+        """The camera of a view."""
         return self.cameras[int(self.camera_index[view])]
 
     def space(self, margin: float, min_near: float) -> Space:

@@ -89,16 +89,16 @@ def mask_of(
 
 def depth_of(content: dict[str, Any], file: Path, index: int, finder: FileFinder) -> tuple[Path | None, float]:
     """The depth map of a frame and the unit of its values, by nerfstudio's keys or else instant-ngp's."""
-    where = f"frames[{index}]"
+    frame = f"frames[{index}]"
     if content.get("depth_file_path"):
         unit = number(content, "depth_unit_scale_factor", file, MILLIMETRE)
         if unit <= 0:
-            raise NerfpipeError(f"{file}: {where}: depth_unit_scale_factor: must be above 0 (got {unit:g})")
-        return finder.file(text(content, "depth_file_path", file, where)), unit
+            raise NerfpipeError(f"{file}: {frame}: depth_unit_scale_factor: must be above 0 (got {unit:g})")
+        return finder.file(text(content, "depth_file_path", file, frame)), unit
     unit = number(content, "integer_depth_scale", file, -1.0)
     if not content.get("depth_path") or unit <= 0 or not content.get("enable_depth_loading", True):
         return None, 1.0
-    return finder.file(text(content, "depth_path", file, where)), unit
+    return finder.file(text(content, "depth_path", file, frame)), unit
 
 
 def depth_notes(content: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
