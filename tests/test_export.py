@@ -11,6 +11,7 @@ import pytest
 import torch
 import trimesh
 from built_in import BuiltIn
+from camera_points import to_world, unproject
 from conftest import BALL_RADIUS, ball_image
 from export_subject import MOVED, TURN, Balls, lines, subject
 from PIL import Image
@@ -106,7 +107,7 @@ def test_normals_are_true_along_the_datas_own_axes(tmp_path: Path, scene, simila
     normals = np.load(tmp_path / "normals.npy")
     camera, pose, _ = choose_view(of.about, ViewOptions(view=0, size=32))
     t = torch.from_numpy(ball_image(camera, pose.numpy(), True)[1]).flatten()
-    points = camera.unproject(camera.pixel_centres(), t) @ pose[:, :3].T + pose[:, 3]
+    points = to_world(pose, unproject(camera, camera.pixel_centres(), t))
     truth = (points / BALL_RADIUS).numpy() @ np.array(similarity.rotation)
     cosine = (normals.reshape(-1, 3) * truth).sum(axis=1)[np.isfinite(t.numpy()) & normals.any(axis=2).ravel()]
     assert len(cosine) > 100

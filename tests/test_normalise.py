@@ -1,4 +1,4 @@
-"""Which way is up, where the middle is, and what is near, from cameras and points alone."""
+"""Up direction, centre, scale and near, from cameras and points alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from nerfpipe.geometry.cameras import Camera, look_at
-from nerfpipe.geometry.focus import middle_of
+from nerfpipe.geometry.focus import focus_point
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.normalise import (
-    around_box,
-    around_origin,
-    box_of,
+    box_around,
+    box_similarity,
     faces_forward,
     near_from_points,
+    unbounded_similarity,
     up_direction,
 )
 
@@ -61,7 +61,7 @@ def test_up_is_about_right_for_hands_that_shake() -> None:
 def test_the_scene_is_put_upright_around_the_origin() -> None:
     poses = around(30.0, np.arange(0, 360, 30))
     poses[:, :, 3] = 7 * poses[:, :, 3] + [10, 20, 30]
-    similarity = around_origin(poses)
+    similarity = unbounded_similarity(poses)
     np.testing.assert_allclose(similarity.centre, [10, 20, 30], atol=1e-6)
     np.testing.assert_allclose(np.array(similarity.rotation) @ UP, [0, 0, 1], atol=1e-6)
     assert similarity.scale == pytest.approx(1 / 21)
@@ -70,14 +70,14 @@ def test_the_scene_is_put_upright_around_the_origin() -> None:
 def test_cameras_that_look_outwards_have_their_own_middle() -> None:
     poses = around(0.0, np.arange(0, 360, 30))
     poses[:, :, [0, 2]] *= -1  # turned round
-    np.testing.assert_allclose(around_origin(poses).centre, 0, atol=1e-6)
+    np.testing.assert_allclose(unbounded_similarity(poses).centre, 0, atol=1e-6)
 
 
 def test_one_place_is_refused() -> None:
     poses = around(0.0, np.arange(0, 360, 30))
     poses[:, :, 3] = 5
-    with pytest.raises(NerfpipeError, match="all cameras stand in one place"):
-        around_origin(poses)
+    with pytest.raises(NerfpipeError, match="all cameras have one position"):
+        unbounded_similarity(poses)
 
 
 def in_a_row(shake: float, seed: int, count: int = 20) -> np.ndarray:
@@ -103,22 +103,22 @@ def wall(width: float) -> np.ndarray:
 def test_points_tell_the_middle_where_cameras_look_in_parallel(shake: float, seed: int) -> None:
     """By the cameras alone, the unit would be their own spread, and the wall ten of them away."""
     poses, points = in_a_row(shake, seed), wall(width=4)
-    similarity = around_origin(poses, points)
+    similarity = unbounded_similarity(poses, points)
     np.testing.assert_allclose(similarity.centre, [0, 0, -5], atol=0.2)
     assert np.linalg.norm(similarity.poses(poses)[:, :, 3], axis=1).max() == pytest.approx(1)
 
 
 def test_most_points_are_within_one_where_they_reach_further_than_the_cameras() -> None:
-    similarity = around_origin(in_a_row(0.0, 0), wall(width=40))
+    similarity = unbounded_similarity(in_a_row(0.0, 0), wall(width=40))
     share = (np.linalg.norm(similarity.points(wall(width=40)), axis=1) <= 1).mean()
     assert share == pytest.approx(0.8, abs=0.01)
 
 
 def test_points_tell_the_middle_where_cameras_look_outwards() -> None:
     poses = around(0.0, np.arange(0, 360, 30))
-    poses[:, :, [0, 2]] *= -1  # turned round, in a room 20 wide whose middle is elsewhere
+    poses[:, :, [0, 2]] *= -1  # turned round, in a room 20 wide, centred elsewhere
     points = np.random.default_rng(0).uniform([-7, -10, -10], [13, 10, 10], (5000, 3))
-    similarity = around_origin(poses, points)
+    similarity = unbounded_similarity(poses, points)
     np.testing.assert_allclose(similarity.centre, [3, 0, 0], atol=0.5)
     assert 9 < 1 / similarity.scale < 14
 
@@ -128,27 +128,27 @@ def test_points_change_nothing_where_cameras_tell_the_middle(azimuths: np.ndarra
     poses = around(20.0, azimuths)
     poses[:, :, 3] += np.random.default_rng(0).normal(0, 0.05, (len(poses), 3))
     points = np.random.default_rng(0).normal(3, 5, (1000, 3))
-    assert around_origin(poses, points) == around_origin(poses)
+    assert unbounded_similarity(poses, points) == unbounded_similarity(poses)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_shaking_hands_tell_no_middle(seed: int) -> None:
-    middle = middle_of(in_a_row(5.0, seed))
-    assert middle is not None
-    assert not middle.certain
-    assert middle_of(in_a_row(0.0, seed)) is None
+    focus = focus_point(in_a_row(5.0, seed))
+    assert focus is not None
+    assert not focus.certain
+    assert focus_point(in_a_row(0.0, seed)) is None
 
 
 def test_points_do_not_help_cameras_in_one_place() -> None:
     poses = around(0.0, np.arange(0, 360, 30))
     poses[:, :, 3] = 5
-    with pytest.raises(NerfpipeError, match="all cameras stand in one place"):
-        around_origin(poses, wall(width=4))
+    with pytest.raises(NerfpipeError, match="all cameras have one position"):
+        unbounded_similarity(poses, wall(width=4))
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(-1.5, 1.5), (-4, 4), (3, 3.5), ([-1, -1, -0.15], [1, 1, 1.35])])
 def test_a_box_of_a_usual_size_stays_where_it_is(lower: object, upper: object) -> None:
-    assert around_box(np.array([np.broadcast_to(lower, 3), np.broadcast_to(upper, 3)], np.float32)).is_identity
+    assert box_similarity(np.array([np.broadcast_to(lower, 3), np.broadcast_to(upper, 3)], np.float32)).is_identity
 
 
 @pytest.mark.parametrize(
@@ -156,15 +156,15 @@ def test_a_box_of_a_usual_size_stays_where_it_is(lower: object, upper: object) -
 )
 def test_a_box_of_another_size_or_elsewhere_is_moved_to_the_origin(lower: object, upper: object) -> None:
     box = np.array([np.broadcast_to(lower, 3), np.broadcast_to(upper, 3)], np.float32)
-    moved = around_box(box).points(box.astype(np.float64))
+    moved = box_similarity(box).points(box.astype(np.float64))
     np.testing.assert_allclose(moved.mean(axis=0), 0, atol=1e-6)
     assert np.ptp(moved, axis=0).max() == pytest.approx(2)
-    np.testing.assert_array_equal(around_box(box).rotation, np.eye(3))
+    np.testing.assert_array_equal(box_similarity(box).rotation, np.eye(3))
 
 
 def test_a_box_that_is_none_is_left_for_others_to_refuse() -> None:
-    assert around_box(np.array([[9.0, 9, 9], [8, 9, 9]])).is_identity
-    assert around_box(np.array([[np.nan] * 3, [9.0] * 3])).is_identity
+    assert box_similarity(np.array([[9.0, 9, 9], [8, 9, 9]])).is_identity
+    assert box_similarity(np.array([[np.nan] * 3, [9.0] * 3])).is_identity
 
 
 def test_facing_forward() -> None:
@@ -184,4 +184,4 @@ def test_near_is_before_almost_all_points_of_every_camera() -> None:
 def test_a_box_leaves_strays_out() -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (10_000, 3))
     points[:20] = 1e6
-    np.testing.assert_allclose(box_of(points), [[-1.2] * 3, [1.2] * 3], atol=0.05)
+    np.testing.assert_allclose(box_around(points), [[-1.2] * 3, [1.2] * 3], atol=0.05)

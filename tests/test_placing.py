@@ -1,4 +1,4 @@
-"""Scenes of any size at any place: how they are put into their space, and what comes out is in the data's units."""
+"""Scenes of any size and position are moved into their space; exports are in the data's units."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from nerfpipe.training.header import describe_model
 
 MakeScene = Callable[..., Scene]
 MOVES = [(1000.0, (0.0, 0.0, 0.0)), (1000.0, (4e5, -2e5, 700.0)), (0.01, (0.0, 0.0, 0.0)), (1.0, (300.0, 0.0, 0.0))]
-moves = pytest.mark.parametrize(("size", "place"), MOVES)
+moves = pytest.mark.parametrize(("size", "offset"), MOVES)
 
 
-def moved(scene: Scene, size: float, place: tuple[float, float, float]) -> Scene:
+def moved(scene: Scene, size: float, offset: tuple[float, float, float]) -> Scene:
     """The same data in other units and with another origin."""
     poses = scene.poses.astype(np.float64)
-    poses[:, :, 3] = poses[:, :, 3] * size + place
+    poses[:, :, 3] = poses[:, :, 3] * size + offset
     return replace(scene, poses=poses)
 
 
@@ -58,8 +58,8 @@ def assert_like_the_unmoved(found: Scene, usual: Scene) -> None:
     np.testing.assert_allclose(found.bounds, (usual.bounds - middle) / half, atol=1e-3)
     for view in range(usual.views):
         mine, theirs = (
-            camera_rays(each.camera(view), torch.from_numpy(each.poses[view]), each.space(0.0, 0.0))
-            for each in (found, usual)
+            camera_rays(variant.camera(view), torch.from_numpy(variant.poses[view]), variant.space(0.0, 0.0))
+            for variant in (found, usual)
         )
         np.testing.assert_allclose(mine.origins, (theirs.origins.numpy() - middle) / half, atol=1e-3)
         np.testing.assert_allclose(mine.directions, theirs.directions, atol=1e-4)
@@ -71,17 +71,17 @@ def assert_like_the_unmoved(found: Scene, usual: Scene) -> None:
 
 @moves
 def test_a_bounded_scene_has_the_same_rays_whatever_its_units_and_origin(
-    size: float, place: tuple[float, float, float], make_scene: MakeScene, tmp_path: Path
+    size: float, offset: tuple[float, float, float], make_scene: MakeScene, tmp_path: Path
 ) -> None:
     scene = make_scene(train=8)
-    for name, each in (("usual", scene), ("moved", moved(scene, size, place))):
-        scene_files.write_blender(each, tmp_path / name / "data")
+    for name, variant in (("usual", scene), ("moved", moved(scene, size, offset))):
+        scene_files.write_blender(variant, tmp_path / name / "data")
     usual, found = read(tmp_path / "usual"), read(tmp_path / "moved")
     assert_like_the_unmoved(found, usual)
     expected = usual.similarity.original_poses(usual.poses.astype(np.float64))
-    expected[:, :, 3] = expected[:, :, 3] * size + place
+    expected[:, :, 3] = expected[:, :, 3] * size + offset
     original = found.similarity.original_poses(found.poses.astype(np.float64))
-    np.testing.assert_allclose(original, expected, atol=1e-5 * max(size, *np.abs(place)) + 1e-6)
+    np.testing.assert_allclose(original, expected, atol=1e-5 * max(size, *np.abs(offset)) + 1e-6)
 
 
 def test_bounds_of_the_entry_are_in_the_datas_coordinates(make_scene: MakeScene, tmp_path: Path) -> None:
@@ -107,25 +107,25 @@ def test_depth_maps_of_a_bounded_scene_are_in_scene_units(make_scene: MakeScene,
 
 @moves
 def test_an_npz_has_the_same_rays_whatever_its_units_and_origin(
-    size: float, place: tuple[float, float, float], make_scene: MakeScene, tmp_path: Path
+    size: float, offset: tuple[float, float, float], make_scene: MakeScene, tmp_path: Path
 ) -> None:
     scene = make_scene(alpha=False)
     images = np.stack([scene.read_image(view)[..., :3] for view in range(scene.views)])
     found = []
-    for each in (scene, moved(scene, size, place)):
-        np.savez(tmp_path / "a.npz", images=images, poses=each.poses, focal=scene.cameras[0].fx)
+    for variant in (scene, moved(scene, size, offset)):
+        np.savez(tmp_path / "a.npz", images=images, poses=variant.poses, focal=scene.cameras[0].fx)
         found.append(tiny_nerf.load(tmp_path / "a.npz", "a", "black", None, 6))
     assert_like_the_unmoved(found[1], found[0])
 
 
 def test_a_mesh_of_a_moved_scene_is_in_the_datas_units(make_scene: MakeScene, tmp_path: Path) -> None:
-    size, place = 1000.0, (5000.0, 0.0, -300.0)
-    scene_files.write_blender(moved(make_scene(), size, place), tmp_path / "data")
+    size, offset = 1000.0, (5000.0, 0.0, -300.0)
+    scene_files.write_blender(moved(make_scene(), size, offset), tmp_path / "data")
     found = read(tmp_path)
     ball = Balls(((0.0, 0.0, 0.0), BALL_RADIUS * size * found.similarity.scale))
     of = subject(ball, found, found.space(0.0, 0.05), found.similarity)
     lines(export_mesh(of, MeshOptions(density=200.0, resolution=40), tmp_path / "mesh.ply"))
-    distances = np.linalg.norm(read_mesh(tmp_path / "mesh.ply").vertices - place, axis=1)
+    distances = np.linalg.norm(read_mesh(tmp_path / "mesh.ply").vertices - offset, axis=1)
     np.testing.assert_allclose(distances, BALL_RADIUS * size, atol=0.1 * size)
 
 
@@ -145,7 +145,7 @@ def test_points_tell_the_middle_of_a_capture_in_a_row(make_scene: MakeScene, tmp
     found = read(tmp_path)
     np.testing.assert_allclose(found.similarity.centre, [0, 0, -5], atol=0.1)
     assert np.linalg.norm(found.points, axis=1).max() < 1  # not in the shell of what is contracted
-    assert found.notes == ("the cameras look at no one place: the points tell the scene's centre and scale",)
+    assert found.notes == ("the cameras look at no common point: the points tell the scene's centre and scale",)
 
 
 def test_a_turn_around_a_capture_in_a_row_goes_round_its_points(

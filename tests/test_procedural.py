@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from camera_points import to_world, unproject
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nerfpipe.geometry.cameras import Camera, look_at, to_camera, to_world
+from nerfpipe.geometry.cameras import Camera, look_at, to_camera
 from nerfpipe.procedural import generate as making
-from nerfpipe.procedural import robot_arm, sdf
+from nerfpipe.procedural import layout, robot_arm, sdf
 from nerfpipe.procedural.drawing import draw
 from nerfpipe.procedural.shading import linear, to_srgb
-from nerfpipe.procedural.solids import Part, Solid, Surface, blocked, openness, trace
+from nerfpipe.procedural.solids import Part, Solid, Surface, occluded, openness, trace
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.formats import procedural
 from nerfpipe.scenes.scene import Scene
@@ -78,7 +79,7 @@ HAND_COMPUTED: list[tuple[str, Callable[[Tensor], Tensor], tuple[float, float, f
         0.8,
     ),
     (
-        "cone side",  # the slanted side leans by 0.6 / 1: straight out from the first ball's middle, along (0.8, 0.6)
+        "cone side",  # the slanted side leans by 0.6 / 1: straight out from the first ball's centre, along (0.8, 0.6)
         partial(sdf.round_cone, start=ORIGIN, end=(0.0, 0.0, 1.0), start_radius=0.7, end_radius=0.1),
         (2 * 0.8, 0.0, 2 * 0.6),
         2 - 0.7,
@@ -132,12 +133,12 @@ def test_tracing_meets_a_ball_where_algebra_does(centre, radius, azimuth, height
     across = math.sqrt(1 - height * height)
     away = torch.tensor([across * math.cos(azimuth), across * math.sin(azimuth), height])
     side = torch.linalg.cross(away, torch.tensor([0.0, 0.0, 1.0]))
-    middle = torch.tensor(centre)
-    origin = middle + 4 * away
-    target = middle + aim * radius * side / side.norm()  # the ray passes the middle at nearly this distance
+    centre_point = torch.tensor(centre)
+    origin = centre_point + 4 * away
+    target = centre_point + aim * radius * side / side.norm()  # the ray passes the centre at nearly this distance
     direction = (target - origin) / (target - origin).norm()
-    closest = -torch.dot(origin - middle, direction)
-    passing = ((origin - middle) + closest * direction).norm()
+    closest = -torch.dot(origin - centre_point, direction)
+    passing = ((origin - centre_point) + closest * direction).norm()
     expected = closest - (radius**2 - passing**2).sqrt()
     shape = partial(sdf.sphere, centre=centre, radius=radius)
     t = sdf.sphere_trace(shape, origin[None], direction[None], torch.zeros(1), torch.full((1,), 10.0))
@@ -145,7 +146,7 @@ def test_tracing_meets_a_ball_where_algebra_does(centre, radius, azimuth, height
     assert t.item() == pytest.approx(expected.item(), abs=2 * sdf.SURFACE / grazing)
     met = origin + t * direction
     normal = sdf.normals(shape, met[None])[0]
-    torch.testing.assert_close(normal, (met - middle) / (met - middle).norm(), atol=5e-3, rtol=0)
+    torch.testing.assert_close(normal, (met - centre_point) / (met - centre_point).norm(), atol=5e-3, rtol=0)
 
 
 def test_tracing_finds_the_nearest_solid_and_misses_what_is_beside_or_behind():
@@ -156,7 +157,7 @@ def test_tracing_finds_the_nearest_solid_and_misses_what_is_beside_or_behind():
     assert hits.solid.tolist() == [1, 0, -1]
     assert hits.t[:2].tolist() == pytest.approx([2.5, 2.5], abs=1e-3)
     assert hits.t[2] == math.inf
-    assert blocked(solids, origins, directions).tolist() == [True, True, False]
+    assert occluded(solids, origins, directions).tolist() == [True, True, False]
 
 
 def test_a_turned_solid_is_met_where_it_was_turned_to():
@@ -202,23 +203,23 @@ def test_solids_stay_inside_their_boxes_and_the_bounds(solid: Solid):
 
 @settings(max_examples=40, deadline=None)
 @given(train=st.integers(1, 60), val=st.integers(1, 30), test=st.integers(1, 30))
-def test_every_place_on_the_spiral_goes_to_one_split(train, val, test):
-    places = making.places_by_split({"train": train, "val": val, "test": test})
-    assert [len(places[name]) for name in ("train", "val", "test")] == [train, val, test]
-    assert sorted(place for split in places.values() for place in split) == list(range(train + val + test))
+def test_every_position_on_the_spiral_goes_to_one_split(train, val, test):
+    positions = making.positions_by_split({"train": train, "val": val, "test": test})
+    assert [len(positions[name]) for name in ("train", "val", "test")] == [train, val, test]
+    assert sorted(position for split in positions.values() for position in split) == list(range(train + val + test))
 
 
 def test_held_out_views_stand_all_around_with_train_views_near():
-    places = making.places_by_split({"train": 100, "val": 10, "test": 20})
+    positions = making.positions_by_split({"train": 100, "val": 10, "test": 20})
     offsets = making.camera_poses(130)[:, :, 3] - torch.tensor(robot_arm.CENTRE)
     offsets = offsets / offsets.norm(dim=1, keepdim=True)
     for name in ("val", "test"):
-        held = offsets[places[name]]
+        held = offsets[positions[name]]
         azimuths = torch.rad2deg(torch.atan2(held[:, 1], held[:, 0])).sort().values
         gaps = torch.cat([azimuths.diff(), azimuths[:1] + 360 - azimuths[-1:]])
         assert gaps.max() < 3 * 360 / len(held)
         assert held[:, 2].max() - held[:, 2].min() > 0.6
-        nearest = torch.rad2deg(torch.acos((held @ offsets[places["train"]].T).max(dim=1).values))
+        nearest = torch.rad2deg(torch.acos((held @ offsets[positions["train"]].T).max(dim=1).values))
         assert nearest.max() < 15
 
 
@@ -247,10 +248,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def moderate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("moderate")
     making.generate(folder, 64, {"train": 5, "val": 1, "test": 2})
-    return procedural.load(folder, "robot-arm", "white")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scene(moderate: Path) -> Scene:
+    return procedural.load(moderate, "robot-arm", "white")
 
 
 def test_what_was_generated_is_loaded(folder):
@@ -262,16 +268,17 @@ def test_what_was_generated_is_loaded(folder):
         "test": [4],
     }
     assert scene.bounds.tolist() == np.float32(robot_arm.BOUNDS).tolist()
-    assert scene.label_names == robot_arm.LABELS
+    assert tuple(json.loads((folder / layout.DESCRIPTION).read_text())["labels"]) == robot_arm.LABELS
     assert scene.camera(4) == Camera.centred(16, 16, making.FOCAL * 16)
     assert scene.poses.dtype == np.float32
-    places = making.places_by_split(SIZES)
-    expected = making.camera_poses(5)[places["train"] + places["val"] + places["test"]]
+    positions = making.positions_by_split(SIZES)
+    expected = making.camera_poses(5)[positions["train"] + positions["val"] + positions["test"]]
     assert np.array_equal(scene.poses, expected.numpy())
-    stored = np.load(folder / procedural.IMAGES)
+    stored = np.load(folder / layout.IMAGES)
     for view in range(5):
         assert np.array_equal(scene.read_image(view), stored[view])
-        assert scene.read_depth(view).shape == scene.read_labels(view).shape == (16, 16)
+        assert scene.read_depth(view).shape == (16, 16)
+    assert np.load(folder / layout.LABELS).shape == (5, 16, 16)
     assert len({scene.read_image(view).tobytes() for view in range(5)}) == 5
     assert scene.read_image(0).flags.writeable  # a copy, not the file
 
@@ -290,10 +297,11 @@ def test_the_same_bytes_come_out_every_time(folder, tmp_path, threads):
     assert all((tmp_path / name).read_bytes() == (folder / name).read_bytes() for name in names)
 
 
-def test_every_label_appears_and_agrees_with_depth_and_alpha(scene):
+def test_every_label_appears_and_agrees_with_depth_and_alpha(scene, moderate):
+    all_labels = np.load(moderate / layout.LABELS)
     seen, covered, labelled = set(), 0, 0
     for view in range(scene.views):
-        alpha, depth, labels = scene.read_image(view)[..., 3], scene.read_depth(view), scene.read_labels(view)
+        alpha, depth, labels = scene.read_image(view)[..., 3], scene.read_depth(view), all_labels[view]
         assert np.array_equal(np.isfinite(depth), labels > 0)
         assert (alpha[labels > 0] > 0).all()  # the ray through the centre is one of the pixel's
         assert (alpha[labels == 0] < 255).all()
@@ -331,14 +339,14 @@ def test_depth_leads_to_the_surface(scene):
     for view in range(scene.views):
         t = torch.from_numpy(scene.read_depth(view)).flatten()
         met = t.isfinite()
-        points = camera.unproject(camera.pixel_centres()[met], t[met])
+        points = unproject(camera, camera.pixel_centres()[met], t[met])
         points = to_world(torch.from_numpy(scene.poses[view]), points)
         gaps = sdf.union([solid.distance(solid.to_local(points)) for solid in solids])
         assert gaps.abs().max() < 2 * sdf.LEAST_STEP
 
 
 def test_depth_agrees_between_views(scene):
-    """What view A sees, view B sees at the same place, or has something in front of it."""
+    """A point that view A sees is seen by view B too, or hidden from it."""
     camera = scene.camera(0)
     shown = agreed = floating = wrong_pose = 0
     for a in range(scene.views):
@@ -346,7 +354,7 @@ def test_depth_agrees_between_views(scene):
         t = torch.from_numpy(scene.read_depth(a)).flatten()
         met = t.isfinite()
         pose_a, pose_b, pose_c = (torch.from_numpy(scene.poses[view]) for view in (a, b, c))
-        points = to_world(pose_a, camera.unproject(camera.pixel_centres()[met], t[met]))
+        points = to_world(pose_a, unproject(camera, camera.pixel_centres()[met], t[met]))
         expected, nearest, farthest = _expected_and_seen(scene, b, pose_b, points)
         shown += len(expected)
         agreed += int(((expected > nearest - 0.02) & (expected < farthest + 0.02)).sum())

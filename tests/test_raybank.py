@@ -224,7 +224,7 @@ def test_a_pose_that_is_none_is_told(bank: RayBank) -> None:
     poses = np.load(bank.folder / "poses.npy")
     poses[3, 0, 3] = np.nan
     np.save(bank.folder / "poses.npy", poses)
-    with pytest.raises(NerfpipeError, match=r"poses\.npy: damaged \(pose\[3\]: must be a rotation and a place"):
+    with pytest.raises(NerfpipeError, match=r"poses\.npy: damaged \(pose\[3\]: must be a rotation and a position"):
         RayBank(bank.folder)
 
 

@@ -300,7 +300,7 @@ def test_masks_that_are_missing(scene: Scene, data: Path, fault: Fault) -> None:
 def test_all_poses_equal(scene: Scene, data: Path, fault: Fault) -> None:
     same = replace(scene, poses=scene.poses[:1].repeat(scene.views, axis=0))
     scene_files.write_transforms(same, data, [scene.cameras[0]] * scene.views)
-    assert re.search(r"all cameras stand in one place", fault())
+    assert re.search(r"all cameras have one position", fault())
 
 
 def test_a_folder_of_pictures_alone_leads_to_photos(scene: Scene, data: Path, fault: Fault) -> None:

@@ -15,7 +15,7 @@ from test_scene_places import Read, data, edit, read, transforms
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.file_names import plain_name
 from nerfpipe.runtime.json_file import read_object
-from nerfpipe.scenes.file_finder import Places
+from nerfpipe.scenes.file_finder import FileFinder
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures
@@ -207,9 +207,9 @@ def test_a_name_of_nothing_is_refused(name: str) -> None:
 def test_a_name_never_leads_out_of_the_scene(tmp_path: Path) -> None:
     (tmp_path / "outside.png").touch()
     (tmp_path / "scene").mkdir()
-    places = Places(tmp_path / "scene", None, None)
+    finder = FileFinder(tmp_path / "scene", None, None)
     for name in ("../outside.png", str(tmp_path / "outside.png"), "images/../../outside.png"):
-        assert places.pictures([name])[0].is_relative_to(tmp_path / "scene")
+        assert finder.pictures([name])[0].is_relative_to(tmp_path / "scene")
 
 
 def test_a_pipe_where_json_is_expected_is_refused(tmp_path: Path) -> None:
@@ -235,24 +235,24 @@ def test_lists_of_splits_may_spell_names_otherwise(scene: Scene, data: Path, rea
 # --- what is there twice ---
 
 
-def twin(data: Path, of: int, name: str, link: str) -> None:
+def duplicate(data: Path, of: int, name: str, link: str) -> None:
     """Another frame with the picture and pose of frame `of`, under a name of its own."""
     content = json.loads((data / "transforms.json").read_text())
     frame = content["frames"][of]
-    source, place = data / frame["file_path"], data / name
+    source, target = data / frame["file_path"], data / name
     if link == "copy":
-        place.write_bytes(source.read_bytes())
+        target.write_bytes(source.read_bytes())
     elif link == "hard":
-        place.hardlink_to(source)
+        target.hardlink_to(source)
     content["frames"].append({**frame, "file_path": name})
     (data / "transforms.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("link", ["copy", "hard"])
 def test_training_does_not_see_what_it_is_tested_on(link: str, scene: Scene, data: Path, read: Read) -> None:
-    """Frame 0 is held out; its twin, frame 10, would train."""
+    """Frame 0 is held out; its duplicate, frame 10, would train."""
     transforms(scene, data)
-    twin(data, 0, "images/zzz.png", link)
+    duplicate(data, 0, "images/zzz.png", link)
     found = read(space="bounded", test_every=4)
     assert 0 in found.splits["test"]
     assert 10 not in found.splits["train"]
@@ -261,7 +261,7 @@ def test_training_does_not_see_what_it_is_tested_on(link: str, scene: Scene, dat
 
 def test_a_picture_that_is_there_twice_counts_once(scene: Scene, data: Path, read: Read) -> None:
     transforms(scene, data)
-    twin(data, 1, "images/zzz.png", "copy")
+    duplicate(data, 1, "images/zzz.png", "copy")
     found = read(space="bounded", test_every=4)
     assert found.splits["train"].tolist() == [1, 2, 3, 5, 6, 7, 9]
     assert "1 pictures, as zzz.png, are there twice: counted once" in found.notes

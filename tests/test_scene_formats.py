@@ -59,7 +59,7 @@ def world_rays(scene: Scene, view: int, camera: Camera | None = None) -> tuple[n
     camera = camera or scene.camera(view)
     in_camera = camera.directions(camera.pixel_centres())
     pose = torch.from_numpy(scene.poses[view].astype(np.float32)).expand(len(in_camera), 3, 4)
-    origins, directions = (each.numpy() for each in rays_to_world(pose, in_camera))
+    origins, directions = (rays.numpy() for rays in rays_to_world(pose, in_camera))
     return scene.similarity.original(origins), directions @ np.array(scene.similarity.rotation)
 
 
@@ -78,13 +78,13 @@ def in_order(scene: Scene) -> dict[int, int]:
 def test_blender(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:
     scene_files.write_blender(arm, tmp_path / "data")
     found = read(background="white")
-    places = [int(view) for split in ("train", "val", "test") for view in arm.splits[split]]
-    assert_same_rays(found, arm, dict(enumerate(places)))
+    order = [int(view) for split in ("train", "val", "test") for view in arm.splits[split]]
+    assert_same_rays(found, arm, dict(enumerate(order)))
     assert [len(found.splits[name]) for name in ("train", "val", "test")] == [12, 2, 3]
     assert (found.has_alpha, found.background, found.kind) == (True, "white", "bounded")
     assert found.similarity.is_identity
     for view in (0, 13):
-        np.testing.assert_array_equal(found.read_image(view), arm.read_image(places[view]))
+        np.testing.assert_array_equal(found.read_image(view), arm.read_image(order[view]))
 
 
 def test_blender_without_val_and_test_holds_views_out(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:
@@ -185,7 +185,7 @@ def test_llff_takes_pictures_that_are_smaller_already(
 
 
 def test_llff_facing_forward_is_seen_in_ndc(arm: Scene, tmp_path: Path, read: Callable[..., Scene]) -> None:
-    """The rays in the cube pass through the places that the world rays pass through."""
+    """The rays in the cube pass through the same points as the world rays."""
     ahead = arm.poses[:1].repeat(arm.views, axis=0)
     ahead[:, :, 3] += np.random.default_rng(0).uniform(-0.1, 0.1, (arm.views, 3)).astype(np.float32)
     scene_files.write_llff(replace(arm, poses=ahead), tmp_path / "data", near=1.5, far=5.0)
@@ -302,8 +302,8 @@ def test_blender_files_that_tell_more_of_the_lens(arm: Scene, tmp_path: Path, re
         file = tmp_path / "data" / f"transforms_{split}.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | scene_files.lens(camera)))
     found = read(test_every=3, masks=None)
-    places = [int(view) for split in ("train", "val", "test") for view in arm.splits[split]]
-    assert_same_rays(found, arm, dict(enumerate(places)), replace(camera, distortion=(*K, 0.0, 0.0, 0.0, 0.0)))
+    order = [int(view) for split in ("train", "val", "test") for view in arm.splits[split]]
+    assert_same_rays(found, arm, dict(enumerate(order)), replace(camera, distortion=(*K, 0.0, 0.0, 0.0, 0.0)))
 
 
 def test_bounds_come_from_the_points_where_there_are_any(

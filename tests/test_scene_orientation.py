@@ -14,16 +14,16 @@ from PIL import Image
 from nerfpipe.images.image_file import AGAINST, ORIENTATION, SIDEWAYS, TURNS
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.formats import transforms
-from nerfpipe.scenes.frames import Reading
+from nerfpipe.scenes.frames import ReadOptions
 from nerfpipe.scenes.scene import Scene
 
 VIEWS = 4
 
 
-def reading(**keys: Any) -> Reading:
+def options(**keys: Any) -> ReadOptions:
     bounds = np.array([[-1.0] * 3, [1.0] * 3], np.float32)
     usual = {"bounds": bounds, "space": None, "images": None, "masks": None, "factor": 1, "missing": "error"}
-    return Reading(**{"name": "mine", "background": "black", "test_every": 2, **usual, **keys})
+    return ReadOptions(**{"name": "mine", "background": "black", "test_every": 2, **usual, **keys})
 
 
 def pose(view: int) -> list[list[float]]:
@@ -50,7 +50,7 @@ def upright() -> np.ndarray:
 
 
 def load(folder: Path, **keys: Any) -> Scene:
-    return transforms.load(folder, reading(**keys))
+    return transforms.load(folder, options(**keys))
 
 
 @pytest.mark.parametrize("orientation", SIDEWAYS)

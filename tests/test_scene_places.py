@@ -124,11 +124,11 @@ def test_one_picture_for_two_frames_is_refused(scene: Scene, data: Path, read: R
         read(images="small")
 
 
-@pytest.mark.parametrize("place", ["masks/images/cam{}/{:04d}.png", "masks/cam{}/{:04d}.png.png"])
-def test_masks_of_two_cameras_are_told_apart(place: str, scene: Scene, data: Path, read: Read) -> None:
+@pytest.mark.parametrize("pattern", ["masks/images/cam{}/{:04d}.png", "masks/cam{}/{:04d}.png.png"])
+def test_masks_of_two_cameras_are_told_apart(pattern: str, scene: Scene, data: Path, read: Read) -> None:
     two_cameras(scene, data)
     for view in range(scene.views):
-        write_mask(data / place.format(view % 2, view // 2), view)
+        write_mask(data / pattern.format(view % 2, view // 2), view)
     assert_masks(read(masks="masks", space="bounded"), list(range(scene.views)))
 
 

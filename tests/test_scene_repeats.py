@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scene_files
 from PIL import Image
-from test_scene_finder import twin
+from test_scene_finder import duplicate
 from test_scene_places import Read, data, edit, read, transforms
 
 from nerfpipe.scenes.formats import tiny_nerf
@@ -25,7 +25,7 @@ __all__ = ["data", "read"]  # fixtures
 )
 def test_one_picture_in_two_spellings_counts_once(spelling: str, scene: Scene, data: Path, read: Read) -> None:
     transforms(scene, data)
-    twin(data, 0, spelling, "none")
+    duplicate(data, 0, spelling, "none")
     found = read(space="bounded", test_every=4)
     assert found.splits["train"].tolist() == [1, 2, 3, 5, 6, 7, 9]
     assert found.splits["test"].tolist() == [0, 4, 8]
@@ -35,7 +35,7 @@ def test_one_picture_in_two_spellings_counts_once(spelling: str, scene: Scene, d
 def test_a_copy_in_another_format_is_known_by_its_pixels(scene: Scene, data: Path, read: Read) -> None:
     transforms(scene, data)
     Image.open(data / "images/000.png").save(data / "images/zzz.bmp")
-    twin(data, 0, "images/zzz.bmp", "none")
+    duplicate(data, 0, "images/zzz.bmp", "none")
     found = read(space="bounded", test_every=4)
     assert "1 train pictures, as zzz.bmp, are also held out: not trained on" in found.notes
 

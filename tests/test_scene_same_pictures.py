@@ -1,4 +1,4 @@
-"""Which views show the same picture from the same place, and what that does to the splits."""
+"""Views with the same picture and pose, and their effect on the splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nerfpipe.scenes.repeats import SAME_POSE, without_repeats
 
 
 def on_a_circle(count: int) -> np.ndarray:
-    """[N, 3, 4] cameras that look at the middle."""
+    """Cameras [N, 3, 4] that look at the origin."""
     poses = []
     for view in range(count):
         c, s = math.cos(2 * math.pi * view / count), math.sin(2 * math.pi * view / count)

@@ -13,8 +13,8 @@ import trimesh
 from test_scene_places import Read, data, read
 
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.scenes.formats.colmap_file import find_models, model_notes
-from nerfpipe.scenes.ply_file import read_points
+from nerfpipe.scenes.formats.colmap_model import choice_notes, find_reconstructions
+from nerfpipe.scenes.formats.ply_file import read_points
 from nerfpipe.scenes.scene import Scene
 
 __all__ = ["data", "read"]  # fixtures
@@ -86,12 +86,12 @@ def test_a_line_that_is_of_no_picture_is_told(scene: Scene, data: Path, read: Re
 # --- several models ---
 
 
-def few(place: Path, count: int) -> None:
-    """A model of text with so many pictures."""
-    place.mkdir(parents=True)
-    (place / "cameras.txt").write_text("1 PINHOLE 16 12 20 20 8 6\n")
+def few(folder: Path, count: int) -> None:
+    """A reconstruction in text files with `count` pictures."""
+    folder.mkdir(parents=True)
+    (folder / "cameras.txt").write_text("1 PINHOLE 16 12 20 20 8 6\n")
     lines = [f"{n + 1} 1 0 0 0 0 0 0 1 {n:03d}.png\n{'1 2 -1 ' * 200}\n" for n in range(count)]
-    (place / "images.txt").write_text("".join(lines))
+    (folder / "images.txt").write_text("".join(lines))
 
 
 def test_the_model_with_most_pictures_is_read_and_it_is_said(scene: Scene, data: Path, read: Read) -> None:
@@ -110,16 +110,18 @@ def test_the_model_with_most_pictures_is_read_and_it_is_said(scene: Scene, data:
 def test_of_two_equal_models_the_first_is_read_and_9_comes_before_10(tmp_path: Path) -> None:
     for name in ("10", "9"):
         few(tmp_path / "sparse" / name, 4)
-    assert find_models(tmp_path)[0].place == tmp_path / "sparse/9"
+    assert find_reconstructions(tmp_path)[0].path == tmp_path / "sparse/9"
 
 
 def test_one_model_is_not_spoken_of_and_two_kinds_in_a_folder_are(scene: Scene, data: Path) -> None:
     colmap(scene, data, binary=True)
-    assert model_notes(data, find_models(data)) == []
+    assert choice_notes(data, find_reconstructions(data)) == []
     few(data / "text", 3)
     for file in (data / "text").iterdir():
         file.rename(data / "sparse/0" / file.name)
-    assert model_notes(data, find_models(data)) == ["sparse/0 holds a model as .bin and as .txt: .bin is read"]
+    assert choice_notes(data, find_reconstructions(data)) == [
+        "sparse/0 holds a model as .bin and as .txt: .bin is read"
+    ]
 
 
 # --- rows without names ---
@@ -182,7 +184,7 @@ def test_a_mesh_and_a_texture_that_it_names(tmp_path: Path, monkeypatch: pytest.
     real = open
     monkeypatch.setattr("builtins.open", lambda *a, **k: (opened.append(a[0]), real(*a, **k))[1])
     np.testing.assert_allclose(read_points(tmp_path / "m.ply"), mesh.vertices, atol=1e-6)
-    assert not [each for each in opened if "secret" in str(each)]
+    assert not [path for path in opened if "secret" in str(path)]
 
 
 LISTS = "element face 2\nproperty list uchar int vertex_indices\nproperty uchar flag\n"

@@ -208,11 +208,11 @@ def test_an_archive_of_something_else_is_refused(file: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_damaged_byte_never_gives_anything_but_a_line(
-    file: Path, save: Callable[..., None], place: float, change: int
+    file: Path, save: Callable[..., None], position: float, change: int
 ) -> None:
     save(file, **good_arrays())
     content = bytearray(file.read_bytes())
-    content[int(place * len(content))] ^= change
+    content[int(position * len(content))] ^= change
     file.write_bytes(content)
     told = f"{file}: "
     try:
@@ -227,6 +227,4 @@ def test_arrays_that_unpack_to_far_more_are_not_read(file: Path, monkeypatch: py
     arrays = good_arrays() | {"images": np.zeros((25, 1000, 1000), np.float64)}
     np.savez_compressed(file, **arrays)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was read"))
-    assert re.fullmatch(
-        r"has 0\.2 MB and would unpack to 200\.0 MB, where the limit is 100\.0 MB; if you .*", fault(file)
-    )
+    assert re.fullmatch(r"has 0\.2 MB and would unpack to 200\.0 MB; the limit is 100\.0 MB; if you .*", fault(file))

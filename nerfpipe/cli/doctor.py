@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from nerfpipe.config.params import Params, RuntimeParams
 from nerfpipe.geometry.conventions import SPLITS
-from nerfpipe.geometry.focus import middle_of
+from nerfpipe.geometry.focus import focus_point
 from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import Space, camera_rays
 from nerfpipe.models.set_up import set_up
@@ -112,10 +112,10 @@ def box_mistakes(space: Space, positions: np.ndarray, axes: np.ndarray) -> list[
 
 def direction_mistakes(scene: Scene) -> list[str]:
     """Cameras of an unbounded or forward scene that have behind them what the cameras look at together."""
-    middle = middle_of(scene.poses.astype(np.float64))
-    if middle is None or not middle.certain:
+    focus = focus_point(scene.poses.astype(np.float64))
+    if focus is None or not focus.certain:
         return []  # they look in parallel, or every which way
-    behind = np.flatnonzero(middle.ahead <= 0)
+    behind = np.flatnonzero(focus.depths <= 0)
     if not len(behind):
         return []
     return [

@@ -1,15 +1,15 @@
-"""Lens distortion: from ideal image coordinates to those a real lens makes, and back.
+"""Lens distortion: from ideal image coordinates to distorted ones, and back.
 
 Image coordinates here are (pixel - principal point) / focal length, x to the right and y down; directions are
-unit vectors with x to the right, y down and z forward (OpenCV's axes). Models and the order of their numbers are
-OpenCV's, which COLMAP, instant-ngp and nerfstudio follow:
+unit vectors with x to the right, y down and z forward (OpenCV's axes). The models and the order of their coefficients
+are OpenCV's, which COLMAP, instant-ngp and nerfstudio follow:
 
     perspective  k1 k2 p1 p2 k3 k4 k5 k6   rational radial and tangential (Brown 1966; OpenCV, calib3d)
     fisheye      k1 k2 k3 k4               a polynomial in the angle from the axis (Kannala and Brandt 2006)
-    fov          omega                     radians; one angle bends the whole picture (Devernay and Faugeras 2001), as
-                                           COLMAP has it and OpenCV does not
+    fov          omega                     radians; the field-of-view model (Devernay and Faugeras 2001), which COLMAP
+                                           has and OpenCV does not
 
-All is computed in float64.
+All computations are in float64.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 Lens = Literal["perspective", "fisheye", "fov"]
-COEFFICIENTS: dict[Lens, int] = {"perspective": 8, "fisheye": 4, "fov": 1}  # numbers at most; those not given are 0
-STEPS = 30  # of Newton's method; a lens that can be inverted needs five
-TOLERANCE = 1e-7  # in focal lengths, a ten-thousandth of a pixel: a point further off was not found
-EXACT = 1e-13  # where Newton's method may stop
-TINY = 1e-12
-ANGLES = 4096  # at which a lens is looked at for a fold, between the axis and the farthest that it can see
+COEFFICIENTS: dict[Lens, int] = {"perspective": 8, "fisheye": 4, "fov": 1}  # at most; missing ones are 0
+STEPS = 30  # of Newton's method; an invertible distortion needs five
+TOLERANCE = 1e-7  # in focal lengths, about 1e-4 pixels: with a larger error Newton's method has not converged
+EXACT = 1e-13  # in focal lengths: with a smaller error Newton's method stops
+TINY = 1e-12  # smallest radius to divide by
+ANGLES = 4096  # samples between the optical axis and the widest angle, in the search for a fold
 
 
 class NotInvertibleError(ValueError):
-    """Some image coordinates belong to no direction; `point` is the number of the first of them."""
+    """Some image coordinates have no direction; `point` is the index of the first."""
 
     def __init__(self, point: int) -> None:
         super().__init__(f"the distortion cannot be inverted at point {point}")
@@ -39,10 +39,10 @@ class NotInvertibleError(ValueError):
 
 
 def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Tensor:
-    """Image coordinates [P, 2] of directions [P, 3] of any length; NaN where the lens cannot see them.
+    """Image coordinates [P, 2] of directions [P, 3] of any length; NaN for directions that the lens cannot see.
 
-    That is behind a perspective lens, and beyond the angle from which any lens folds back: formulas of distortion
-    hold within the picture, and further out may lead into it again.
+    These are behind a perspective lens, or beyond the angle at which the distortion folds back: its formula holds
+    within the image, and may map directions further out into the image again.
     """
     x, y, z = directions.double().unbind(dim=1)
     k = _padded(lens, coefficients)
@@ -61,7 +61,7 @@ def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Te
 
 
 def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tensor:
-    """Unit directions [P, 3] that appear at image coordinates [P, 2]. Raises NotInvertibleError where there is none."""
+    """Unit directions [P, 3] of image coordinates [P, 2]. Raises NotInvertibleError if a point has none."""
     image, k = image.double(), _padded(lens, coefficients)
     if lens == "fisheye":
         radius = torch.hypot(image[:, 0], image[:, 1])
@@ -78,7 +78,7 @@ def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tens
 
 
 def distort(ideal: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """Where the perspective model moves ideal image coordinates [P, 2]: [P, 2]."""
+    """Distorted coordinates [P, 2] of ideal image coordinates [P, 2], by the perspective model."""
     x, y = ideal.unbind(dim=1)
     _, _, p1, p2, *_ = k = _padded("perspective", coefficients)
     square = x * x + y * y
@@ -88,13 +88,13 @@ def distort(ideal: Tensor, coefficients: Sequence[float]) -> Tensor:
     return torch.stack([moved_x, moved_y], dim=1)
 
 
-def undistort(moved: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """The ideal coordinates [P, 2] that the perspective model moves to `moved` [P, 2], by Newton's method.
+def undistort(distorted: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """The inverse of `distort`: ideal coordinates [P, 2] of distorted ones [P, 2], by Newton's method.
 
-    Raises NotInvertibleError where there are none, or only beyond the radius from which the lens folds back.
+    Raises NotInvertibleError if a point has none, or only beyond the radius at which the distortion folds back.
     """
     _, _, p1, p2, *_ = k = _padded("perspective", coefficients)
-    ideal = moved.clone()
+    ideal = distorted.clone()
     for _ in range(STEPS):
         x, y = ideal.unbind(dim=1)
         radial, slope = _radial(x * x + y * y, k)
@@ -102,57 +102,57 @@ def undistort(moved: Tensor, coefficients: Sequence[float]) -> Tensor:
         xy = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y  # the Jacobian is symmetric
         yy = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
         determinant = xx * yy - xy * xy
-        error = distort(ideal, k) - moved  # [P, 2]
+        error = distort(ideal, k) - distorted  # [P, 2]
         if error.abs().max() < EXACT:
             break
         change = torch.stack([yy * error[:, 0] - xy * error[:, 1], xx * error[:, 1] - xy * error[:, 0]], dim=1)
         ideal = ideal - change / determinant[:, None]
-    found = ((distort(ideal, k) - moved).abs().amax(dim=1) < TOLERANCE) & (determinant > 0) & _unfolded(ideal, k)
+    found = ((distort(ideal, k) - distorted).abs().amax(dim=1) < TOLERANCE) & (determinant > 0) & _unfolded(ideal, k)
     _raise_unless(found)
     return ideal
 
 
 def _unfolded(ideal: Tensor, k: Sequence[float]) -> Tensor:
-    """[P] whether distorted radii grow all the way from the centre to the ideal coordinates [P, 2]."""
+    """Whether the distorted radius increases all the way from the centre to ideal coordinates [P, 2], [P] bool."""
     radius = torch.tan(torch.linspace(0, math.pi / 2, ANGLES, dtype=torch.float64))[:-1]
     radial, slope = _radial(radius * radius, k)
-    return ideal.norm(dim=1) < _first(radius, radial + 2 * radius * radius * slope)
+    return ideal.norm(dim=1) < _first_fold(radius, radial + 2 * radius * radius * slope)
 
 
 def _fisheye_fold(k: Sequence[float]) -> float:
-    """The angle from the axis at which radii stop to grow; infinity where they never do."""
-    return _first(_angles(), _fisheye(_angles(), k)[1])
+    """The angle from the axis, in radians, at which the radius stops increasing; infinity if it never does."""
+    return _first_fold(_angles(), _fisheye(_angles(), k)[1])
 
 
 def _angles() -> Tensor:
     return torch.linspace(0, math.pi, ANGLES, dtype=torch.float64)
 
 
-def _first(places: Tensor, slopes: Tensor) -> float:
-    """The first place [N] whose slope is not above zero; infinity where there is none."""
+def _first_fold(samples: Tensor, slopes: Tensor) -> float:
+    """The first sample [N] with a slope [N] that is not positive; infinity if there is none."""
     folds = (~(slopes > 0)).nonzero()[:, 0]
-    return float(places[folds[0]]) if len(folds) else math.inf
+    return float(samples[folds[0]]) if len(folds) else math.inf
 
 
 def _without_fov(image: Tensor, omega: float) -> Tensor:
-    """The ideal coordinates [P, 2] that a field-of-view lens moves to `image` [P, 2]: less than 90 degrees aside."""
+    """The inverse of the field-of-view model, for angles under 90 degrees: ideal coordinates [P, 2]."""
     radius = image.norm(dim=1, keepdim=True).clamp_min(TINY)
     _raise_unless((abs(omega) * radius < math.pi / 2)[:, 0] & (abs(omega) < math.pi))
     return image * torch.tan(radius * omega) / (2 * math.tan(omega / 2) * radius)
 
 
 def _radial(square: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """The radial factor at squared radii [P], and its derivative by them."""
+    """The radial factor at squared radii [P], and its derivative with respect to them."""
     k1, k2, _, _, k3, k4, k5, k6 = k
-    over = 1 + square * (k1 + square * (k2 + square * k3))
-    under = 1 + square * (k4 + square * (k5 + square * k6))
-    over_slope = k1 + square * (2 * k2 + 3 * square * k3)
-    under_slope = k4 + square * (2 * k5 + 3 * square * k6)
-    return over / under, (over_slope * under - over * under_slope) / (under * under)
+    upper = 1 + square * (k1 + square * (k2 + square * k3))
+    lower = 1 + square * (k4 + square * (k5 + square * k6))
+    upper_slope = k1 + square * (2 * k2 + 3 * square * k3)
+    lower_slope = k4 + square * (2 * k5 + 3 * square * k6)
+    return upper / lower, (upper_slope * lower - upper * lower_slope) / (lower * lower)
 
 
 def _fisheye(angle: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """The radius at which an angle [P] from the axis appears, and its derivative."""
+    """The distorted radius of an angle [P] from the axis, and its derivative."""
     square = angle * angle
     k1, k2, k3, k4 = k
     radius = angle * (1 + square * (k1 + square * (k2 + square * (k3 + square * k4))))
@@ -161,21 +161,21 @@ def _fisheye(angle: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
 
 
 def _angle_at(radius: Tensor, k: Sequence[float]) -> Tensor:
-    """The angle [P] from the axis that appears at a radius [P], before the lens folds back."""
+    """The inverse of `_fisheye`: the angle [P] of a distorted radius [P], before the distortion folds back."""
     fold, angles = _fisheye_fold(k), _angles()
     angles = angles[angles <= fold]
     nearest = torch.searchsorted(_fisheye(angles, k)[0], radius.contiguous()).clamp_max(len(angles) - 1)
-    angle = angles[nearest]  # so near that Newton's method leads to no other
+    angle = angles[nearest]  # close enough for Newton's method to converge to this branch
     for _ in range(STEPS):
-        at, slope = _fisheye(angle, k)
-        angle = angle - (at - radius) / slope
-    at, _ = _fisheye(angle, k)
-    _raise_unless(((at - radius).abs() < TOLERANCE) & (angle < fold) & (angle <= math.pi) & (angle >= -TOLERANCE))
+        found, slope = _fisheye(angle, k)
+        angle = angle - (found - radius) / slope
+    found, _ = _fisheye(angle, k)
+    _raise_unless(((found - radius).abs() < TOLERANCE) & (angle < fold) & (angle <= math.pi) & (angle >= -TOLERANCE))
     return angle
 
 
 def _raise_unless(found: Tensor) -> None:
-    lost = (~found).nonzero()[:, 0]  # NaN was not found either
+    lost = (~found).nonzero()[:, 0]  # NaN counts as not found
     if len(lost):
         raise NotInvertibleError(int(lost[0]))
 

@@ -1,7 +1,6 @@
-"""Numbers that a stranger's file gave: could there be such a camera, space, similarity, such poses?
+"""Validation of cameras, spaces, similarities and poses from untrusted files: model headers, ray banks, key frames.
 
-One validator for model headers, ray banks and key frames. Each function gives one line per fault, beginning with the
-key; none for what is sound.
+Each function yields one line per fault, which begins with the key; nothing if the value is valid.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from nerfpipe.geometry.space import KINDS, Forward, Space
 from nerfpipe.images.image_file import MOST_PIXELS
 
 LONGEST_SIDE = 65_536  # pixels
-SMALLEST = 1e-12  # of what must be above zero: less vanishes in single precision
+SMALLEST = 1e-12  # smallest positive value: single precision loses smaller ones
 MOST_VIEWS = 1_000_000
-ORTHONORMAL = 2e-3  # how far from it a rotation may be: as far as in a scene, and rounded since
-# What pydantic calls faults of numbers, and what each must be; what is not here is of another shape altogether.
-NO_NUMBER = {
+ORTHONORMAL = 2e-3  # largest |RᵀR - I|: the tolerance of a scene's poses, doubled because they were rounded since
+# Pydantic's types of faults in numbers, and their messages; any other type is a fault of the structure.
+NUMBER_FAULTS = {
     "float_type": "must be a finite number",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -34,6 +33,7 @@ NO_NUMBER = {
 
 
 def camera_faults(camera: Camera, key: str = "camera") -> Iterator[str]:
+    """Faults of image size, focal lengths, principal point and distortion."""
     sides = {"width": camera.width, "height": camera.height}
     for name, side in sides.items():
         if not 1 <= side <= LONGEST_SIDE:
@@ -51,6 +51,7 @@ def camera_faults(camera: Camera, key: str = "camera") -> Iterator[str]:
 
 
 def space_faults(space: Space, key: str = "space") -> Iterator[str]:
+    """Faults of bounds, near and frustum."""
     for axis, low, high in zip("xyz", *space.bounds, strict=True):
         if not (finite((low, high)) and high - low >= SMALLEST):
             yield f"{key}.bounds: {axis} must be finite and rise (got {shown(low)} to {shown(high)})"
@@ -64,6 +65,7 @@ def space_faults(space: Space, key: str = "space") -> Iterator[str]:
 
 
 def similarity_faults(similarity: Similarity, key: str = "similarity") -> Iterator[str]:
+    """Faults of centre, scale and rotation."""
     if not finite(similarity.centre):
         yield f"{key}.centre: must be finite (got {', '.join(map(shown, similarity.centre))})"
     if not SMALLEST <= similarity.scale <= 1 / SMALLEST:
@@ -73,46 +75,47 @@ def similarity_faults(similarity: Similarity, key: str = "similarity") -> Iterat
 
 
 def pose_faults(poses: Sequence | np.ndarray, key: str = "poses") -> Iterator[str]:
-    """poses: [N, 3, 4]; the first fault alone, for all may be wrong alike."""
+    """The first fault of poses [N, 3, 4]; only the first, since all may have the same."""
     if not 1 <= len(poses) <= MOST_VIEWS:
         yield f"{key}: must be 1 to {MOST_VIEWS:,} (got {len(poses):,})"
         return
     poses = np.asarray(poses, dtype=np.float64)
     sound = is_rotation(poses[:, :, :3]) & (np.abs(poses[:, :, 3]) <= FARTHEST).all(axis=1)  # [N]
     if not sound.all():
-        yield f"{key}[{int(sound.argmin())}]: must be a rotation and a place, all finite"
+        yield f"{key}[{int(sound.argmin())}]: must be a rotation and a position, all finite"
 
 
 def point_faults(point: Iterable[float], key: str) -> Iterator[str]:
+    """A fault if a coordinate is not finite."""
     if not finite(point):
         yield f"{key}: must be finite (got {', '.join(map(shown, point))})"
 
 
-def finite(numbers: Iterable[float]) -> bool:
-    """Whether all are numbers that lengths may have."""
-    return all(abs(number) <= FARTHEST for number in numbers)
+def finite(values: Iterable[float]) -> bool:
+    """Whether all values are finite and at most FARTHEST in magnitude."""
+    return all(abs(value) <= FARTHEST for value in values)
 
 
 def is_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Which of [..., 3, 3] are rotations, right-handed, but for rounding."""
-    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [...]; NaN is not
+    """Which matrices [..., 3, 3] are right-handed rotations, up to rounding: [...] bool."""
+    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [...], False for NaN
     tame = np.where(sound[..., None, None], matrices, 0)
     skew = np.abs(tame.swapaxes(-1, -2) @ tame - np.eye(3)).max(axis=(-1, -2))
     return sound & (skew < ORTHONORMAL) & (np.linalg.det(tame) > 0)
 
 
 def wrong_number(error: ValidationError) -> str:
-    """The first fault, with its key, where numbers are of the right shape and one is none; else nothing."""
+    """The first fault with its key, if all faults are of single numbers; else an empty string."""
     faults = error.errors()
-    if not all(fault["type"] in NO_NUMBER for fault in faults):
+    if not all(fault["type"] in NUMBER_FAULTS for fault in faults):
         return ""
     key = ".".join(str(part) for part in faults[0]["loc"] if part not in KINDS)  # pydantic names the kind of a space
-    return f"{key}: {NO_NUMBER[faults[0]['type']]}"
+    return f"{key}: {NUMBER_FAULTS[faults[0]['type']]}"
 
 
 def shown(number: float) -> str:
-    """A number in a few digits, however long it is."""
+    """A number in a few digits."""
     try:
         return f"{number:g}"
-    except OverflowError:  # an integer that no float holds
+    except OverflowError:  # an integer too large for a float
         return "a number of hundreds of digits"

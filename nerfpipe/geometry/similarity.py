@@ -1,4 +1,4 @@
-"""How a scene was moved, turned and scaled from the coordinates that its data came in."""
+"""Similarity transforms: from the coordinates of a scene's data to scene units, and back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-FARTHEST = 1e9  # of any length, in any unit: single precision cannot tell places there apart
+FARTHEST = 1e9  # largest length, in any unit: single precision cannot separate points beyond it
 Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Similarity:
-    """x in scene units = scale · rotation · (original x - centre)."""
+    """x in scene units = scale · rotation · (x in the data's units - centre)."""
 
     centre: Vector = (0.0, 0.0, 0.0)
     rotation: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -20,31 +20,37 @@ class Similarity:
 
     @classmethod
     def of(cls, centre: np.ndarray, rotation: np.ndarray, scale: float) -> Similarity:
-        """From centre [3] and rotation [3, 3]."""
-        rows = tuple(tuple(row) for row in np.asarray(rotation, dtype=np.float64).tolist())
-        return cls(tuple(np.asarray(centre, dtype=np.float64).tolist()), rows, float(scale))
+        """From a centre [3] and a rotation [3, 3]."""
+        first, second, third = (_vector(row) for row in rotation)
+        return cls(_vector(centre), (first, second, third), float(scale))
 
     def points(self, original: np.ndarray) -> np.ndarray:
-        """Original points [P, 3] in scene units."""
+        """Points [P, 3], from the data's units to scene units."""
         return self.scale * (original - np.array(self.centre)) @ np.array(self.rotation).T
 
     def original(self, points: np.ndarray) -> np.ndarray:
-        """Points [P, 3] of the scene in original units."""
+        """Points [P, 3], from scene units to the data's units."""
         return points @ np.array(self.rotation) / self.scale + np.array(self.centre)
 
     def poses(self, original: np.ndarray) -> np.ndarray:
-        """Original camera-to-world poses [N, 3, 4] in the scene."""
+        """Camera-to-world poses [N, 3, 4], from the data's units to scene units."""
         turned = np.array(self.rotation) @ original[:, :, :3]
         return np.concatenate([turned, self.points(original[:, :, 3])[:, :, None]], axis=2)  # [N, 3, 4]
 
     def original_poses(self, poses: np.ndarray) -> np.ndarray:
-        """Camera-to-world poses [N, 3, 4] of the scene in original units: `poses` undone."""
+        """Camera-to-world poses [N, 3, 4], from scene units to the data's units."""
         turned = np.array(self.rotation).T @ poses[:, :, :3]
         return np.concatenate([turned, self.original(poses[:, :, 3])[:, :, None]], axis=2)  # [N, 3, 4]
 
     @property
     def is_identity(self) -> bool:
+        """Whether scene units are the data's units."""
         return self == IDENTITY
+
+
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 IDENTITY = Similarity()

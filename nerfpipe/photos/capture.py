@@ -16,7 +16,7 @@ from nerfpipe.photos.reconstruct import Model
 from nerfpipe.project.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import atomic_file, atomic_folder, write_json
-from nerfpipe.scenes.normalise import around_origin
+from nerfpipe.scenes.normalise import unbounded_similarity
 
 CAPTURES = Path("data/captures")
 HELD_OUT = 8  # one picture in so many; not the first and the last, which see what no other does
@@ -45,7 +45,7 @@ def write_capture(folder: Path, workshop: Path, views: list[View], model: Model)
     """Fill the folder, whole or not at all, with the views that the model has; they are moved out of the workshop."""
     placed = [view for view in views if view.searched in model.poses]
     poses = np.stack([model.poses[view.searched] for view in placed])  # [N, 3, 4]
-    placement = around_origin(poses)
+    placement = unbounded_similarity(poses)
     with atomic_folder(folder) as temporary:
         for kind in (IMAGES, MASKS):
             (temporary / kind).mkdir()

@@ -1,1 +1,1 @@
-"""The built-in scene: shapes, light and materials, drawn by sphere tracing. Nothing here is learned."""
+"""The built-in scene: shapes, light and materials, rendered by sphere tracing. Nothing here is learned."""

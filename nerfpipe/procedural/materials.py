@@ -1,7 +1,7 @@
 """Colours and procedural textures of the robot-arm scene.
 
-A texture maps local points [P, 3] of a solid to linear colours [P, 3]. Details stay above 0.02 units, about a pixel of
-the standard pictures.
+A texture maps local points [P, 3] of a solid to linear colours [P, 3]. Details are larger than 0.02 scene units, about
+a pixel of the standard images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CREAM, NAVY, COFFEE = linear("#f6f0e2"), linear("#1f4f9c"), linear("#3a1d0e")
 WALNUT_DARK, WALNUT_LIGHT, MAPLE = linear("#7a4526"), linear("#b5763f"), linear("#e9c995")
 BIRCH = linear("#f3dfb9")
 
-# Strokes of the letters on the blocks, in a square from -1 to 1: x0, y0, x1, y1.
+# Strokes (x0, y0, x1, y1) of the letters on the blocks, in a square from -1 to 1.
 LETTERS = {
     "N": ((-0.7, -1, -0.7, 1), (-0.7, 1, 0.7, -1), (0.7, -1, 0.7, 1)),
     "E": ((-0.6, -1, -0.6, 1), (-0.6, 1, 0.7, 1), (-0.6, 0, 0.5, 0), (-0.6, -1, 0.7, -1)),
@@ -33,31 +33,32 @@ LETTERS = {
           (0.0, 0, 0.7, -1)),
     "F": ((-0.6, -1, -0.6, 1), (-0.6, 1, 0.7, 1), (-0.6, 0, 0.5, 0)),
 }  # fmt: skip
-LETTER_SIZE, LETTER_STROKE = 0.50, 0.15  # of half a block's edge
-FRAME = 0.80  # where the coloured frame of a block's face begins, of half its edge
+LETTER_SIZE, LETTER_STROKE = 0.50, 0.15  # in shares of half a block's edge
+FRAME = 0.80  # inner edge of the coloured frame of a block's face, in shares of half the block's edge
 PIPS = ((0.0, 0.0), (0.48, 0.48), (-0.48, 0.48), (0.48, -0.48), (-0.48, -0.48))
 PIP_RADIUS = 0.17
 PLANK_WIDTH = 0.235
 
 
 def plain(colour: Vector) -> Texture:
+    """One colour."""
     return lambda points: torch.tensor(colour).expand(len(points), 3)
 
 
 def mix(a: Vector | Tensor, b: Vector | Tensor, amount: Tensor) -> Tensor:
-    """Colours [P, 3] from a to b by `amount` [P] (0 to 1, or a bool mask)."""
+    """Colours [P, 3], interpolated from a to b (each [3] or [P, 3]) by `amount` [P], in 0 to 1 or bool."""
     a, b = torch.as_tensor(a), torch.as_tensor(b)
     return a + (b - a) * amount.float()[:, None]
 
 
 def planks(radius: float) -> Texture:
-    """Walnut planks along x with a maple inlay near the rim of a round top."""
+    """Walnut planks along x, with a maple inlay near the rim of a round table."""
 
     def texture(points: Tensor) -> Tensor:
         x, y, _ = points.T
-        across = y / PLANK_WIDTH + 0.5  # half a plank off, so that no seam touches the rim lengthwise
+        across = y / PLANK_WIDTH + 0.5  # shifted by half a plank, so that no seam is tangent to the rim
         plank = torch.floor(across)
-        shift = torch.sin(plank * 12.9898) * 43.0  # every plank is cut from another part of the tree
+        shift = torch.sin(plank * 12.9898) * 43.0  # a different grain for every plank
         wave = torch.sin(3.1 * x + shift) + 0.6 * torch.sin(7.3 * x - 2.0 * shift + 9.0 * y)
         grain = 0.5 + 0.5 * torch.sin(52.0 * y + 1.9 * wave + shift)
         tone = 0.5 + 0.32 * torch.sin(plank * 78.233 + 1.3)
@@ -71,7 +72,7 @@ def planks(radius: float) -> Texture:
 
 
 def hazard(low: float, high: float) -> Texture:
-    """White with a band of slanted yellow and black between two heights, around z."""
+    """White, with a band of slanted yellow and black stripes around z between two heights."""
 
     def texture(points: Tensor) -> Tensor:
         x, y, z = points.T
@@ -85,7 +86,7 @@ def hazard(low: float, high: float) -> Texture:
 
 
 def joint(centre: Vector, radius: float, half_length: float, cap: Vector) -> Texture:
-    """A dark drum along y whose ends are coloured caps with a ring of bolts."""
+    """A dark drum along y; its ends are coloured caps with a ring of bolts."""
     bolts, bolt_radius = 6, 0.125 * radius
 
     def texture(points: Tensor) -> Tensor:
@@ -101,11 +102,13 @@ def joint(centre: Vector, radius: float, half_length: float, cap: Vector) -> Tex
 
 
 def sleeve(start: Vector, end: Vector, base: Vector, bands: tuple[tuple[float, float, Vector], ...]) -> Texture:
-    """One colour with bands around the line from start to end; a band is (from, to, colour) in parts of its length."""
+    """One colour, with bands around the line from start to end: (from, to, colour), in shares of its length."""
     span = math.dist(start, end)
 
     def texture(points: Tensor) -> Tensor:
-        along = sum((points[:, i] - start[i]) * ((end[i] - start[i]) / span**2) for i in range(3))
+        along = torch.zeros(())
+        for i in range(3):
+            along = along + (points[:, i] - start[i]) * ((end[i] - start[i]) / span**2)
         colour = plain(base)(points)
         for low, high, band in bands:
             colour = mix(colour, band, (along > low) & (along < high))
@@ -115,7 +118,7 @@ def sleeve(start: Vector, end: Vector, base: Vector, bands: tuple[tuple[float, f
 
 
 def glazed(height: float, inner: float) -> Texture:
-    """A cream mug with blue bands; cream inside the radius `inner`."""
+    """A cream mug with blue bands outside the radius `inner`."""
 
     def texture(points: Tensor) -> Tensor:
         x, y, z = points.T
@@ -127,9 +130,9 @@ def glazed(height: float, inner: float) -> Texture:
 
 
 def _face_coordinates(points: Tensor, half: float) -> tuple[Tensor, Tensor]:
-    """u to the right and v upwards [P] on the face of a cube that local points belong to, -1 to 1 from edge to edge.
+    """Coordinates u (right) and v (up) [P] of local points on the nearest face of a cube, -1 to 1 from edge to edge.
 
-    As seen from outside, so that letters read the right way round on every side; the top reads from -y.
+    The directions are those seen from outside, on the top from -y, so that no letter is mirrored.
     """
     x, y, z = points.T / half
     top = (z.abs() > x.abs()) & (z.abs() > y.abs())
@@ -155,12 +158,12 @@ def lettered(letter: str, colour: Vector, half: float) -> Texture:
 
 
 def dotted(colour: Vector, half: float) -> Texture:
-    """A die: a coloured cube with five white spots on every face."""
+    """A die: a coloured cube with five white pips on every face."""
 
     def texture(points: Tensor) -> Tensor:
         u, v = _face_coordinates(points, half)
-        spots = [sdf.length(u - a, v - b) for a, b in PIPS]
-        return mix(colour, WHITE, sdf.union(spots) < PIP_RADIUS)
+        distances = [sdf.length(u - a, v - b) for a, b in PIPS]
+        return mix(colour, WHITE, sdf.union(distances) < PIP_RADIUS)
 
     return texture
 

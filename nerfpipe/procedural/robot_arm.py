@@ -1,7 +1,7 @@
 """The built-in scene: a robot arm sets down the last of four letter blocks, beside a mug, on a round table.
 
-z is up and the table's top is at z = 0. The arm's solids share a local space with its foot at the origin, x along its
-reach and its joints turning about y.
+z is up and the table's top is at z = 0. The arm's solids share a local space: its foot is the origin, x is the
+direction of its reach, and its joints rotate about y.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nerfpipe.procedural.shading import linear
 from nerfpipe.procedural.solids import Part, Solid
 
 BOUNDS = ((-1.0, -1.0, -0.15), (1.0, 1.0, 1.35))
-CENTRE: Vector = (0.0, 0.0, 0.34)  # what the cameras look at
+CENTRE: Vector = (0.0, 0.0, 0.34)  # the point that the cameras look at
 LABELS = ("background", "table", "arm", "mug body", "mug handle", "block")
 TABLE, ARM, MUG, HANDLE, BLOCK = range(1, 6)
 
@@ -27,25 +27,25 @@ ARM_FOOT: Vector = (-0.22, 0.34, 0.0)
 SHOULDER: Vector = (0.0, 0.0, 0.37)
 ELBOW: Vector = (0.02, 0.0, 1.05)
 BLOCK_EDGE = 0.24
-HELD: Vector = (0.32, -0.46, 0.43)  # the middle of the block in the gripper
+HELD: Vector = (0.32, -0.46, 0.43)  # centre of the block in the gripper
 REACH = math.dist(ARM_FOOT[:2], HELD[:2])
 HEADING = math.atan2(HELD[1] - ARM_FOOT[1], HELD[0] - ARM_FOOT[0])
 WRIST: Vector = (REACH, 0.0, 0.86)
 HAND_TURN = math.radians(14)
-MUG_PLACE, MUG_TURN = (0.62, 0.12, 0.0), math.radians(-42)
+MUG_POSITION, MUG_TURN = (0.62, 0.12, 0.0), math.radians(-42)
 MUG_RADIUS, MUG_HEIGHT, MUG_WALL = 0.175, 0.37, 0.032
-# letter, colour, middle of the foot (x, y), turn in degrees
+# Letter, colour, centre of the base (x, y), yaw in degrees.
 STANDING_BLOCKS = (
     ("N", "#d8323c", -0.56, -0.40, -22.0),
     ("E", "#2f9e50", -0.28, -0.55, -9.0),
     ("R", "#2a6fd0", 0.03, -0.58, 4.0),
 )
 HELD_COLOUR = "#8a46b8"
-DIE_PLACE, DIE_TURN, DIE_EDGE, DIE_COLOUR = (-0.68, 0.10), math.radians(28), 0.19, linear("#f2b21b")
+DIE_POSITION, DIE_TURN, DIE_EDGE, DIE_COLOUR = (-0.68, 0.10), math.radians(28), 0.19, linear("#f2b21b")
 
 
 def solids() -> tuple[Solid, ...]:
-    """Everything in the scene, small things first."""
+    """All solids of the scene, small ones first."""
     blocks = [_letter_block(*block) for block in STANDING_BLOCKS]
     return (*blocks, _held_block(), _die(), *_mug(), _hand(), _forearm(), _upper_arm(), _base(), _table())
 
@@ -57,11 +57,11 @@ def _table() -> Solid:
     return Solid((Part(shape, wood(materials.planks(r)), TABLE),), (-r, -r, -TABLE_THICKNESS), (r, r, 0.0))
 
 
-def _cube(edge: float, texture: materials.Texture, place: Vector, turn: float) -> Solid:
-    """A cube whose middle is at `place`."""
+def _cube(edge: float, texture: materials.Texture, centre: Vector, yaw: float) -> Solid:
+    """A cube with its centre at `centre`, rotated by `yaw` radians about z."""
     h = edge / 2
     shape = partial(sdf.box, centre=(0.0, 0.0, 0.0), half=(h, h, h), rounding=0.1 * edge)
-    return Solid((Part(shape, paint(texture), BLOCK),), (-h, -h, -h), (h, h, h), place, turn)
+    return Solid((Part(shape, paint(texture), BLOCK),), (-h, -h, -h), (h, h, h), centre, yaw)
 
 
 def _letter_block(letter: str, colour: str, x: float, y: float, degrees: float) -> Solid:
@@ -76,7 +76,7 @@ def _held_block() -> Solid:
 
 def _die() -> Solid:
     texture = materials.dotted(DIE_COLOUR, DIE_EDGE / 2)
-    return _cube(DIE_EDGE, texture, (*DIE_PLACE, DIE_EDGE / 2), DIE_TURN)
+    return _cube(DIE_EDGE, texture, (*DIE_POSITION, DIE_EDGE / 2), DIE_TURN)
 
 
 def _mug() -> tuple[Solid, Solid]:
@@ -100,8 +100,8 @@ def _mug() -> tuple[Solid, Solid]:
     ear = (Part(handle, glaze(materials.NAVY), HANDLE),)
     outer = r + 0.02 + 0.118 + 0.037
     return (
-        Solid(ear, (0.0, -0.037, 0.0), (outer, 0.037, h), MUG_PLACE, MUG_TURN),
-        Solid(body, (-r, -r, 0.0), (r, r, h), MUG_PLACE, MUG_TURN),
+        Solid(ear, (0.0, -0.037, 0.0), (outer, 0.037, h), MUG_POSITION, MUG_TURN),
+        Solid(body, (-r, -r, 0.0), (r, r, h), MUG_POSITION, MUG_TURN),
     )
 
 
@@ -152,12 +152,12 @@ def _forearm() -> Solid:
 def _hand() -> Solid:
     """The gripper; its local space has its origin at the wrist and its fingers close along x."""
     grip = BLOCK_EDGE / 2
-    bottom = HELD[2] - WRIST[2] - 0.07  # where the fingers end
+    bottom = HELD[2] - WRIST[2] - 0.07  # z of the ends of the fingers
     palm = -0.20
 
     def fingers(points: Tensor) -> Tensor:
         sides = points.T.clone()
-        sides[0] = sides[0].abs()  # one finger stands for both
+        sides[0] = sides[0].abs()  # by symmetry, one finger represents both
         return sdf.box(sides.T, (grip + 0.045, 0.0, (palm + bottom) / 2), (0.036, 0.05, (palm - bottom) / 2), 0.015)
 
     def pads(points: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Things that stand in a scene: signed distances with a place, a box around them and what they look like.
+"""Solids: signed distance functions with a position, a bounding box and surfaces.
 
-Each solid is traced by itself inside its own box, so that a ray pays only for what it passes. Rays and points are
-[R, 3] in world space unless a line says local; lengths are in scene units.
+Solids are traced one by one inside their boxes, so that a ray costs only the solids whose boxes it crosses. Rays and
+points are [R, 3] in world space unless called local; lengths are in scene units.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 from nerfpipe.procedural import sdf
 from nerfpipe.procedural.sdf import Distance, Vector
 
-SHADOW_STEP = 0.01  # shadows may miss what is thinner than this; they then leave the surface they start on at once
+SHADOW_STEP = 0.01  # least step of shadow rays, to leave their own surface at once; thinner shapes may cast no shadow
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What a surface looks like: `albedo` maps local points [P, 3] to linear colours [P, 3] in 0 to 1.
+    """A material: `albedo` maps local points [P, 3] to linear colours [P, 3] in 0 to 1.
 
-    specular: reflectance seen straight on; shininess: Blinn-Phong exponent.
+    specular: reflectance at normal incidence; shininess: Blinn-Phong exponent.
     """
 
     albedo: Callable[[Tensor], Tensor]
@@ -33,7 +33,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class Part:
-    """One shape of a solid, in the solid's local space."""
+    """A shape of a solid, in the solid's local space."""
 
     distance: Distance
     surface: Surface
@@ -42,9 +42,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Solid:
-    """Parts that move together. `low` and `high` are the corners of their box in local space.
+    """Parts that move together, with the corners `low` and `high` of their bounding box in local space.
 
-    Local space is turned by `yaw` radians about z and then moved to `position`.
+    Local space is rotated by `yaw` radians about z and then moved to `position`.
     """
 
     parts: tuple[Part, ...]
@@ -58,20 +58,23 @@ class Solid:
         return sdf.union([part.distance(points) for part in self.parts])
 
     def part_at(self, points: Tensor) -> Tensor:
-        """Which part local points [P, 3] on the surface belong to, [P] int64."""
+        """Index [P] int64 of the part that local points [P, 3] on the surface belong to."""
         return sdf.union_with_index([part.distance(points) for part in self.parts])[1]
 
     def to_local(self, points: Tensor) -> Tensor:
+        """World points [P, 3] in local space."""
         return _turn(torch.stack([points[:, i] - self.position[i] for i in range(3)]), -self.yaw)
 
     def directions_to_local(self, directions: Tensor) -> Tensor:
+        """World directions [P, 3] in local space."""
         return _turn(directions.T, -self.yaw)
 
     def directions_to_world(self, directions: Tensor) -> Tensor:
+        """Local directions [P, 3] in world space."""
         return _turn(directions.T, self.yaw)
 
     def near(self, points: Tensor, reach: float) -> Tensor:
-        """Numbers [K] of the local points [P, 3] within `reach` of the box, measured along each axis."""
+        """Indices [K] of the local points [P, 3] within `reach` of the box along every axis."""
         inside = torch.ones(len(points), dtype=torch.bool)
         for i in range(3):
             inside &= (points[:, i] > self.low[i] - reach) & (points[:, i] < self.high[i] + reach)
@@ -79,7 +82,7 @@ class Solid:
 
 
 def _turn(columns: Tensor, angle: float) -> Tensor:
-    """Vectors [3, P] turned about z, as [P, 3]."""
+    """Vectors [3, P], rotated about z by an angle in radians, as [P, 3]."""
     x, y, z = columns
     cos, sin = math.cos(angle), math.sin(angle)
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z]).T
@@ -87,7 +90,7 @@ def _turn(columns: Tensor, angle: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays first meet something: t [R] (inf: nowhere) and the number of the solid [R] (-1: none)."""
+    """First hits of rays: distance t [R], inf for none, and index of the solid [R], -1 for none."""
 
     t: Tensor
     solid: Tensor
@@ -96,37 +99,40 @@ class Hits:
 def _rays_by_solid(
     solids: Sequence[Solid], origins: Tensor, directions: Tensor, limit: Tensor, least_step: float
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """For every solid its number, the rays [K] that pass its box before `limit` [R], and where these meet it [K]."""
-    for number, solid in enumerate(solids):
+    """Per solid: its index, the rays [K] that enter its box before `limit` [R], and the distances [K] of their hits."""
+    for index, solid in enumerate(solids):
         o, d = solid.to_local(origins), solid.directions_to_local(directions)
         enter, leave = sdf.box_interval(o, d, solid.low, solid.high)
         rays = (enter < torch.minimum(leave, limit)).nonzero()[:, 0]
         if len(rays):
             far = torch.minimum(leave, limit)[rays]
-            yield number, rays, sdf.sphere_trace(solid.distance, o[rays], d[rays], enter[rays], far, least_step)
+            yield index, rays, sdf.sphere_trace(solid.distance, o[rays], d[rays], enter[rays], far, least_step)
 
 
 def trace(solids: Sequence[Solid], origins: Tensor, directions: Tensor) -> Hits:
-    """What unit rays (both [R, 3]) meet first."""
+    """The first hits of unit rays (both [R, 3])."""
     t = torch.full_like(origins[:, 0], torch.inf)
     nearest = torch.full_like(t, -1, dtype=torch.long)
-    for number, rays, found in _rays_by_solid(solids, origins, directions, t, sdf.LEAST_STEP):
+    for index, rays, found in _rays_by_solid(solids, origins, directions, t, sdf.LEAST_STEP):
         closer = (found < t[rays]).nonzero()[:, 0]
         t[rays[closer]] = found[closer]
-        nearest[rays[closer]] = number
+        nearest[rays[closer]] = index
     return Hits(t, nearest)
 
 
-def blocked(solids: Sequence[Solid], origins: Tensor, directions: Tensor) -> Tensor:
-    """Whether unit rays (both [R, 3]) meet anything at all, [R] bool."""
+def occluded(solids: Sequence[Solid], origins: Tensor, directions: Tensor) -> Tensor:
+    """Whether unit rays (both [R, 3]) hit any solid, [R] bool."""
     limit = torch.full_like(origins[:, 0], torch.inf)
     for _, rays, found in _rays_by_solid(solids, origins, directions, limit, SHADOW_STEP):
-        limit[rays[found.isfinite()]] = -1.0  # nothing more to find: no box is entered before this
+        limit[rays[found.isfinite()]] = -1.0  # no later box is entered before this
     return limit < 0
 
 
 def openness(solids: Sequence[Solid], points: Tensor, directions: Tensor, heights: Sequence[float]) -> Tensor:
-    """How free [P] the space over a surface is, in 0 to 1, from the distances at `heights` over its points."""
+    """Ambient visibility [P] in 0 to 1 of points [P, 3] on a surface, from the distances to all solids over them.
+
+    directions [P, 3]: unit normals; heights: over the points at which distances are sampled. 1 - ambient occlusion.
+    """
     gaps = torch.tensor(heights).repeat(len(points), 1)  # [P, heights]
     for solid in solids:
         local = solid.to_local(points)

@@ -49,7 +49,7 @@ def number(content: dict[str, Any], key: str, file: Path, default: float | None 
 
 
 def text(content: Any, key: str, file: Path, where: str) -> str:
-    """The name of a file under `key` of the object at `where`; Places finds what it names."""
+    """The name of a file under `key` of the object at `where`; FileFinder finds what it names."""
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, str) or not value:
         raise NerfpipeError(f"{file}: {where}: {key}: must name a file (got {value!r:.40})")

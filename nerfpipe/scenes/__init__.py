@@ -1,1 +1,1 @@
-"""Where pictures come from: one module per format, each returning the same Scene."""
+"""Scenes: images with known cameras. One reader per format, all of which return a Scene."""

@@ -1,4 +1,4 @@
-"""The files below a folder by all that data may call them: made once, so that finding names takes linear time."""
+"""An index of the files below a folder by all their possible names, so that finding N names takes linear time."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from nerfpipe.scenes.image_files import SUFFIXES
 
 PICTURES = (*SUFFIXES, *HEIC)
 KNOWN = (*PICTURES, ".npy", ".ply")
-PICTURE = "picture"  # the kind of all files whose suffixes stand for one another
+PICTURE = "picture"  # the kind of all files that may be copies of each other in another format
 
-Key = tuple[str, ...]
+Key = tuple[str, ...]  # kind, folders, name without suffix
 
 
 @dataclass(frozen=True)
 class Match:
-    """A file, and how many parts of its name's end it has in common with it."""
+    """A file, and the number of parts at the end of the name that its path has in common with it."""
 
     file: Path
     shared: int
 
 
 class FolderIndex:
-    """Files below `root`, by their whole paths and by every end of them, without suffixes."""
+    """Files below `root`, by their whole paths and by all ends of their paths, without suffixes."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.deepest = root, 0
@@ -41,21 +41,23 @@ class FolderIndex:
                 self._add(inside / name)
 
     def _add(self, file: PurePosixPath) -> None:
-        kind, *parts = _key(file)
+        key = _key(file)
+        kind, parts = key[:1], key[1:]
         self.deepest = max(self.deepest, len(parts))
-        self.whole[(kind, *parts)].append(file)
+        self.whole[key].append(file)
         for start in range(1, len(parts)):
-            self.ends[(kind, *parts[start:])].append(file)
+            self.ends[kind + parts[start:]].append(file)
 
     def find(self, name: PurePosixPath, deeper: bool, copies: bool = True) -> Match | None:
-        """The file that fits the name best: all of its path is an end of the name, the longer the better.
+        """The file that fits the name best: the one with the longest path that is an end of the name.
 
-        deeper: the name may be an end of the file's path as well. copies: pictures of another format count.
-        Raises NerfpipeError where two fit equally well.
+        deeper: the name may also be an end of the file's path. copies: images of another format may match.
+        Raises NerfpipeError if two files fit equally well.
         """
-        kind, *parts = _key(name)
+        key = _key(name)
+        kind, parts = key[:1], key[1:]
         for length in range(min(len(parts), self.deepest), 0, -1):
-            end = (kind, *parts[len(parts) - length :])
+            end = kind + parts[len(parts) - length :]
             found = self._best(self.whole.get(end, ()), name, copies)
             if found is None and deeper and length == len(parts):
                 found = self._best(self.ends.get(end, ()), name, copies)
@@ -74,7 +76,7 @@ class FolderIndex:
             return None
         best = ranked[min(ranked)]
         if len(best) > 1:
-            both = " and ".join(str(each) for each in best[:2])
+            both = " and ".join(str(file) for file in best[:2])
             raise NerfpipeError(
                 f"{self.root}: {name} may be {both}, which fit equally well; keep the folders and names that the "
                 "pictures had when their cameras were found"
@@ -83,7 +85,7 @@ class FolderIndex:
 
 
 def suffix_of(name: PurePosixPath) -> str:
-    """A suffix that tells what the file is, or nothing: the dot of `IMG_1.5` begins none."""
+    """The suffix if it is a known one, else an empty string: `IMG_1.5` has none."""
     return name.suffix if name.suffix.lower() in KNOWN else ""
 
 
@@ -94,20 +96,22 @@ def _key(name: PurePosixPath) -> Key:
 
 
 def _spelled_alike(file: PurePosixPath, name: PurePosixPath) -> bool:
-    ours, theirs = (each.with_name(each.name.removesuffix(suffix_of(each)) or "-").parts for each in (file, name))
-    shared = min(len(ours), len(theirs))
-    return ours[-shared:] == theirs[-shared:]
+    file_parts, name_parts = (
+        path.with_name(path.name.removesuffix(suffix_of(path)) or "-").parts for path in (file, name)
+    )
+    shared = min(len(file_parts), len(name_parts))
+    return file_parts[-shared:] == name_parts[-shared:]
 
 
-def _suffix_rank(wanted: str, there: str) -> int | None:
-    """How well a file's suffix fits the one in its name, 0 best; None: not at all.
+def _suffix_rank(wanted: str, found: str) -> int | None:
+    """How well a file's suffix fits that of the name: 0 is best, None does not fit.
 
-    A copy may have been made in another format. A name without a suffix means .png rather than another.
+    The file may be a copy in another format. A name without a suffix prefers .png.
     """
-    if wanted == there:
+    if wanted == found:
         return 0
-    if wanted.lower() == there.lower():
+    if wanted.lower() == found.lower():
         return 1
-    if there.lower() not in PICTURES or (wanted and wanted.lower() not in PICTURES):
+    if found.lower() not in PICTURES or (wanted and wanted.lower() not in PICTURES):
         return None
-    return 2 if wanted else 2 + PICTURES.index(there.lower())
+    return 2 if wanted else 2 + PICTURES.index(found.lower())

@@ -1,4 +1,4 @@
-"""Pictures, masks and depth maps from files of their own, whatever their kind."""
+"""Readers of images, masks and depth maps in files of their own, in all supported file formats."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def by_number(file: Path) -> list[tuple[int, str]]:
-    """A key to sort by that puts IMG_9 before IMG_10."""
+    """A sort key that puts IMG_9 before IMG_10."""
     parts = re.split(r"(\d+)", file.name.lower())
     return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def picture_files(folder: Path, order: str = "name") -> list[Path]:
-    """The pictures in a folder, by name or by the numbers in their names.
+    """The images in a folder, in the order of their names, or of the numbers in them if `order` is "number".
 
-    Raises NerfpipeError when there is no folder, no picture, or only HEIC.
+    Raises NerfpipeError if there is no folder, no image, or a HEIC image.
     """
     if not folder.is_dir():
         raise NerfpipeError(
@@ -54,9 +54,9 @@ def picture_files(folder: Path, order: str = "name") -> list[Path]:
 
 
 def read_picture(file: Path, factor: int = 1, orientation: int = UPRIGHT) -> np.ndarray:
-    """[H, W, 4] uint8, straight alpha, factor x factor pixels made one. 16-bit and grey pictures are converted.
+    """[H, W, 4] uint8, straight alpha. 16-bit and grey images are converted; `factor` reduces both sides.
 
-    orientation: EXIF's, where it is to be followed; cameras are mostly given for the pixels as they are stored.
+    orientation: EXIF's, by which to turn the image; most cameras are given for the stored pixels.
     """
     image = load_image(file)
     if image.mode in DEEP:
@@ -72,10 +72,10 @@ def read_picture(file: Path, factor: int = 1, orientation: int = UPRIGHT) -> np.
 def read_mask(
     file: Path, width: int, height: int, factor: int = 1, leaves_out: bool = False, orientation: int = UPRIGHT
 ) -> np.ndarray:
-    """[H, W] bool: what is light, of a mask that must be width x height; when reduced, where all of it is.
+    """[H, W] bool: the light pixels of a mask of width x height; if reduced, the blocks that are light everywhere.
 
-    leaves_out: what is dark instead, whatever the mask's alpha. orientation: of a picture that was turned; a mask that
-    has the size of its stored pixels is turned like it.
+    leaves_out: the dark pixels instead, and alpha is ignored. orientation: by which the image was turned; a mask of the
+    size of its stored pixels is turned too. Raises NerfpipeError if the size is another.
     """
     image = load_image(file)
     if image.size != (width, height) == image.size[::-1]:
@@ -92,12 +92,13 @@ def read_mask(
 
 
 def read_depth_map(file: Path, width: int, height: int, factor: int = 1, orientation: int = UPRIGHT) -> np.ndarray:
-    """[H, W] float32, as it stands in a 16-bit picture or a .npy array, NaN where it is 0.
+    """[H, W] float32: the values of a 16-bit image or a .npy array; NaN for values that are not finite and positive.
 
-    A map of another size, as telephones measure, and a reduced one take the nearest number: means would put surfaces
-    where there are none. orientation: of a picture that was turned; a map that lies like its stored pixels is, too.
+    A map of another size, as from phones, and a reduced map are sampled at the nearest pixel: means would lie between
+    surfaces. orientation: by which the image was turned; a map with the proportions of its stored pixels is turned too.
+    Raises NerfpipeError if the proportions are others.
     """
-    depth = _depth_numbers(file)
+    depth = _depth_values(file)
     if depth.ndim == 2 and not _of_proportions(depth.shape, width, height):
         depth = np.array(turned(Image.fromarray(depth), orientation))
     if not _of_proportions(depth.shape, width, height):
@@ -113,7 +114,7 @@ def read_depth_map(file: Path, width: int, height: int, factor: int = 1, orienta
     return depth[np.ix_(rows, columns)]
 
 
-def _depth_numbers(file: Path) -> np.ndarray:
+def _depth_values(file: Path) -> np.ndarray:
     if file.suffix.lower() != ".npy":
         return np.array(load_image(file)).astype(np.float32)
     try:
@@ -128,11 +129,11 @@ def _depth_numbers(file: Path) -> np.ndarray:
 
 
 def _of_proportions(shape: tuple[int, ...], width: int, height: int) -> bool:
-    """Whether a map [H, W] shows all of a picture, but for a pixel that rounding may have cost one of its sides."""
+    """Whether a map [H, W] has the proportions of an image, up to one pixel lost by rounding."""
     if len(shape) != 2 or 0 in shape:
         return False
-    tall, wide = shape
-    return abs(wide * height / width - tall) <= 1 or abs(tall * width / height - wide) <= 1
+    rows, columns = shape
+    return abs(columns * height / width - rows) <= 1 or abs(rows * width / height - columns) <= 1
 
 
 def _one_line(error: Exception) -> str:

@@ -1,25 +1,47 @@
-"""Is a lens possible for its picture? Numbers of another resolution, or normalised ones, give pictures of nothing."""
+"""Checks of cameras against their images: numbers for another resolution, or normalised ones, give blank renders."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
 
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.distortion import NotInvertibleError
+from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.progress import Progress
 
-WIDEST = math.radians(150)  # of a perspective lens; the widest that are made have 130 degrees
+WIDEST = math.radians(150)  # of a perspective lens; the widest on sale have 130 degrees
 NARROWEST = math.radians(0.2)  # a telescope's
-ROUND = 2 * math.pi  # a fisheye sees no more
-NORMALISED = 1.0  # pixels: a principal point no further in is given in shares of the picture
-STRETCHED = 2.0  # anamorphic lenses go so far
-OFF_CENTRE, ALIKE = 0.1, 0.02  # shares of the picture
+FISHEYE_WIDEST = 2 * math.pi
+NORMALISED = 1.0  # pixels: a principal point up to this value is normalised by the image's size
+STRETCHED = 2.0  # largest ratio of the focal lengths, an anamorphic lens's
+OFF_CENTRE, ALIKE = 0.1, 0.02  # shares of the image's width and height
+CHECKED_EVERY = 8  # pixels, from one check of the distortion to the next
 REMEDY = (
     "if its numbers are for another resolution, give the width and height they belong to; if they are normalised, "
     "multiply them by the picture's width and height"
 )
 
 
+def check_intrinsics(names: Mapping[Camera, str], source: Path) -> list[str]:
+    """The first doubt about cameras of the size of their images, as a note. Raises NerfpipeError if one is impossible.
+
+    names: of an image per camera, for the message.
+    """
+    doubts: list[str] = []
+    for camera, name in names.items():
+        if (fault := lens_fault(camera)) is not None:
+            raise NerfpipeError(f"{source}: {name}: {fault}")
+        if not doubts and (doubt := lens_doubt(camera)) is not None:
+            doubts.append(f"{name}: {doubt}")
+    return doubts
+
+
 def lens_fault(camera: Camera) -> str | None:
-    """What is impossible about a lens whose size is that of its picture, with a remedy; None: nothing."""
+    """The reason why a camera of its image's size is impossible, with a remedy; None if it is possible."""
     size = f"its picture of {camera.width}x{camera.height}"
     if not (0 < camera.cx < camera.width and 0 < camera.cy < camera.height):
         return f"the principal point ({camera.cx:g}, {camera.cy:g}) lies outside {size}; {REMEDY}"
@@ -27,7 +49,7 @@ def lens_fault(camera: Camera) -> str | None:
         return f"the principal point ({camera.cx:g}, {camera.cy:g}) lies in the corner of {size}; {REMEDY}"
     for name, focal, side in (("fl_x", camera.fx, camera.width), ("fl_y", camera.fy, camera.height)):
         angle = angle_of_view(camera, focal, side)
-        widest = WIDEST if camera.lens == "perspective" else ROUND
+        widest = WIDEST if camera.lens == "perspective" else FISHEYE_WIDEST
         if not NARROWEST < angle < widest:
             return (
                 f"the focal length {name} = {focal:g} pixels means {math.degrees(angle):.3g} degrees of view for "
@@ -37,8 +59,10 @@ def lens_fault(camera: Camera) -> str | None:
 
 
 def lens_doubt(camera: Camera) -> str | None:
-    """What is odd about a possible lens: pixels of twice the height or width, or a principal point off the middle by
-    the same share both ways.
+    """What is unlikely about a possible camera, with a remedy; None if nothing is.
+
+    That is a pixel more than twice as high as wide, or the reverse; and a principal point off the centre by the same
+    share of width and height.
     """
     if not 1 / STRETCHED < camera.fx / camera.fy < STRETCHED:
         return f"the focal lengths fl_x = {camera.fx:g} and fl_y = {camera.fy:g} pixels are far apart; {REMEDY}"
@@ -52,6 +76,37 @@ def lens_doubt(camera: Camera) -> str | None:
 
 
 def angle_of_view(camera: Camera, focal: float, side: int) -> float:
-    """The angle, in radians, that one side of the picture spans, distortion aside."""
+    """The angle in radians of one side of the image, in pixels, without distortion; focal: in pixels."""
     half = side / 2 / focal
     return 2 * (math.atan(half) if camera.lens == "perspective" else half)
+
+
+def check_distortion(cameras: Sequence[Camera], source: Path) -> None:
+    """Raise NerfpipeError if a camera's distortion cannot be inverted at its edges or at every few pixels within.
+
+    The ray bank inverts it at all pixels; this check finds most faults early.
+    """
+    distorted = [camera for camera in cameras if not camera.is_pinhole]
+    if not distorted:
+        return
+    with Progress("lenses", len(distorted), "lenses") as progress:
+        for camera in distorted:
+            _check_distortion(camera, source)
+            progress.advance()
+
+
+def _check_distortion(camera: Camera, source: Path) -> None:
+    columns, rows = (
+        torch.cat([torch.arange(0, side, CHECKED_EVERY), torch.tensor([side - 1])]) + 0.5
+        for side in (camera.width, camera.height)
+    )
+    centres = torch.cartesian_prod(rows, columns).flip(1)  # [P, 2]
+    try:
+        camera.directions(centres)
+    except NotInvertibleError as error:
+        column, row = centres[error.point].int().tolist()
+        coefficients = ", ".join(f"{k:.4g}" for k in camera.distortion)
+        raise NerfpipeError(
+            f"{source}: the {camera.lens} distortion ({coefficients}) cannot be inverted at pixel ({column}, {row}), "
+            "which has no ray; correct the coefficients, or undistort the pictures first"
+        ) from None

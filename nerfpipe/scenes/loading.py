@@ -1,4 +1,4 @@
-"""Reads what the download stage left, whatever its format."""
+"""Loads the scene that the download stage stored, in any format."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from nerfpipe.images.image_file import HEIC, HEIC_REMEDY
 from nerfpipe.project.entry_file import ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
-from nerfpipe.scenes.formats import blender, colmap, colmap_file, llff, procedural, tiny_nerf, transforms
-from nerfpipe.scenes.frames import Reading
-from nerfpipe.scenes.image_files import HEIC, HEIC_REMEDY, SUFFIXES
+from nerfpipe.scenes.formats import blender, colmap, colmap_model, llff, procedural, tiny_nerf, transforms
+from nerfpipe.scenes.frames import ReadOptions
+from nerfpipe.scenes.image_files import SUFFIXES
 from nerfpipe.scenes.scene import Scene
 
-# Formats with pictures in files, in the order in which they are looked for. A folder often holds several: what tells
-# more of the lenses comes first.
+# Formats with images in files, in the order of search. A folder often holds several: those that tell more of the
+# cameras come first.
 FOLDER_FORMATS: dict[str, ModuleType] = {"blender": blender, "transforms": transforms, "colmap": colmap, "llff": llff}
-READING = ("name", "background", "space", "images", "masks", "factor", "missing", "test_every", "order")
-KEYS = {*READING, "format", "bounds", "train_views", "file"}
-NEWER = {"order": "name"}  # keys that entries stored by older versions do not have
+OPTIONS = ("name", "background", "space", "images", "masks", "factor", "missing", "test_every", "order")
+KEYS = {*OPTIONS, "format", "bounds", "train_views", "file"}
+DEFAULTS = {"order": "name"}  # of keys that entries stored by older versions lack
 TO_PHOTOS = "find them with `nerfpipe photos FOLDER --name NAME`"
-DEPTH = 3  # folders down, in which a scene is looked for
+SEARCH_DEPTH = 3  # levels of folders to search for a scene
 
 
 def load_scene(folder: Path) -> Scene:
-    """The scene that the download stage left in `folder`, whatever its format.
-
-    Raises NerfpipeError naming the file at fault.
-    """
+    """The scene that the download stage stored in a folder. Raises NerfpipeError that names the file at fault."""
     entry = read_entry(folder)
     bounds = None if entry["bounds"] is None else np.array(entry["bounds"], dtype=np.float32)  # [2, 3]
     name, background, form = entry["name"], entry["background"], entry["format"]
@@ -39,39 +37,41 @@ def load_scene(folder: Path) -> Scene:
         return procedural.load(folder, name, background)
     if form == "tiny_nerf" or (form is None and entry["file"] is not None):
         return tiny_nerf.load(folder / entry["file"], name, background, bounds, entry["train_views"])
-    reading = Reading(bounds=bounds, **{key: entry[key] for key in READING})
-    form, place = find_scene(folder, form)
-    return FOLDER_FORMATS[form].load(place, reading)
+    options = ReadOptions(bounds=bounds, **{key: entry[key] for key in OPTIONS})
+    form, path = find_scene(folder, form)
+    return FOLDER_FORMATS[form].load(path, options)
 
 
 def find_scene(folder: Path, form: str | None) -> tuple[str, Path]:
-    """The format and the folder of the scene that lies in `folder`, or in the one folder below that holds any.
+    """The format and the folder of the only scene in `folder` or the folders below; form: its format, if known.
 
-    Raises NerfpipeError where there is none, or more than one.
+    Raises NerfpipeError if there is none, or more than one.
     """
     if form is not None and form not in FOLDER_FORMATS:
         raise NerfpipeError(f"{folder / ENTRY_FILE}: unknown format {form!r}; run the download stage again")
     candidates = FOLDER_FORMATS if form is None else {form: FOLDER_FORMATS[form]}
     level = [folder]
-    for _ in range(DEPTH):
-        found = [(name, place) for place in level for name, module in candidates.items() if module.is_here(place)]
-        places = sorted({place for _, place in found})
-        if len(places) > 1:
-            named = ", ".join(str(place.relative_to(folder)) for place in places)
-            raise NerfpipeError(f"{folder}: holds {len(places)} scenes ({named}); name one with `folder:` in the entry")
+    for _ in range(SEARCH_DEPTH):
+        found = [(name, path) for path in level for name, module in candidates.items() if module.is_here(path)]
+        paths = sorted({path for _, path in found})
+        if len(paths) > 1:
+            named = ", ".join(str(path.relative_to(folder)) for path in paths)
+            raise NerfpipeError(f"{folder}: holds {len(paths)} scenes ({named}); name one with `folder:` in the entry")
         if found:
             return found[0]
-        level = sorted(below for place in level for below in place.iterdir() if below.is_dir())
-    if form is not None:  # read it all the same: its loader says best what is missing
+        level = sorted(below for path in level for below in path.iterdir() if below.is_dir())
+    if form is not None:  # the format's reader reports what is missing
         return form, folder
-    raise NerfpipeError(f"{folder}: {_nothing_known(folder)}")
+    raise NerfpipeError(f"{folder}: {_describe_unknown(folder)}")
 
 
-def _nothing_known(folder: Path) -> str:
+def _describe_unknown(folder: Path) -> str:
+    """Why no scene is found in a folder, with a remedy."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    if parts := [file for file in files if file.stem in colmap_file.FILES and file.suffix in colmap_file.SUFFIXES]:
-        place = parts[0].parent
-        return f"{colmap_file.incomplete(place)}, at {place.relative_to(folder)}; and there are no other format's files"
+    if parts := [file for file in files if file.stem in colmap_model.FILES and file.suffix in colmap_model.SUFFIXES]:
+        path = parts[0].parent
+        incomplete = colmap_model.describe_incomplete(path)
+        return f"{incomplete}, at {path.relative_to(folder)}; and there are no other format's files"
     if any(file.suffix.lower() in SUFFIXES for file in files):
         return f"pictures without cameras; {TO_PHOTOS}"
     if any(file.suffix.lower() in HEIC for file in files):
@@ -83,11 +83,11 @@ def _nothing_known(folder: Path) -> str:
 
 
 def read_entry(folder: Path) -> dict[str, Any]:
-    """What the download stage wrote about the data in `folder`."""
+    """The entry that the download stage stored with the data. Raises NerfpipeError if it is missing or damaged."""
     file = folder / ENTRY_FILE
     try:
         with open_regular(file) as stream:
-            entry = {**NEWER, **json.loads(stream.read())}
+            entry = {**DEFAULTS, **json.loads(stream.read())}
         missing = KEYS - set(entry)
         if missing:
             raise ValueError(f"misses {missing}")

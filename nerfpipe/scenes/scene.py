@@ -1,4 +1,4 @@
-"""The one form that every scene format is read into.
+"""The scene that every format is read into.
 
 Cameras look along -z with x to the right and y up (OpenGL, Blender); poses are camera-to-world.
 """
@@ -6,7 +6,7 @@ Cameras look along -z with x to the right and y up (OpenGL, Blender); poses are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,23 +17,22 @@ from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
 from nerfpipe.geometry.space import AnySpace, Kind, space_of
 from nerfpipe.runtime.errors import NerfpipeError
 
-ROTATION_TOLERANCE = 1e-3  # |RᵀR - I| allowed: poses printed with four decimals pass
+ROTATION_TOLERANCE = 1e-3  # largest |RᵀR - I|: poses printed with four decimals pass
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Pictures with known cameras. Pictures are read one at a time, so a scene may exceed memory.
+    """Images with known cameras, read one at a time, so that a scene may exceed memory.
 
-    poses [N, 3, 4] float32; camera_index [N] int, into `cameras`; splits: name -> view numbers;
-    kind: of the space that is learned (see geometry/space.py); bounds [2, 3] float32, the box that holds everything
-    worth learning, in the coordinates of that space (scene units where it is bounded);
-    background: "black" or "white", behind everything; with `has_alpha` the pictures carry their own coverage
-    and the background is only what they are shown over.
-    read_image(i) -> [H, W, 4] uint8, straight alpha. read_depth(i) -> [H, W] float32, distance along the unit
-    ray through the pixel centre, inf where it meets nothing, NaN where it is unknown. read_mask(i) -> [H, W] bool, the
-    pixels that count. read_labels(i) -> [H, W] uint8, into label_names.
-    near: in scene units, nothing worth learning is nearer to a camera. points [P, 3] float32: some places on surfaces.
-    similarity: how the scene was moved from the coordinates that its data came in. notes: what to tell the user.
+    camera_index [N] int: indices into `cameras`. poses [N, 3, 4] float32. splits: name -> view indices.
+    bounds [2, 3] float32: the box to learn, in the coordinates of its space (scene units if `kind` is bounded).
+    background: "black" or "white". Images with `has_alpha` are composited over it.
+    read_image(view) -> [H, W, 4] uint8, straight alpha.
+    read_depth(view) -> [H, W] float32: distance along the unit ray through the pixel centre in scene units, inf if the
+    ray meets nothing, NaN if the depth is unknown. read_mask(view) -> [H, W] bool: the valid pixels.
+    kind: of the space to learn (see geometry/space.py); frustum: of a forward space.
+    near: least distance of content from any camera, in scene units. points [P, 3] float32: on surfaces.
+    similarity: from the data's coordinates to scene units. notes: messages for the user.
     """
 
     name: str
@@ -46,8 +45,6 @@ class Scene:
     has_alpha: bool
     read_image: Callable[[int], np.ndarray]
     read_depth: Callable[[int], np.ndarray] | None = None
-    read_labels: Callable[[int], np.ndarray] | None = None
-    label_names: tuple[str, ...] = field(default=())
     read_mask: Callable[[int], np.ndarray] | None = None
     kind: Kind = "bounded"
     frustum: Frustum | None = None
@@ -58,30 +55,34 @@ class Scene:
 
     @property
     def views(self) -> int:
+        """The number of views."""
         return len(self.poses)
 
     def camera(self, view: int) -> Camera:
+        """The camera of a view."""
         return self.cameras[int(self.camera_index[view])]
 
     def space(self, margin: float, min_near: float) -> AnySpace:
-        """The space of this scene, a bounded one's box grown by the fraction `margin`."""
+        """The space of this scene; a bounded one's box is enlarged by the fraction `margin` of its size.
+
+        min_near: least distance from a camera in scene units.
+        """
         bounds = grown(self.bounds, margin) if self.kind == "bounded" else self.bounds
         lower, upper = (tuple(corner) for corner in bounds.tolist())
         return space_of(self.kind, (lower, upper), max(self.near, min_near), self.frustum)
 
-    def validate(self, where: str) -> Scene:
-        """This scene, or NerfpipeError with every fault, each naming the file `where` it came from."""
+    def validate(self, source: str) -> Scene:
+        """This scene. Raises NerfpipeError with every fault, each preceded by the path `source` of its data."""
         faults = [*self._split_faults(), *pose_faults(self.poses), *self._bounds_faults()]
         if faults:
-            raise NerfpipeError(*(f"{where}: {fault}" for fault in faults))
+            raise NerfpipeError(*(f"{source}: {fault}" for fault in faults))
         return self
 
     def _split_faults(self) -> list[str]:
         if self.views == 0:
-            return ["no images; a scene needs at least one view in each of train, val and test"]
-        faults = [
-            f"the {name} split is empty; every split needs a view" for name in SPLITS if not len(self.splits[name])
-        ]
+            return ["no images; a scene needs at least one view in train, val and test"]
+        empty = [name for name in SPLITS if not len(self.splits[name])]
+        faults = [f"the {name} split is empty; every split needs a view" for name in empty]
         for name in ("val", "test"):
             shared = np.intersect1d(self.splits["train"], self.splits[name])
             if len(shared):
@@ -95,18 +96,18 @@ class Scene:
 
 
 def grown(bounds: np.ndarray, margin: float) -> np.ndarray:
-    """Bounds [2, 3] grown about their middle by the fraction `margin` of their size."""
+    """Bounds [2, 3], enlarged about their centre by the fraction `margin` of their size."""
     grow = margin * (bounds[1] - bounds[0]) / 2
     return np.stack([bounds[0] - grow, bounds[1] + grow])
 
 
 def pose_faults(poses: np.ndarray, names: Sequence[str] | None = None) -> list[str]:
-    """One line for the first pose [3, 4] that is not a rotation and a finite position, with its remedy.
+    """The first fault of poses [N, 3, 4], which must be rotations and finite positions, with its remedy; or none.
 
-    names: of the views, where they have any.
+    names [N]: of the views, for the message.
     """
-    for number, pose in enumerate(np.asarray(poses, dtype=np.float64)):
-        view = f"{number} ({names[number]})" if names else number
+    for index, pose in enumerate(np.asarray(poses, dtype=np.float64)):
+        view = f"{index} ({names[index]})" if names else index
         rotation = pose[:, :3]
         if not np.isfinite(pose).all():
             return [f"pose {view} holds NaN or infinity"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from nerfpipe import __version__
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.focus import middle_of
+from nerfpipe.geometry.focus import focus_point
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 
@@ -14,9 +14,11 @@ from nerfpipe.raybank.bank import RayBank
 def describe_model(params: Params, bank: RayBank) -> ModelAbout:
     """The header of a model trained with these params on this bank."""
     poses = np.array(bank.arrays["poses"][bank.splits["train"]], dtype=np.float64)  # [train views, 3, 4]
-    middle = middle_of(poses)
-    known = middle is not None and (middle.certain or not bank.space.unbounded)
-    centre = middle.point if middle is not None and known else bank.space.box.mean(dim=0).numpy()  # [3]
+    focus = focus_point(poses)
+    if focus is None or (bank.space.unbounded and not focus.certain):
+        centre = bank.space.box.mean(dim=0).numpy()
+    else:
+        centre = focus.point
     return ModelAbout(
         version=__version__,
         scene=bank.about.scene,

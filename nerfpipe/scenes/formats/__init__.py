@@ -1,1 +1,1 @@
-"""Readers, one for each format of scene data."""
+"""Readers, one per format of scene data."""

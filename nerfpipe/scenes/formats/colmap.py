@@ -1,4 +1,4 @@
-"""A folder with a COLMAP model (in sparse/0, sparse or beside) and its pictures (in images)."""
+"""The COLMAP format: a reconstruction (in sparse/0, sparse or the folder itself) and its images (in images)."""
 
 from __future__ import annotations
 
@@ -8,35 +8,49 @@ import numpy as np
 
 from nerfpipe.geometry.similarity import FARTHEST
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.scenes.file_finder import IMAGES, Places
-from nerfpipe.scenes.formats.colmap_file import find_models, has_model, model_notes, read_model
-from nerfpipe.scenes.frames import Frame, Reading, every_nth, present, scene_of
+from nerfpipe.scenes.file_finder import FileFinder
+from nerfpipe.scenes.formats.colmap_model import (
+    choice_notes,
+    find_reconstructions,
+    has_reconstruction,
+    read_reconstruction,
+)
+from nerfpipe.scenes.frames import Frame, ReadOptions, build_scene, every_nth, existing_frames
 from nerfpipe.scenes.scene import Scene
+
+IMAGES = "images"  # the usual folder of the images
+USUAL = Path("sparse/0")  # the usual folder of the reconstruction
 
 
 def is_here(folder: Path) -> bool:
-    return has_model(folder)
+    """Whether the folder holds a scene of this format."""
+    return has_reconstruction(folder)
 
 
-def load(folder: Path, reading: Reading) -> Scene:
-    """Raises NerfpipeError naming the file at fault."""
-    models = find_models(folder)
-    place = models[0].place if models else folder / "sparse" / "0"
-    model = read_model(place)
-    places = Places(folder, reading.images, reading.masks, within=IMAGES, missing=reading.missing)
+def load(folder: Path, options: ReadOptions) -> Scene:
+    """The scene in a folder. Raises NerfpipeError that names the file at fault."""
+    found = find_reconstructions(folder)
+    source = found[0].path if found else folder / USUAL
+    reconstruction = read_reconstruction(source)
+    finder = FileFinder(folder, options.images, options.masks, within=IMAGES, missing=options.missing)
     try:
-        pictures = places.pictures([image.name for image in model.images])
-        masks = [places.mask(image.name) for image in model.images]
+        pictures = finder.pictures([image.name for image in reconstruction.images])
+        masks = [finder.mask(image.name) for image in reconstruction.images]
     except NerfpipeError as error:
-        raise NerfpipeError(f"{place}: {error}") from None
+        raise NerfpipeError(f"{source}: {error}") from None
     frames = [
-        Frame(picture, model.cameras[image.camera], image.pose, mask)
-        for image, picture, mask in zip(model.images, pictures, masks, strict=True)
+        Frame(picture, reconstruction.cameras[image.camera], image.pose, mask)
+        for image, picture, mask in zip(reconstruction.images, pictures, masks, strict=True)
     ]
-    frames, _, notes = present(frames, reading, place)
-    notes = [*model_notes(folder, models), *notes]
-    splits = every_nth(len(frames), reading.test_every)
-    points = model.points[(np.abs(model.points) <= FARTHEST).all(axis=1)]  # NaN is not either
-    return scene_of(
-        frames, splits, reading, place, default="unbounded", points=points if len(points) else None, notes=notes
+    frames, _, missing_notes = existing_frames(frames, options, source)
+    points = reconstruction.points
+    points = points[(np.abs(points) <= FARTHEST).all(axis=1)]  # False for NaN
+    return build_scene(
+        frames,
+        every_nth(len(frames), options.test_every),
+        options,
+        source,
+        default="unbounded",
+        points=points if len(points) else None,
+        notes=[*choice_notes(folder, found), *missing_notes],
     )

@@ -1,8 +1,8 @@
-"""The LLFF format: poses_bounds.npy and the pictures in images, or smaller in images_4, images_8, … .
+"""The LLFF format: poses_bounds.npy and the images in images, or reduced in images_4, images_8, …
 
-A row for each picture, in the order of their names: a 3 x 5 matrix - rotation with axes down, right and back, position,
-(height, width, focal length) - and the nearest and farthest depth. The first picture and every 8th after it are held
-out, as is the custom.
+The array has one row per image, in the order of their names: a 3 x 5 matrix with the columns down, right, back (the
+camera's axes), position and (height, width, focal length), then the nearest and farthest depth. The first image and
+every 8th after it are held out, as is the custom.
 """
 
 from __future__ import annotations
@@ -15,54 +15,58 @@ import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.similarity import FARTHEST
+from nerfpipe.geometry.space import Kind
 from nerfpipe.images.image_file import look_at_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 from nerfpipe.scenes import normalise
-from nerfpipe.scenes.file_finder import Places
-from nerfpipe.scenes.frames import ASPECT, Frame, Reading, every_nth, scene_of
+from nerfpipe.scenes.file_finder import FileFinder
+from nerfpipe.scenes.frames import ASPECT, Frame, ReadOptions, build_scene, every_nth
 from nerfpipe.scenes.image_files import by_number, picture_files
 from nerfpipe.scenes.scene import Scene
 
 FILE = "poses_bounds.npy"
-NUMBERS = 17  # in a row
+COLUMNS = 17
+HEIGHT, WIDTH, FOCAL, NEAR, FAR = 4, 9, 14, 15, 16  # columns of a row
 
 
 def is_here(folder: Path) -> bool:
+    """Whether the folder holds a scene of this format."""
     return (folder / FILE).is_file()
 
 
-def load(folder: Path, reading: Reading) -> Scene:
-    """Raises NerfpipeError naming the file at fault."""
+def load(folder: Path, options: ReadOptions) -> Scene:
+    """The scene in a folder. Raises NerfpipeError that names the file at fault."""
     rows = read_rows(folder / FILE)
-    if reading.images is None:
-        reading = with_images(reading, folder)
-    pictures = picture_files(folder / str(reading.images), reading.order)
+    if options.images is None:
+        options = with_images(options, folder)
+    pictures = picture_files(folder / str(options.images), options.order)
     if len(pictures) != len(rows):
         raise NerfpipeError(
             f"{folder / FILE}: has {len(rows)} rows and {pictures[0].parent} {len(pictures)} pictures; "
             "there must be a row for each picture, in the order of their names"
         )
-    places = Places(folder, None, reading.masks)
+    finder = FileFinder(folder, None, options.masks)
     width, height = look_at_header(pictures[0])[:2]
     frames = [
         Frame(
             picture,
-            made_smaller(camera_of(row), width, height),
+            fitted(camera_of(row), width, height),
             pose_of(row),
-            places.mask(picture.name),
-            near=float(row[15]),
+            finder.mask(picture.name),
+            near=float(row[NEAR]),
         )
         for picture, row in zip(pictures, rows, strict=True)
     ]
     poses = np.stack([frame.pose for frame in frames])
-    default = "forward" if normalise.faces_forward(poses) else "unbounded"
-    splits = every_nth(len(frames), reading.test_every)
-    return scene_of(frames, splits, reading, folder / FILE, default=default, notes=order_notes(pictures, reading.order))
+    default: Kind = "forward" if normalise.faces_forward(poses) else "unbounded"
+    splits = every_nth(len(frames), options.test_every)
+    notes = order_notes(pictures, options.order)
+    return build_scene(frames, splits, options, folder / FILE, default=default, notes=notes)
 
 
 def order_notes(pictures: list[Path], order: str) -> list[str]:
-    """Rows have no names: which picture is whose, where order by name and by number differ."""
+    """A note if the order by names differs from that by numbers: rows have no names, so either may be meant."""
     if order != "name":
         return []
     numbered = sorted(pictures, key=by_number)
@@ -76,7 +80,7 @@ def order_notes(pictures: list[Path], order: str) -> list[str]:
 
 
 def read_rows(file: Path) -> np.ndarray:
-    """[N, 17] float64."""
+    """The rows [N, 17], float64. Raises NerfpipeError if the file is damaged or a value is impossible."""
     try:
         with open_regular(file) as stream:
             rows = np.load(stream, allow_pickle=False)
@@ -85,54 +89,59 @@ def read_rows(file: Path) -> np.ndarray:
     except Exception as error:  # a damaged header raises almost anything
         reason = " ".join(str(error).split())[:80]
         raise NerfpipeError(f"{file}: not a whole .npy array of numbers ({reason}); get the file again") from None
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != NUMBERS or rows.dtype.kind not in "fiu":
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != COLUMNS or rows.dtype.kind not in "fiu":
         shape = list(rows.shape) if isinstance(rows, np.ndarray) else "an archive"
-        raise NerfpipeError(f"{file}: must be [N, {NUMBERS}] numbers, a row for each picture (got {shape})")
+        raise NerfpipeError(f"{file}: must be [N, {COLUMNS}] numbers, a row for each picture (got {shape})")
     rows = rows.astype(np.float64)
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if not np.isfinite(row).all():
-            raise NerfpipeError(f"{file}: row {number} holds NaN or infinity")
+            raise NerfpipeError(f"{file}: row {index} holds NaN or infinity")
         if np.abs(row).max() > FARTHEST:
-            raise NerfpipeError(f"{file}: row {number} holds {np.abs(row).max():g}, more than {FARTHEST:g}")
-        if min(row[4], row[9]) < 1 or row[14] <= 0 or not 0 < row[15] < row[16]:
+            raise NerfpipeError(f"{file}: row {index} holds {np.abs(row).max():g}, more than {FARTHEST:g}")
+        height, width, focal, near, far = row[[HEIGHT, WIDTH, FOCAL, NEAR, FAR]]
+        if min(height, width) < 1 or focal <= 0 or not 0 < near < far:
             raise NerfpipeError(
-                f"{file}: row {number}: height and width must be pixels, focal length above 0, 0 < near < far depth "
-                f"(got {row[4]:g}, {row[9]:g}, {row[14]:g}, {row[15]:g}, {row[16]:g})"
+                f"{file}: row {index}: height and width must be pixels, focal length above 0, 0 < near < far depth "
+                f"(got {height:g}, {width:g}, {focal:g}, {near:g}, {far:g})"
             )
     return rows
 
 
 def camera_of(row: np.ndarray) -> Camera:
-    height, width, focal = row[4], row[9], row[14]
-    return Camera.centred(round(width), round(height), float(focal))
+    """The camera of a row [17]."""
+    return Camera.centred(round(row[WIDTH]), round(row[HEIGHT]), float(row[FOCAL]))
 
 
 def pose_of(row: np.ndarray) -> np.ndarray:
-    """[3, 4] with OpenGL's axes: right, up, back."""
+    """The pose [3, 4] of a row [17], with OpenGL's axes: right, up, back."""
     matrix = row[:15].reshape(3, 5)
     down, right, back, position = matrix[:, 0], matrix[:, 1], matrix[:, 2], matrix[:, 3]
     return np.stack([right, -down, back, position], axis=1)
 
 
-def made_smaller(camera: Camera, width: int, height: int) -> Camera:
-    """Rows tell of the largest pictures; where proportions differ, whoever compares sizes will say so."""
+def fitted(camera: Camera, width: int, height: int) -> Camera:
+    """The camera in the size of the images, since rows give that of the unreduced ones.
+
+    Unchanged if the proportions differ, which `build_scene` reports.
+    """
     alike = abs(width / camera.width * camera.height / height - 1) < ASPECT
     return camera.resized(width, height) if alike else camera
 
 
-def with_images(reading: Reading, folder: Path) -> Reading:
-    """Which folder of pictures to read, and how much smaller its pictures are still to be made.
+def with_images(options: ReadOptions, folder: Path) -> ReadOptions:
+    """The options with the folder of images to read, and the factor by which its images are still to be reduced.
 
-    images_4, say, for `factor: 4`; else `images`; else the largest of images_2, images_4, ….
+    The folder is images_4, say, for `factor: 4`; else `images`; else that of the least reduction. Raises NerfpipeError
+    if the factor is no multiple of that reduction.
     """
-    names = [each.name for each in folder.glob("images_*") if re.fullmatch(r"images_[1-9]\d*", each.name)]
-    smaller = sorted(int(name.removeprefix("images_")) for name in names)
-    largest = smaller[0] if smaller and not (folder / "images").is_dir() else 1
-    made = reading.factor if reading.factor in smaller else largest
-    if reading.factor > 1 and reading.factor % made:
+    names = [path.name for path in folder.glob("images_*") if re.fullmatch(r"images_[1-9]\d*", path.name)]
+    reductions = sorted(int(name.removeprefix("images_")) for name in names)
+    least = reductions[0] if reductions and not (folder / "images").is_dir() else 1
+    reduction = options.factor if options.factor in reductions else least
+    if options.factor > 1 and options.factor % reduction:
         raise NerfpipeError(
-            f"{folder}: pictures made {made} times smaller are the largest here; `factor: {reading.factor}` does not "
-            f"follow from them; give a multiple of {made}, or leave it out"
+            f"{folder}: pictures made {reduction} times smaller are the largest here; `factor: {options.factor}` does "
+            f"not follow from them; give a multiple of {reduction}, or leave it out"
         )
-    rest = max(1, reading.factor // made)
-    return replace(reading, images="images" if made == 1 else f"images_{made}", factor=rest)
+    rest = max(1, options.factor // reduction)
+    return replace(options, images="images" if reduction == 1 else f"images_{reduction}", factor=rest)

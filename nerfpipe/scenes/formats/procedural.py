@@ -1,4 +1,4 @@
-"""The `procedural` format: a scene drawn by nerfpipe.procedural into a few .npy arrays, read back view by view."""
+"""The `procedural` format: the built-in scene, which nerfpipe.procedural renders into .npy arrays."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
+from nerfpipe.procedural.layout import DEPTH, DESCRIPTION, IMAGES, LABELS
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
 from nerfpipe.scenes.scene import Scene
 
-IMAGES, DEPTH, LABELS, DESCRIPTION = "images.npy", "depth.npy", "labels.npy", "scene.json"
 REMEDY = "delete the folder and make the scene again (dvc repro)"
 
 
 def load(folder: Path, name: str, background: str) -> Scene:
-    """The scene that `generate` left in `folder`, or NerfpipeError saying which file is at fault and what to do."""
+    """The scene that `generate` rendered into a folder. Raises NerfpipeError that names the file at fault."""
     path = folder / DESCRIPTION
     content = _read_description(path)
     camera = _entry(content, "camera", path, _camera)
-    poses = _entry(content, "poses", path, lambda entry: _numbers(entry, (-1, 3, 4)))
-    bounds = _entry(content, "bounds", path, lambda entry: _numbers(entry, (2, 3)))
+    poses = _entry(content, "poses", path, lambda entry: _array(entry, (-1, 3, 4)))
+    bounds = _entry(content, "bounds", path, lambda entry: _array(entry, (2, 3)))
     splits = _entry(content, "splits", path, lambda entry: _splits(entry, len(poses)))
-    names = _entry(content, "labels", path, lambda entry: tuple(str(label) for label in entry))
+    _entry(content, "labels", path, lambda entry: tuple(str(label) for label in entry))  # checked, not used
     shape = (len(poses), camera.height, camera.width)
     pictures = _open(folder / IMAGES, np.uint8, (*shape, 4))
     depth = _open(folder / DEPTH, np.float32, shape)
-    labels = _open(folder / LABELS, np.uint8, shape)
+    _open(folder / LABELS, np.uint8, shape)  # checked, not used
     return Scene(
         name=name,
         cameras=(camera,),
@@ -44,8 +44,6 @@ def load(folder: Path, name: str, background: str) -> Scene:
         has_alpha=True,
         read_image=lambda view: np.array(pictures[view]),
         read_depth=lambda view: np.array(depth[view]),
-        read_labels=lambda view: np.array(labels[view]),
-        label_names=names,
     ).validate(str(folder))
 
 
@@ -63,7 +61,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _entry(content: dict[str, Any], key: str, path: Path, read: Callable[[Any], Any]) -> Any:
-    """The value under `key` as `read` returns it; whatever makes `read` fail becomes one line."""
+    """The value of a key, converted by `read`. Raises NerfpipeError if it is missing or `read` fails."""
     if key not in content:
         raise NerfpipeError(f"{path}: has no {key}; {REMEDY}")
     try:
@@ -82,10 +80,12 @@ def _camera(entry: Any) -> Camera:
     return camera
 
 
-def _numbers(entry: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 array of this shape, where -1 stands for any length."""
+def _array(entry: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 array of this shape, in which -1 stands for any length. Raises ValueError if the shape differs."""
     array = np.array(entry, dtype=np.float32)
-    if array.ndim != len(shape) or any(want not in (-1, have) for have, want in zip(array.shape, shape, strict=True)):
+    if array.ndim != len(shape) or any(
+        expected not in (-1, length) for length, expected in zip(array.shape, shape, strict=True)
+    ):
         raise ValueError(f"must have the shape {_shape(shape)}, not {_shape(array.shape)}")
     return array
 
@@ -102,7 +102,7 @@ def _splits(entry: Any, views: int) -> dict[str, np.ndarray]:
 
 
 def _open(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-    """The array in a .npy file, mapped rather than read."""
+    """The array of a .npy file, memory-mapped. Raises NerfpipeError if it is damaged or has another type or shape."""
     try:
         refuse_irregular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,7 +1,7 @@
 """The `tiny_nerf` format: one .npz with images [N, H, W, 3] in [0, 1], poses [N, 4, 4] and one focal length in pixels.
 
-The first 100 views train. The rest are held out and serve as both val and test: there are too few to divide, and
-nothing is chosen by val.
+The first views train, 100 by default. The rest serve as both val and test: they are too few to divide, and nothing is
+chosen by val.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nerfpipe.geometry.focus import bounds_from_cameras
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 from nerfpipe.scenes.intrinsics import lens_fault
-from nerfpipe.scenes.placement import place_in_box
+from nerfpipe.scenes.placement import bounded_geometry
 from nerfpipe.scenes.repeats import without_repeats
 from nerfpipe.scenes.scene import Scene, pose_faults
 
@@ -28,7 +28,11 @@ KEYS = ("images", "poses", "focal")
 
 
 def load(file: Path, name: str, background: str, bounds: np.ndarray | None, train_views: int) -> Scene:
-    """Read the npz. Raises NerfpipeError naming the file and key of the first kind of fault found."""
+    """The scene in an .npz file, of which the first `train_views` views train.
+
+    bounds [2, 3]: in the data's coordinates, found from the cameras if None. Raises NerfpipeError that names the file
+    and the key at fault.
+    """
     arrays = read_arrays(file)
     images, poses, focal = checked(file, arrays)
     N, H, W, _ = images.shape
@@ -47,9 +51,9 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
         box = bounds_from_cameras([camera] * N, poses.astype(np.float32)) if bounds is None else bounds
     except NerfpipeError as error:
         raise NerfpipeError(f"{file}: {error}") from None
-    placed = place_in_box(box, poses, points=None)
+    geometry = bounded_geometry(box, poses, points=None)
     held_out = list(range(train_views, N))
-    keys = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images]
+    keys = [hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images]
     names = [f"view {view}" for view in range(N)]
     splits = {"train": list(range(train_views)), "val": held_out, "test": held_out}
     splits, notes = without_repeats(splits, keys, poses.astype(np.float64), names)
@@ -57,17 +61,19 @@ def load(file: Path, name: str, background: str, bounds: np.ndarray | None, trai
         name=name,
         cameras=(camera,),
         camera_index=np.zeros(N, dtype=np.int64),
+        poses=geometry.poses,
         splits={split: np.array(views, dtype=np.int64) for split, views in splits.items()},
+        bounds=geometry.bounds,
         background=background,
         has_alpha=False,
         read_image=lambda view: opaque(images[view]),
-        notes=(*notes, *placed.notes),
-        **placed.about(),
+        similarity=geometry.similarity,
+        notes=(*notes, *geometry.notes),
     ).validate(str(file))
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
-    """The arrays under KEYS; pickled ones are refused."""
+    """The arrays of KEYS. Raises NerfpipeError if the file is damaged or holds pickled objects."""
     with open_regular(file) as stream:
         if not zipfile.is_zipfile(stream):
             raise NerfpipeError(f"{file}: not a whole .npz archive; get the file again")
@@ -93,19 +99,22 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 
 def check_size(file: Path) -> None:
-    """Raise NerfpipeError where the arrays would take far more memory than a packed scene does."""
+    """Raise NerfpipeError if the arrays would take far more memory than the size of the file allows."""
     with zipfile.ZipFile(file) as archive:
         total = sum(info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in KEYS)
     packed = file.stat().st_size
     if total > unpacked_limit(packed):
         raise NerfpipeError(
-            f"{file}: has {megabytes(packed)} and would unpack to {megabytes(total)}, where the limit is "
+            f"{file}: has {megabytes(packed)} and would unpack to {megabytes(total)}; the limit is "
             f"{megabytes(unpacked_limit(packed))}; if you trust it, save it again with numpy.savez, which does not pack"
         )
 
 
 def checked(file: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
-    """images [N, H, W, 3], poses [N, 4, 4], focal length; or NerfpipeError with every fault of shape or value."""
+    """images [N, H, W, 3], poses [N, 4, 4] and focal length in pixels.
+
+    Raises NerfpipeError with every fault of shape or value.
+    """
     images, poses, focal = (arrays[key] for key in KEYS)
     faults = []
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:

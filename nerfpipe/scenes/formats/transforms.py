@@ -1,8 +1,8 @@
-"""transforms.json, as instant-ngp and nerfstudio write it: one list of frames, lenses with distortion.
+"""The transforms.json format of instant-ngp and nerfstudio: one list of frames, cameras with distortion.
 
-Poses are camera-to-world with OpenGL's axes. A lens may be given once for all frames or in each; distortion is
-OpenCV's, k1 to k6, p1, p2, or with `camera_model: OPENCV_FISHEYE` k1 to k4. Splits: `train_filenames`,
-`val_filenames`, `test_filenames` where given, else every n-th view is held out.
+Poses are camera-to-world with OpenGL's axes. Camera keys stand in the frames, or once for all frames. Distortion is
+OpenCV's: k1 to k6, p1, p2, or k1 to k4 with `camera_model: OPENCV_FISHEYE`. Splits are `train_filenames`,
+`val_filenames` and `test_filenames`; without them every n-th view is held out.
 """
 
 from __future__ import annotations
@@ -16,94 +16,103 @@ from nerfpipe.geometry.plausible import LONGEST_SIDE
 from nerfpipe.images.image_file import look_at_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.json_file import number, pose_of, read_frame_list, text
-from nerfpipe.scenes.file_finder import Places, dynamic_mask
-from nerfpipe.scenes.frames import Frame, Reading, present, scene_of
-from nerfpipe.scenes.ply_file import read_points
+from nerfpipe.scenes.file_finder import FileFinder, dynamic_mask
+from nerfpipe.scenes.formats.ply_file import read_points
+from nerfpipe.scenes.formats.transforms_splits import read_splits
+from nerfpipe.scenes.frames import Frame, ReadOptions, build_scene, existing_frames
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.scenes.splits import splits_of
 
 FILE = "transforms.json"
 PERSPECTIVE = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 FISHEYE = ("k1", "k2", "k3", "k4")
 FISHEYE_MODEL = "OPENCV_FISHEYE"
 MODELS = (None, "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", FISHEYE_MODEL)
-ALL_ROUND = ("is_equirectangular", "equirectangular", "latlong")  # instant-ngp's keys of other lenses ...
-FTHETA = "ftheta_"  # ... and how those of another begin
-UNLIKE = 0.1  # by which a focal length may differ from the one that the angle of view means
+PANORAMAS = ("is_equirectangular", "equirectangular", "latlong")  # instant-ngp's keys of panoramas ...
+FTHETA = "ftheta_"  # ... and the beginning of its keys of f-theta lenses
+UNLIKE = 0.1  # largest relative difference between the focal length and that of the angle of view
+UNKNOWN_SIZE = (2, 2)  # of a missing image, which `existing_frames` reports
 MILLIMETRE = 1e-3  # nerfstudio's default unit of depth maps
 
 
 def is_here(folder: Path) -> bool:
+    """Whether the folder holds a scene of this format."""
     return (folder / FILE).is_file()
 
 
-def load(folder: Path, reading: Reading) -> Scene:
-    """Raises NerfpipeError naming the file and key at fault."""
+def load(folder: Path, options: ReadOptions) -> Scene:
+    """The scene in a folder. Raises NerfpipeError that names the file and key at fault."""
     file = folder / FILE
     content, entries = read_frame_list(file)
-    places = Places(folder, reading.images, reading.masks, missing=reading.missing)
-    named = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
-    pictures = zip(places.pictures(named), entries, strict=True)
-    frames = [frame_of(content, entry, file, place, picture, places) for place, (picture, entry) in enumerate(pictures)]
-    frames, numbers, notes = present(frames, reading, file)
-    there = {number: frame.picture for number, frame in zip(numbers, frames, strict=True)}
-    splits, split_notes = splits_of(content, named, there, places, reading, file)
+    finder = FileFinder(folder, options.images, options.masks, missing=options.missing)
+    named = [text(entry, "file_path", file, f"frames[{index}]") for index, entry in enumerate(entries)]
+    pictures = finder.pictures(named)
+    frames = [
+        frame_of(content, entry, file, index, picture, finder)
+        for index, (picture, entry) in enumerate(zip(pictures, entries, strict=True))
+    ]
+    frames, kept, notes = existing_frames(frames, options, file)
+    existing = {index: frame.picture for index, frame in zip(kept, frames, strict=True)}
+    splits, split_notes = read_splits(content, named, existing, finder, options, file)
     notes = [*notes, *split_notes, *depth_notes(content, entries)]
-    notes += angle_notes(content, [entries[number] for number in numbers], frames)
-    points = content.get("ply_file_path")
-    points = read_points(places.file(text(content, "ply_file_path", file, "(top)"))) if points else None
-    return scene_of(frames, splits, reading, file, default="unbounded", points=points, notes=notes)
+    notes += angle_notes(content, [entries[index] for index in kept], frames)
+    points = None
+    if content.get("ply_file_path"):
+        points = read_points(finder.file(text(content, "ply_file_path", file, "(top)")))
+    return build_scene(frames, splits, options, file, default="unbounded", points=points, notes=notes)
 
 
 def frame_of(
-    content: dict[str, Any], entry: dict[str, Any], file: Path, place: int, picture: Path, places: Places
+    content: dict[str, Any], entry: dict[str, Any], file: Path, index: int, picture: Path, finder: FileFinder
 ) -> Frame:
-    """Frame number `place`; what it does not say itself holds for all."""
+    """The frame of an entry, which has this index; `content` has the keys of all frames."""
     merged = {**content, **entry}
-    mask, leaves_out = mask_of(merged, file, place, picture, places)
-    depth, unit = depth_of(merged, file, place, places)
-    camera, pose = camera_of(merged, file, picture), pose_of(entry, file, place)
+    mask, leaves_out = mask_of(merged, file, index, picture, finder)
+    depth, unit = depth_of(merged, file, index, finder)
+    camera, pose = camera_of(merged, file, picture), pose_of(entry, file, index)
     return Frame(picture, camera, pose, mask, depth, unit, mask_leaves_out=leaves_out)
 
 
-def mask_of(content: dict[str, Any], file: Path, place: int, picture: Path, places: Places) -> tuple[Path | None, bool]:
-    """The mask of a picture, and whether white is left out in it.
+def mask_of(
+    content: dict[str, Any], file: Path, index: int, picture: Path, finder: FileFinder
+) -> tuple[Path | None, bool]:
+    """The mask of an image, and whether its white pixels are left out.
 
-    By its name in the entry's folder of masks, else as the frame says, else the one that lies beside the picture.
+    The one in the entry's folder of masks if it has any; else the frame's mask_path; else instant-ngp's, if it exists.
     """
-    if places.masks is not None:
-        return places.mask(places.relative(picture)), False
+    if finder.masks is not None:
+        return finder.mask(finder.relative(picture)), False
     if content.get("mask_path"):
-        return places.file(text(content, "mask_path", file, f"frames[{place}]"), copies=True), False
+        return finder.file(text(content, "mask_path", file, f"frames[{index}]"), copies=True), False
     mask = dynamic_mask(picture)
     return mask, mask is not None
 
 
-def depth_of(content: dict[str, Any], file: Path, place: int, places: Places) -> tuple[Path | None, float]:
-    """The depth map of a frame and the unit of its numbers: by nerfstudio's keys, else by instant-ngp's."""
-    where = f"frames[{place}]"
+def depth_of(content: dict[str, Any], file: Path, index: int, finder: FileFinder) -> tuple[Path | None, float]:
+    """The depth map of a frame and the unit of its values, by nerfstudio's keys or else instant-ngp's."""
+    frame = f"frames[{index}]"
     if content.get("depth_file_path"):
         unit = number(content, "depth_unit_scale_factor", file, MILLIMETRE)
         if unit <= 0:
-            raise NerfpipeError(f"{file}: {where}: depth_unit_scale_factor: must be above 0 (got {unit:g})")
-        return places.file(text(content, "depth_file_path", file, where)), unit
+            raise NerfpipeError(f"{file}: {frame}: depth_unit_scale_factor: must be above 0 (got {unit:g})")
+        return finder.file(text(content, "depth_file_path", file, frame)), unit
     unit = number(content, "integer_depth_scale", file, -1.0)
     if not content.get("depth_path") or unit <= 0 or not content.get("enable_depth_loading", True):
         return None, 1.0
-    return places.file(text(content, "depth_path", file, where)), unit
+    return finder.file(text(content, "depth_path", file, frame)), unit
 
 
 def depth_notes(content: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
-    """What to tell the user of depth maps that are named and not read, or whose unit is only supposed."""
-    merged = [{**content, **entry} for entry in entries]
+    """Notes on depth maps that are named but not read, or whose unit is assumed."""
+    frames = [{**content, **entry} for entry in entries]
     notes = []
-    if any("integer_depth_scale" not in each for each in merged if each.get("depth_path") and not _has_depth(each)):
+    instant_ngp = [keys for keys in frames if keys.get("depth_path") and not _has_depth(keys)]
+    if any("integer_depth_scale" not in keys for keys in instant_ngp):
         notes.append("depth_path without integer_depth_scale: those depth maps are not read")
-    arrays = [each for each in merged if _has_depth(each) and str(each["depth_file_path"]).lower().endswith(".npy")]
-    if any("depth_unit_scale_factor" not in each for each in arrays):
+    arrays = [keys for keys in frames if _has_depth(keys) and str(keys["depth_file_path"]).lower().endswith(".npy")]
+    if any("depth_unit_scale_factor" not in keys for keys in arrays):
         notes.append(
             f"depth maps as .npy without depth_unit_scale_factor: taken to be in millimetres ({MILLIMETRE:g} of the "
-            "poses' unit); where they are in the poses' unit, set it to 1"
+            "poses' unit); if they are in the poses' unit, set it to 1"
         )
     return notes
 
@@ -113,9 +122,12 @@ def _has_depth(content: dict[str, Any]) -> bool:
 
 
 def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:
-    """The lens that keys of the file and of a frame together tell of."""
+    """The camera from the keys of the file and a frame together.
+
+    Raises NerfpipeError if its model is not supported or a value is impossible.
+    """
     model = content.get("camera_model")
-    if foreign := [key for key in content if (key in ALL_ROUND and content[key]) or key.startswith(FTHETA)]:
+    if foreign := [key for key in content if (key in PANORAMAS and content[key]) or key.startswith(FTHETA)]:
         raise NerfpipeError(
             f"{file}: {foreign[0]}: lenses of that kind are not known here; make pinholes of the pictures"
         )
@@ -132,7 +144,7 @@ def camera_of(content: dict[str, Any], file: Path, picture: Path) -> Camera:
 
 
 def angle_notes(content: dict[str, Any], entries: list[dict[str, Any]], frames: list[Frame]) -> list[str]:
-    """What to tell the user where focal length and angle of view contradict each other."""
+    """A note on the first frame whose focal length and angle of view contradict each other."""
     for entry, frame in zip(entries, frames, strict=True):
         merged, camera = {**content, **entry}, frame.camera
         angle = merged.get("camera_angle_x")
@@ -148,9 +160,9 @@ def angle_notes(content: dict[str, Any], entries: list[dict[str, Any]], frames: 
 
 
 def size_of(content: dict[str, Any], file: Path, picture: Path) -> tuple[int, int]:
-    """Width and height in pixels, from the picture where the file does not say."""
+    """Width and height in pixels, from the image's header if the file does not give them."""
     if "w" not in content and "h" not in content:
-        return look_at_header(picture)[:2] if picture.is_file() else (2, 2)  # (2, 2): `present` will name it
+        return look_at_header(picture)[:2] if picture.is_file() else UNKNOWN_SIZE
     width, height = round(number(content, "w", file)), round(number(content, "h", file))
     if not 1 <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
         raise NerfpipeError(f"{file}: w and h must be from 1 to {LONGEST_SIDE:,} pixels (got {width:g}, {height:g})")
@@ -158,7 +170,7 @@ def size_of(content: dict[str, Any], file: Path, picture: Path) -> tuple[int, in
 
 
 def focal_lengths(content: dict[str, Any], file: Path, width: int, height: int) -> tuple[float, float]:
-    """fx and fy in pixels: from fl_x and fl_y, or from the angles of view."""
+    """fx and fy in pixels, from fl_x and fl_y or from the angles of view in radians."""
     found: dict[str, float] = {}
     for axis, side in (("x", width), ("y", height)):
         if f"fl_{axis}" in content:

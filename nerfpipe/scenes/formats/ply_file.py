@@ -1,4 +1,4 @@
-"""Points out of a .ply file: its vertices, and nothing that it may name besides."""
+"""Points from a .ply file: the coordinates of its vertices."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ TYPES = {
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 AXES = ("x", "y", "z")
 
-Property = tuple[str, str, str]  # its name, its kind of number, and that of its length where it is a list
+Property = tuple[str, str, str]  # name, type, and the type of its length if it is a list
+Element = tuple[str, int, list[Property]]  # name, count, properties
 
 
 def read_points(file: Path) -> np.ndarray:
-    """[P, 3] float64, those that are finite. Raises NerfpipeError when the file is missing, damaged or holds none."""
+    """The finite points [P, 3], float64. Raises NerfpipeError if the file is missing or damaged, or has none."""
     try:
         with open_regular(file) as stream:
             points = _vertices(stream, file.stat().st_size)
@@ -34,14 +35,14 @@ def read_points(file: Path) -> np.ndarray:
         raise NerfpipeError(f"{file}: not found; correct ply_file_path, or remove it") from None
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise NerfpipeError(f"{file}: not a readable .ply file ({' '.join(str(error).split())[:80]})") from None
-    points = points[(np.abs(points) <= FARTHEST).all(axis=1)]  # NaN is not either
+    points = points[(np.abs(points) <= FARTHEST).all(axis=1)]  # False for NaN
     if not len(points):
         raise NerfpipeError(f"{file}: holds no points; correct ply_file_path, or remove it")
     return points
 
 
 def _vertices(stream: BinaryIO, size: int) -> np.ndarray:
-    """[P, 3] of the element `vertex`, which may have no lists; what stands behind it is not read."""
+    """The points [P, 3] of the element `vertex`, which must not have lists; later elements are not read."""
     order, elements = _header(stream)
     for name, count, properties in elements[:-1]:
         _skip(stream, order, name, count, properties, size)
@@ -51,39 +52,42 @@ def _vertices(stream: BinaryIO, size: int) -> np.ndarray:
     if order == "":
         rows = _text_rows(stream, count, len(properties), size)
     else:
-        kinds = np.dtype([(each, order + kind) for each, kind, _ in properties])
-        _refuse_more(name, count * kinds.itemsize, count, size)
-        rows = np.frombuffer(stream.read(count * kinds.itemsize), kinds, count)
-    names = [each for each, _, _ in properties]
+        row = np.dtype([(property_name, order + kind) for property_name, kind, _ in properties])
+        _refuse_more(name, count * row.itemsize, count, size)
+        rows = np.frombuffer(stream.read(count * row.itemsize), row, count)
+    names = [property_name for property_name, _, _ in properties]
     columns = [rows[:, names.index(axis)] if order == "" else rows[axis] for axis in AXES]
     return np.stack([column.astype(np.float64) for column in columns], axis=1)
 
 
 def _skip(stream: BinaryIO, order: str, name: str, count: int, properties: list[Property], size: int) -> None:
-    """Read over an element before the vertices: a row at a time, since its lists have lengths of their own."""
-    _refuse_more(name, count, count, size)  # a row has a byte at least
+    """Skip an element before the vertices, row by row, since lists differ in length."""
+    _refuse_more(name, count, count, size)  # a row has at least one byte
     for _ in range(count):
         if order == "":
             stream.readline(LONGEST_HEADER)
             continue
         for _, kind, lengths in properties:
-            number = (
-                int(np.frombuffer(stream.read(np.dtype(lengths).itemsize), order + lengths, 1)[0]) if lengths else 1
-            )
+            length = 1
+            if lengths:
+                length = int(np.frombuffer(stream.read(np.dtype(lengths).itemsize), order + lengths, 1)[0])
             width = np.dtype(kind).itemsize
-            if not 0 <= number * width <= size:
-                raise ValueError(f"a list of {number} in a file of {size} bytes")
-            stream.seek(number * width, os.SEEK_CUR)
+            if not 0 <= length * width <= size:
+                raise ValueError(f"a list of {length} in a file of {size} bytes")
+            stream.seek(length * width, os.SEEK_CUR)
 
 
 def _refuse_more(name: str, needed: int, count: int, size: int) -> None:
+    """Raise ValueError if an element needs more bytes than the file has."""
     if needed > size:
         raise ValueError(f"{count} of {name} in a file of {size} bytes")
 
 
-def _header(stream: BinaryIO) -> tuple[str, list[tuple[str, int, list[Property]]]]:
-    """The byte order, empty for text, and the elements up to the vertices: name, count, properties."""
-    order, elements, read = None, [], 0
+def _header(stream: BinaryIO) -> tuple[str, list[Element]]:
+    """The byte order, empty for text, and the elements up to the vertices."""
+    order: str | None = None
+    elements: list[Element] = []
+    read = 0
     if stream.readline(LONGEST_HEADER).strip() != b"ply":
         raise ValueError("it does not begin with `ply`")
     while read < LONGEST_HEADER:
@@ -112,7 +116,7 @@ def _header(stream: BinaryIO) -> tuple[str, list[tuple[str, int, list[Property]]
 
 
 def _text_rows(stream: BinaryIO, count: int, columns: int, size: int) -> np.ndarray:
-    """[P, columns] of the next lines."""
+    """The first `columns` values of the next `count` lines, [count, columns]."""
     if count > size:
         raise ValueError(f"{count} lines in a file of {size} bytes")
     lines = [stream.readline(LONGEST_HEADER) for _ in range(count)]
