@@ -16,7 +16,7 @@ pytest.importorskip("viser")
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.geometry.similarity import IDENTITY
 from nerfpipe.viewer.key_frame_list import KeyFrameList
-from nerfpipe.viewer.render_thread import Painter
+from nerfpipe.viewer.render_thread import RenderThread
 from nerfpipe.viewer.settings import WIDEST, View
 from nerfpipe.viewer.viewer import MOST_JOBS, UNSAVED, Viewer
 
@@ -40,23 +40,23 @@ class Waits:
 
 
 @pytest.fixture
-def painter(monkeypatch: pytest.MonkeyPatch) -> tuple[Painter, list[str]]:
+def render_thread(monkeypatch: pytest.MonkeyPatch) -> tuple[RenderThread, list[str]]:
     told: list[str] = []
-    source = SimpleNamespace(newer=lambda: False)
-    painter = Painter(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
-    monkeypatch.setattr(painter, "_warm_up", lambda: None)
-    monkeypatch.setattr("nerfpipe.viewer.render_thread.Artist", lambda *_: None)
-    return painter, told
+    source = SimpleNamespace(has_newer=lambda: False)
+    render_thread = RenderThread(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
+    monkeypatch.setattr(render_thread, "_warm_up", lambda: None)
+    monkeypatch.setattr("nerfpipe.viewer.render_thread.ViewRenderer", lambda *_: None)
+    return render_thread, told
 
 
 def test_one_bad_drawing_is_one_notice_and_the_next_is_drawn(
-    painter: tuple[Painter, list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    render_thread: tuple[RenderThread, list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    thread, told = painter
+    thread, told = render_thread
     served: list[object] = []
 
-    def serve(wish: object) -> None:
-        served.append(wish)
+    def serve(request: object) -> None:
+        served.append(request)
         raise ValueError("fov")
 
     monkeypatch.setattr(thread, "_serve", serve)
@@ -65,7 +65,7 @@ def test_one_bad_drawing_is_one_notice_and_the_next_is_drawn(
     thread.start()
     try:
         until(lambda: next_job.done)
-        thread.desk.ask("page", view())
+        thread.requests.submit("page", view())
         until(lambda: served)
         until(lambda: len(told) == 2)
     finally:
@@ -104,12 +104,12 @@ def test_key_frames_that_nobody_saved_lie_in_a_file_until_somebody_does(tmp_path
 def test_only_so_many_stills_wait() -> None:
     told: list[str] = []
     viewer = SimpleNamespace(
-        painter=SimpleNamespace(jobs=[None] * MOST_JOBS, settings=None),
+        render_thread=SimpleNamespace(jobs=[None] * MOST_JOBS, settings=None),
         server=SimpleNamespace(notify=lambda _, text, **__: told.append(text)),
     )
     camera = SimpleNamespace(
         wxyz=np.array([1.0, 0, 0, 0]), position=np.zeros(3), fov=1.0, image_width=8, image_height=8
     )
     Viewer.save_still(viewer, SimpleNamespace(camera=camera))
-    assert len(viewer.painter.jobs) == MOST_JOBS
+    assert len(viewer.render_thread.jobs) == MOST_JOBS
     assert told == [f"{MOST_JOBS} stills and films are waiting; this one was left out"]
