@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from base64 import b64encode
 from pathlib import Path
-from string import Template
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from nerfpipe.camera_paths.path import CameraPath
@@ -56,18 +55,16 @@ def drag_order(count: int, path: CameraPath) -> tuple[list[int], bool, float]:
 def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], about: ModelAbout) -> str:
     """The HTML of frames given as data: URIs, all of one size (W, H) in pixels."""
     width, height = size
-    return Template(PAGE).substitute(
-        scene=in_page(about.scene),
-        views=f"{len(uris)} views",
-        last=len(uris) - 1,
+    return PAGE.render(
+        scene=Markup(in_page(about.scene)),  # escaped already, and without control characters
+        count=len(uris),
         scheme="light" if about.background == "white" else "dark",
         paper=about.background,
         width=width,
         height=height,
-        first=uris[0],
-        frames=json.dumps(uris, indent=0),
-        closed=json.dumps(closed),
-        pause=json.dumps(round(1000 / fps, 3)),
+        frames=uris,
+        closed=closed,
+        pause=round(1000 / fps, 3),
     )
 
 
