@@ -1,4 +1,4 @@
-"""The turn that is rendered: its files, its panels, and the ways it can go."""
+"""The rendered film: its files, its panels and its camera paths."""
 
 from __future__ import annotations
 

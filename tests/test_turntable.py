@@ -1,4 +1,4 @@
-"""The turntable: which frames it has, and a real browser that opens it from disk and turns it."""
+"""The turntable: its frames, and a real browser that opens it from disk and turns it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controls of the viewer set going, and models that come while it runs, without a browser."""
+"""Actions of the viewer's controls, and models that change while it runs, without a browser."""
 
 from __future__ import annotations
 

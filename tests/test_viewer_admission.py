@@ -1,4 +1,4 @@
-"""Who gets into the viewer, and which messages pass: a real server and real WebSocket clients on loopback."""
+"""Access control and message validation of the viewer: a real server and real WebSocket clients on loopback."""
 
 from __future__ import annotations
 

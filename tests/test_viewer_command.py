@@ -1,4 +1,4 @@
-"""`nerfpipe view` as a command: ports, browsers, and what there is to see."""
+"""`nerfpipe view` as a command: ports, browsers, and the first model."""
 
 from __future__ import annotations
 

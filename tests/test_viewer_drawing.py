@@ -1,4 +1,4 @@
-"""What the viewer draws: sizes, order of work, strips, crop boxes and depth."""
+"""Rendering in the viewer: sizes, order of requests, strips, crop boxes and depth."""
 
 from __future__ import annotations
 

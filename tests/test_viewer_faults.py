@@ -1,4 +1,4 @@
-"""What goes wrong in the viewer goes wrong once: one drawing, one message, and key frames that a kill leaves."""
+"""Faults in the viewer: a failed picture is reported once, and unsaved key frames survive a kill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ pytest.importorskip("viser")
 
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.geometry.similarity import IDENTITY
+from nerfpipe.viewer.key_frame_files import UNSAVED, save_numbered, update_copy
 from nerfpipe.viewer.key_frame_list import KeyFrameList
 from nerfpipe.viewer.render_thread import RenderThread
 from nerfpipe.viewer.settings import WIDEST, View
-from nerfpipe.viewer.viewer import MOST_JOBS, UNSAVED, Viewer
+from nerfpipe.viewer.viewer import MOST_JOBS, Viewer
 
 
 class Fails:
@@ -87,18 +88,17 @@ def test_an_angle_of_view_that_is_none_is_made_one() -> None:
 
 
 def test_key_frames_that_nobody_saved_lie_in_a_file_until_somebody_does(tmp_path: Path) -> None:
-    frames = KeyFrameList()
-    viewer = SimpleNamespace(key_frames=frames, output=tmp_path / "out", about=SimpleNamespace(similarity=IDENTITY))
+    frames, output = KeyFrameList(), tmp_path / "out"
     pose = torch.eye(4)[:3]
     for place in range(3):
         pose[0, 3] = place
         frames.add(pose.clone(), 1.0)
-        Viewer._keep_unsaved(viewer)
-        assert (tmp_path / "out" / UNSAVED).exists() == (place > 0)
-    assert len(json.loads((tmp_path / "out" / UNSAVED).read_text())["frames"]) == 3
+        update_copy(frames, output, IDENTITY)
+        assert (output / UNSAVED).exists() == (place > 0)
+    assert len(json.loads((output / UNSAVED).read_text())["frames"]) == 3
     assert frames.unsaved
-    Viewer._write_key_frames(viewer)
-    assert not (tmp_path / "out" / UNSAVED).exists()
+    save_numbered(frames, output, IDENTITY)
+    assert not (output / UNSAVED).exists()
 
 
 def test_only_so_many_stills_wait() -> None:

@@ -1,4 +1,4 @@
-"""Films, from the first picture to the files, and the names of files that the viewer writes."""
+"""Films of the viewer, from the first frame to the files, and numbered files."""
 
 from __future__ import annotations
 

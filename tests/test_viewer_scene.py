@@ -1,4 +1,4 @@
-"""What the viewer keeps: cameras and photographs, models that change, and key frames."""
+"""The scene in the viewer: cameras and photographs, models that change, and key frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the viewer's tests look at: the ball of the test scene, and where from."""
+"""The subject of the viewer's tests: the ball of the test scene, and cameras that see it."""
 
 from __future__ import annotations
 

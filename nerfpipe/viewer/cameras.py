@@ -37,7 +37,7 @@ class SceneCamera:
 def find_scene_cameras(about: ModelAbout, rays: Path) -> tuple[list[SceneCamera], str | None]:
     """All cameras with photographs from the ray bank in the folder `rays`; else those of the model's header.
 
-    Also returns why there are no photographs. It is None where no bank is found at all: a model file alone is no fault.
+    Also returns why there are no photographs. It is None if there is no bank at all: a model file alone is no fault.
     """
     if not (rays / "bank.json").exists():
         return _from_header(about), None

@@ -52,7 +52,8 @@ def view(options: Options) -> None:
             return
         port = free_port(options.host, options.port)
         from nerfpipe.viewer.admission import new_token  # needs viser, which is optional
-        from nerfpipe.viewer.viewer import UNSAVED, Viewer  # viser takes a second to import
+        from nerfpipe.viewer.key_frame_files import UNSAVED
+        from nerfpipe.viewer.viewer import Viewer  # viser takes a second to import
 
         token = new_token() if options.token or not is_loopback(options.host) else None
         if not is_loopback(options.host):

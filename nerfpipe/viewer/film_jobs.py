@@ -22,7 +22,7 @@ class FilmJobs:
     """Adds films to the jobs of the render thread. Any thread may call it.
 
     `progress` gets the frames finished, their total and the seconds left; zeros mean that there is no film (any more).
-    It is called under `lock`, so that whoever replaces the panel can exclude it. `tell` gets the text or the error
+    It is called under `lock`, which the viewer holds while it replaces the panel. `tell` gets the message or the error
     with which a film ends.
     """
 

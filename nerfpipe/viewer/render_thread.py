@@ -32,7 +32,7 @@ CHECK_SECONDS = 1.0  # between two checks for a newer model
 IDLE_SECONDS = 0.25  # longest sleep of the thread
 EMPTY_DEPTH = 160.0  # scene units, for empty pixels; viser's depths end at 167
 DEPTH_PIXELS = 320  # longer side of the depth sent to a page, at most
-HIGHEST_RATE = 60.0  # frames per second that a page is told at most
+HIGHEST_RATE = 60.0  # frames per second, the most that a page reports
 WARM_UP = Camera.centred(64, 64, 64.0)  # rendered once to measure the speed of this machine
 
 

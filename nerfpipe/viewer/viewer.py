@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import viser
 
-from nerfpipe.camera_paths.key_frames import FEWEST, MOST, interpolate
+from nerfpipe.camera_paths.key_frames import MOST, interpolate
 from nerfpipe.camera_paths.shapes import view_target
 from nerfpipe.config.params import RenderParams, RuntimeParams
 from nerfpipe.geometry.cameras import sized
@@ -21,6 +21,7 @@ from nerfpipe.runtime.files import atomic_file
 from nerfpipe.viewer.cameras import SceneCamera, find_scene_cameras
 from nerfpipe.viewer.film_jobs import FilmJobs
 from nerfpipe.viewer.jobs import Still
+from nerfpipe.viewer.key_frame_files import save_numbered, save_unsaved, update_copy
 from nerfpipe.viewer.key_frame_list import KeyFrameList
 from nerfpipe.viewer.new_file import new_file
 from nerfpipe.viewer.page import SceneOverlay, Server, focus_of, send, view_of
@@ -30,7 +31,6 @@ from nerfpipe.viewer.request_queue import PageId
 from nerfpipe.viewer.settings import vertical_fov
 from nerfpipe.viewer.sources import Loaded, Source
 
-UNSAVED = "key_frames-unsaved.json"  # left behind by a viewer that is killed
 MOST_JOBS = 100  # waiting stills and films
 STATUS_SECONDS = 0.5  # between two changes of the status above the controls
 
@@ -221,33 +221,19 @@ class Viewer:
 
     def _list_key_frames(self) -> None:
         with contextlib.suppress(OSError):  # saving reports a folder that is not writable
-            self._keep_unsaved()
+            update_copy(self.key_frames, self.output, self.about.similarity)
         with self._lock:
             self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
 
     def save_key_frames(self, client: viser.ClientHandle) -> None:
         try:
-            self.server.saved(client, self._write_key_frames())
+            self.server.saved(client, save_numbered(self.key_frames, self.output, self.about.similarity))
         except (NerfpipeError, OSError) as error:
             self.server.notify(client, error)
 
-    def _keep_unsaved(self) -> None:
-        """Keep a copy of unsaved key frames, which may be an hour's work, in case the viewer is killed."""
-        if self.key_frames.unsaved and len(self.key_frames) >= FEWEST:
-            self.output.mkdir(parents=True, exist_ok=True)
-            self.key_frames.copy(self.output / UNSAVED, self.about.similarity)
-        else:
-            (self.output / UNSAVED).unlink(missing_ok=True)
-
     def keep_key_frames(self) -> Path | None:
         """Save unsaved key frames if they are enough for a path. Returns the file, or None. Raises OSError."""
-        return self._write_key_frames() if self.key_frames.unsaved and len(self.key_frames) >= FEWEST else None
-
-    def _write_key_frames(self) -> Path:
-        with new_file(self.output, "key_frames", ".json") as file:
-            self.key_frames.save(file.with_suffix(".json"), self.about.similarity)
-        (self.output / UNSAVED).unlink(missing_ok=True)
-        return file.with_suffix(".json")
+        return save_unsaved(self.key_frames, self.output, self.about.similarity)
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:
         try:
