@@ -21,7 +21,7 @@ import torch
 import yaml
 from safetensors.torch import load, save
 
-from nerfpipe.camera_paths.key_frames import read_key_frames, through
+from nerfpipe.camera_paths.key_frames import interpolate, read_key_frames
 from nerfpipe.config.params import RuntimeParams, load_params
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.similarity import IDENTITY
@@ -138,7 +138,7 @@ def key_frames() -> dict[str, Any]:
 
 
 def flown(file: Path) -> None:
-    through(read_key_frames(file, IDENTITY, torch.zeros(3)), 10)
+    interpolate(read_key_frames(file, IDENTITY, torch.zeros(3)), 10)
 
 
 def shown(number: float) -> str:

@@ -62,8 +62,8 @@ def fuzz_viewer(project: Project, seed: int, work: Path) -> Counts:
         asyncio.run(_all(viewer, counts, random.Random(seed)))
     finally:
         viewer.stop()
-    if viewer.painter.failure is not None:
-        counts.quiet("the thread that draws", f"it died of {viewer.painter.failure!r}")
+    if viewer.render_thread.failure is not None:
+        counts.quiet("the thread that draws", f"it died of {viewer.render_thread.failure!r}")
     return counts
 
 

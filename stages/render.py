@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nerfpipe.config.memory import check_memory
 from nerfpipe.config.params import PATH_FILE, load_params
-from nerfpipe.film.film import render_turn
+from nerfpipe.film.film import render_film
 from nerfpipe.models.model_file import load_model
 from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.rendering.renderer import Renderer
@@ -26,7 +26,7 @@ def main() -> None:
     model, about = load_model(MODEL)
     give_threads(model, device)
     renderer = Renderer(model, device, params.runtime, about.bf16)
-    for line in render_turn(renderer, about, params.render, RENDERS):
+    for line in render_film(renderer, about, params.render, RENDERS):
         say(line)
 
 

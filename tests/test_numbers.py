@@ -21,7 +21,7 @@ from nerfpipe.config.params import Params
 from nerfpipe.export.options import CloudOptions, ViewOptions
 from nerfpipe.export.point_cloud import seen_points
 from nerfpipe.export.views import Subject, choose_view
-from nerfpipe.film.film import render_turn
+from nerfpipe.film.film import render_film
 from nerfpipe.geometry.similarity import IDENTITY
 from nerfpipe.models.model_file import load_model
 from nerfpipe.project.catalogue import Entry
@@ -179,7 +179,7 @@ def test_a_turn_and_a_view_of_a_model_are_held_to_the_memory_that_is_there(
     subject = Subject.load(file, RUNTIME)
     settings = RENDER.model_copy(update={"size": 16_384})
     with pytest.raises(NerfpipeError, match=r"render\.frames, render\.size, render\.panels: together take about"):
-        render_turn(subject.renderer, subject.about, settings, tmp_path / "turn")
+        render_film(subject.renderer, subject.about, settings, tmp_path / "turn")
     with pytest.raises(NerfpipeError, match=r"--size: takes about .* make it smaller"):
         choose_view(subject.about, ViewOptions(size=16_384))
     with pytest.raises(NerfpipeError, match="--points: takes about"):

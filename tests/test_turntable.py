@@ -1,4 +1,4 @@
-"""The turntable: which frames it has, and a real browser that opens it from disk and turns it."""
+"""The turntable: its frames, and a real browser that opens it from disk and turns it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from browser import open_browser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerfpipe.camera_paths.path import Route
+from nerfpipe.camera_paths.path import CameraPath
 from nerfpipe.camera_paths.shapes import orbit
-from nerfpipe.film.turntable import LARGEST, MOST_FRAMES, hand_order, write_turntable
+from nerfpipe.film.turntable import LARGEST, MOST_FRAMES, drag_order, write_turntable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -30,8 +30,8 @@ STILL = {"reduced_motion": "reduce"}
 FILL = "Array.from(document.getElementById('view').getContext('2d').getImageData(40, 30, 1, 1).data)"
 
 
-def route(kind: str = "orbit", closed: bool = True) -> Route:
-    return Route(torch.empty(0), kind, closed)
+def camera_path(kind: str = "orbit", closed: bool = True) -> CameraPath:
+    return CameraPath(torch.empty(0), kind, closed)
 
 
 def grey(number: int) -> int:
@@ -45,13 +45,13 @@ def frames(count: int = COUNT, height: int = HEIGHT, width: int = WIDTH) -> list
 
 def make(file: Path, kind: str = "orbit", closed: bool = True, scene: str = "robot-arm", **shape: int) -> str:
     about: Any = SimpleNamespace(scene=scene, background="white")
-    write_turntable(file, frames(**shape), route(kind, closed), about, fps=20)
+    write_turntable(file, frames(**shape), camera_path(kind, closed), about, fps=20)
     return file.read_text(encoding="utf-8")
 
 
 @given(st.integers(1, 300), st.sampled_from(["orbit", "swing", "spiral", "wobble", "file"]), st.booleans())
 def test_frames_are_shown_once_each_in_order_and_not_too_many(count: int, kind: str, closed: bool) -> None:
-    order, wraps, stride = hand_order(count, route(kind, closed))
+    order, wraps, stride = drag_order(count, camera_path(kind, closed))
     spanned = (len(order) - (not wraps)) * stride  # frames of the turn that playing the page once takes the time of
     assert 1 <= len(order) <= MOST_FRAMES
     assert len(set(order)) == len(order)
@@ -69,7 +69,7 @@ def test_frames_are_shown_once_each_in_order_and_not_too_many(count: int, kind: 
 
 
 def test_what_is_seen_turns_with_the_hand() -> None:
-    order, wraps, _ = hand_order(12, route("orbit"))
+    order, wraps, _ = drag_order(12, camera_path("orbit"))
     assert (order[:3], wraps) == ([0, 11, 10], True)
     poses = orbit(torch.zeros(3), 3.0, 20.0, 12)
     ahead = torch.tensor([0.5, 0.0, 0.0])  # a point that the first camera has before it
@@ -82,7 +82,7 @@ def test_what_is_seen_turns_with_the_hand() -> None:
 
 
 def test_a_swing_is_followed_from_its_right_end_to_its_left() -> None:
-    assert hand_order(60, route("swing")) == (list(range(15, 46)), False, 1)
+    assert drag_order(60, camera_path("swing")) == (list(range(15, 46)), False, 1)
 
 
 def test_a_long_turn_takes_as_long_as_its_gif(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_scene_of_no_text_has_a_page_all_the_same(tmp_path: Path) -> None:
 def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
     about: Any = SimpleNamespace(scene="large", background="black")
-    write_turntable(tmp_path / "large.html", [noise] * 2, route(), about, 15)
+    write_turntable(tmp_path / "large.html", [noise] * 2, camera_path(), about, 15)
     html = (tmp_path / "large.html").read_text()
     assert f"--wide: {LARGEST}; --high: {LARGEST * 3 // 4};" in html
     assert len(html) < 3 * 1.4 * 900 * 1200 * 3 / 4

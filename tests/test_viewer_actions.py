@@ -1,4 +1,4 @@
-"""What the controls of the viewer set going, and models that come while it runs, without a browser."""
+"""Actions of the viewer's controls, and models that change while it runs, without a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from viewer_subject import UP, until
 
 from nerfpipe.camera_paths.key_frames import read_key_frames
-from nerfpipe.camera_paths.shapes import looked_at
+from nerfpipe.camera_paths.shapes import view_target
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.space import Forward
@@ -78,7 +78,7 @@ class Untrained:
         viewer.told = []
         viewer.server.notify = lambda client, told, seconds=None: viewer.told.append(str(told))
         viewer.server.notify_all = lambda told, seconds=None: viewer.told.append(str(told))
-        viewer.painter.tell = viewer.films._tell = viewer.server.notify_all
+        viewer.render_thread.tell = viewer.film_jobs._tell = viewer.server.notify_all
         return viewer
 
 
@@ -101,13 +101,13 @@ def start(untrained: Untrained) -> Iterator[Callable[..., Viewer]]:
     yield begin
     for viewer in running:
         viewer.stop()
-        assert viewer.painter.failure is None
+        assert viewer.render_thread.failure is None
 
 
 def happens(viewer: Viewer, true: Callable[[], object], what: str) -> None:
     """Wait for something; not for what cannot come any more."""
-    until(lambda: true() or viewer.painter.failure, what)
-    assert viewer.painter.failure is None
+    until(lambda: true() or viewer.render_thread.failure, what)
+    assert viewer.render_thread.failure is None
 
 
 def add_key_frames(viewer: Viewer) -> None:
@@ -175,30 +175,30 @@ def test_key_frames_without_a_focus_make_the_path_that_render_makes(
     content = json.dumps({"frames": [{"transform_matrix": pose.tolist()} for pose in poses]})
     (tmp_path / "path.json").write_text(content)
     viewer.load_key_frames(Page(), "path.json", content.encode())
-    centre = looked_at(torch.tensor(viewer.about.centre), forward=True)
+    centre = view_target(torch.tensor(viewer.about.centre), forward=True)
     expected = read_key_frames(tmp_path / "path.json", viewer.about.similarity, centre)
     assert viewer.key_frames.frames().focus == pytest.approx(expected.focus)
-    viewer.stage.look_from(page := Page(), np.eye(4)[:3], None, None)
+    viewer.overlay.look_from(page := Page(), np.eye(4)[:3], None, None)
     assert page.camera.look_at == pytest.approx(centre.numpy())
 
 
 def test_a_page_looks_from_where_it_is_sent(start, untrained: Untrained) -> None:
     viewer, page = start(), Page()
-    station = viewer.painter.stations[2]
-    viewer.stand(page, station)
-    pose = station.pose.double().numpy()
+    taken = viewer.render_thread.scene_cameras[2]
+    viewer.go_to_camera(page, taken)
+    pose = taken.pose.double().numpy()
     assert page.camera.position == pytest.approx(pose[:, 3])
     ahead = page.camera.look_at - page.camera.position
     assert ahead == pytest.approx(-pose[:, 2] * ORBIT_RADIUS, abs=1e-4)  # the centre is what all cameras look at
-    assert viewer.panel.handles["station"].value == station.name
+    assert viewer.panel.handles["camera"].value == taken.name
     viewer.go_home(page)
     assert np.linalg.norm(page.camera.position) == pytest.approx(ORBIT_RADIUS, rel=1e-4)
     assert page.camera.look_at == pytest.approx(np.zeros(3), abs=1e-6)
 
 
 def test_a_camera_is_hidden_while_any_page_stands_in_it(start) -> None:
-    frusta = start().stage.frusta
-    here, there = frusta._places[1], frusta._places[4]
+    frusta = start().overlay.frusta
+    here, there = frusta._positions[1], frusta._positions[4]
     frusta.show(True)
 
     def hidden() -> list[int]:
@@ -213,29 +213,29 @@ def test_a_camera_is_hidden_while_any_page_stands_in_it(start) -> None:
         ("a", None, [4]),
         ("b", None, []),
     ):
-        frusta.page_at(page, place)
+        frusta.move_page(page, place)
         assert hidden() == expected
-    frusta.page_at("a", here)
+    frusta.move_page("a", here)
     frusta.forget()
-    frusta.page_at("a", there)  # word that comes late is no fault
+    frusta.move_page("a", there)  # word that comes late is no fault
 
 
 def test_cameras_are_taken_in_where_they_come_in_one_after_another(start, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, page = start(), Page()
     asked, left = [], []
     monkeypatch.setattr(viewer.server, "get_clients", lambda: {page.client_id: page})
-    monkeypatch.setattr(viewer.painter.desk, "ask", lambda *wish: asked.append(wish))
-    monkeypatch.setattr(viewer.painter.desk, "leave", left.append)
+    monkeypatch.setattr(viewer.render_thread.requests, "submit", lambda *request: asked.append(request))
+    monkeypatch.setattr(viewer.render_thread.requests, "remove", left.append)
     asyncio.run(viewer._connect(page))
     assert all(
         map(inspect.iscoroutinefunction, (page.moved, viewer._connect, viewer._disconnect))
     )  # in no other thread
-    place = viewer.stage.frusta._places[3]
+    place = viewer.overlay.frusta._positions[3]
     page.camera.position = place
     asyncio.run(page.moved(page.camera))
-    assert [wish[1].pose[:, 3].tolist() for wish in asked] == [SIDE[:, 3].tolist(), pytest.approx(place.tolist())]
-    assert viewer.stage.frusta._stood_in == {7: 3}
+    assert [request[1].pose[:, 3].tolist() for request in asked] == [SIDE[:, 3].tolist(), pytest.approx(place.tolist())]
+    assert viewer.overlay.frusta._stood_in == {7: 3}
     monkeypatch.setattr(viewer.server, "get_clients", dict)
     asyncio.run(viewer._disconnect(page))
     asyncio.run(page.moved(page.camera))
-    assert (left, len(asked), viewer.stage.frusta._stood_in) == ([7], 2, {})
+    assert (left, len(asked), viewer.overlay.frusta._stood_in) == ([7], 2, {})

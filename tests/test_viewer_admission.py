@@ -1,4 +1,4 @@
-"""Who gets into the viewer, and which messages pass: a real server and real WebSocket clients on loopback."""
+"""Access control and message validation of the viewer: a real server and real WebSocket clients on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from websockets.datastructures import Headers
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer import admission, command, messages, page
 from nerfpipe.viewer.admission import admitted, guarded
-from nerfpipe.viewer.messages import Gate
+from nerfpipe.viewer.messages import MessageFilter
 from nerfpipe.viewer.ports import free_port
 
 CAMERA = {
@@ -134,7 +134,7 @@ def test_tokens_are_long_and_never_the_same() -> None:
 
 
 def test_a_viser_that_cannot_be_guarded_is_not_served() -> None:
-    with pytest.raises(NerfpipeError, match="cannot be guarded"), guarded("localhost", Gate(dict)):
+    with pytest.raises(NerfpipeError, match="cannot be guarded"), guarded("localhost", MessageFilter(dict)):
         pass
     assert admission.websockets.asyncio.server.serve.__name__ == "serve"
 
@@ -146,7 +146,7 @@ def test_a_viser_that_cannot_be_guarded_is_not_served() -> None:
      ("type", "ShareUrlRequest"), ("type", [])],
 )  # fmt: skip
 def test_a_camera_that_sees_nothing_is_dropped(key: str, value: Any) -> None:
-    gate = Gate(dict)
+    gate = MessageFilter(dict)
     assert gate.passed(msgspec.msgpack.encode(CAMERA)) is not None
     assert gate.passed(msgspec.msgpack.encode({**CAMERA, key: value})) is None
 
@@ -155,7 +155,7 @@ def test_a_camera_that_sees_nothing_is_dropped(key: str, value: Any) -> None:
     "raw", [b"", b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x91" * 100_000, "text", msgspec.msgpack.encode([])]
 )
 def test_what_is_no_message_is_dropped(raw: Any) -> None:
-    assert Gate(dict).passed(raw) is None
+    assert MessageFilter(dict).passed(raw) is None
 
 
 def test_controls_take_only_values_that_they_can_have(server: page.Server) -> None:
@@ -169,7 +169,7 @@ def test_controls_take_only_values_that_they_can_have(server: page.Server) -> No
         (gui.add_button("b"), [True], ["x", [], None]),
         (gui.add_number("n", 5, min=2, max=10, step=1), [7], [1, 11, math.inf, "7"]),
     ]
-    gate = Gate(lambda: gui._gui_input_handle_from_uuid)
+    gate = MessageFilter(lambda: gui._gui_input_handle_from_uuid)
     for control, sound, unsound in controls:
 
         def passes(uuid: str = control._impl.uuid, **updates: Any) -> bool:
@@ -195,7 +195,7 @@ def test_uploads_of_one_page_are_bounded_together() -> None:
         return sent.pop(0)
 
     async def run() -> int:
-        read, passed = Gate(lambda: {}).reader(receive), 0
+        read, passed = MessageFilter(lambda: {}).reader(receive), 0
         with contextlib.suppress(EOFError):
             while True:
                 passed += len(await read())
@@ -207,7 +207,7 @@ def test_uploads_of_one_page_are_bounded_together() -> None:
 def test_an_upload_has_a_constant_name_and_a_bounded_size() -> None:
     start = {"type": "FileTransferStartUpload", "source_component_uuid": "u", "transfer_uuid": "t", "filename": "..",
              "mime_type": "", "part_count": 1, "size_bytes": 9}  # fmt: skip
-    gate = Gate(lambda: {"u": SimpleNamespace()})
+    gate = MessageFilter(lambda: {"u": SimpleNamespace()})
     raw = gate.passed(msgspec.msgpack.encode(start))
     assert raw is not None
     assert msgspec.msgpack.decode(raw)["filename"] == "key_frames.json"
@@ -222,7 +222,7 @@ def test_key_frames_are_kept_where_the_drawing_dies(
 
         def __init__(self, *_: object) -> None:
             source = SimpleNamespace(describe=lambda: "m")
-            self.painter = SimpleNamespace(source=source, failure=ZeroDivisionError("drawing"))
+            self.render_thread = SimpleNamespace(source=source, failure=ZeroDivisionError("drawing"))
             self.about, self.address, self.reason = SimpleNamespace(scene="s", method="m"), ("127.0.0.1", 1), None
 
         def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""`nerfpipe view` as a command: ports, browsers, and what there is to see."""
+"""`nerfpipe view` as a command: ports, browsers, and the first model."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_browser_that_does_not_come_back_holds_up_nothing(monkeypatch: pytest.
     viewer = SimpleNamespace(
         address=("127.0.0.1", 8080),
         about=SimpleNamespace(scene="arm", method="ngp"),
-        painter=SimpleNamespace(source=FileSource(Path("m")), failure=None),
+        render_thread=SimpleNamespace(source=FileSource(Path("m")), failure=None),
         reason=None,
     )
     command.serve(viewer, SimpleNamespace(open=True), stop)
@@ -134,7 +134,7 @@ class Training(TrainingSource):
         super().__init__(Path("field.safetensors"), Path("rays"), Path("checkpoints"))
         self.stop, self.found, self.looks = stop, list(found), 0
 
-    def stamp(self) -> object:
+    def version(self) -> object:
         self.looks += 1
         if self.looks > 20:
             self.stop.requested = True  # Ctrl-C
@@ -150,7 +150,7 @@ class Training(TrainingSource):
 def test_a_checkpoint_that_another_training_left_is_told_and_passed_by(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(command, "CHECK_SECONDS", 0.001)
     stop = SimpleNamespace(requested=False)
     assert first_model(Training(stop, NotYetError("old: does not fit method ngp"), "model"), stop) == "model"
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What goes wrong in the viewer goes wrong once: one drawing, one message, and key frames that a kill leaves."""
+"""Faults in the viewer: a failed picture is reported once, and unsaved key frames survive a kill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ pytest.importorskip("viser")
 
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.geometry.similarity import IDENTITY
+from nerfpipe.viewer.key_frame_files import UNSAVED, save_numbered, update_copy
 from nerfpipe.viewer.key_frame_list import KeyFrameList
-from nerfpipe.viewer.render_thread import Painter
+from nerfpipe.viewer.render_thread import RenderThread
 from nerfpipe.viewer.settings import WIDEST, View
-from nerfpipe.viewer.viewer import MOST_JOBS, UNSAVED, Viewer
+from nerfpipe.viewer.viewer import MOST_JOBS, Viewer
 
 
 class Fails:
@@ -40,23 +41,23 @@ class Waits:
 
 
 @pytest.fixture
-def painter(monkeypatch: pytest.MonkeyPatch) -> tuple[Painter, list[str]]:
+def render_thread(monkeypatch: pytest.MonkeyPatch) -> tuple[RenderThread, list[str]]:
     told: list[str] = []
-    source = SimpleNamespace(newer=lambda: False)
-    painter = Painter(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
-    monkeypatch.setattr(painter, "_warm_up", lambda: None)
-    monkeypatch.setattr("nerfpipe.viewer.render_thread.Artist", lambda *_: None)
-    return painter, told
+    source = SimpleNamespace(has_newer=lambda: False)
+    render_thread = RenderThread(source, (None, None), RUNTIME, lambda *_: None, lambda *_: None, told.append)
+    monkeypatch.setattr(render_thread, "_warm_up", lambda: None)
+    monkeypatch.setattr("nerfpipe.viewer.render_thread.ViewRenderer", lambda *_: None)
+    return render_thread, told
 
 
 def test_one_bad_drawing_is_one_notice_and_the_next_is_drawn(
-    painter: tuple[Painter, list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    render_thread: tuple[RenderThread, list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    thread, told = painter
+    thread, told = render_thread
     served: list[object] = []
 
-    def serve(wish: object) -> None:
-        served.append(wish)
+    def serve(request: object) -> None:
+        served.append(request)
         raise ValueError("fov")
 
     monkeypatch.setattr(thread, "_serve", serve)
@@ -65,7 +66,7 @@ def test_one_bad_drawing_is_one_notice_and_the_next_is_drawn(
     thread.start()
     try:
         until(lambda: next_job.done)
-        thread.desk.ask("page", view())
+        thread.requests.submit("page", view())
         until(lambda: served)
         until(lambda: len(told) == 2)
     finally:
@@ -87,29 +88,28 @@ def test_an_angle_of_view_that_is_none_is_made_one() -> None:
 
 
 def test_key_frames_that_nobody_saved_lie_in_a_file_until_somebody_does(tmp_path: Path) -> None:
-    frames = KeyFrameList()
-    viewer = SimpleNamespace(key_frames=frames, output=tmp_path / "out", about=SimpleNamespace(similarity=IDENTITY))
+    frames, output = KeyFrameList(), tmp_path / "out"
     pose = torch.eye(4)[:3]
     for place in range(3):
         pose[0, 3] = place
         frames.add(pose.clone(), 1.0)
-        Viewer._keep_unsaved(viewer)
-        assert (tmp_path / "out" / UNSAVED).exists() == (place > 0)
-    assert len(json.loads((tmp_path / "out" / UNSAVED).read_text())["frames"]) == 3
+        update_copy(frames, output, IDENTITY)
+        assert (output / UNSAVED).exists() == (place > 0)
+    assert len(json.loads((output / UNSAVED).read_text())["frames"]) == 3
     assert frames.unsaved
-    Viewer._write_key_frames(viewer)
-    assert not (tmp_path / "out" / UNSAVED).exists()
+    save_numbered(frames, output, IDENTITY)
+    assert not (output / UNSAVED).exists()
 
 
 def test_only_so_many_stills_wait() -> None:
     told: list[str] = []
     viewer = SimpleNamespace(
-        painter=SimpleNamespace(jobs=[None] * MOST_JOBS, settings=None),
+        render_thread=SimpleNamespace(jobs=[None] * MOST_JOBS, settings=None),
         server=SimpleNamespace(notify=lambda _, text, **__: told.append(text)),
     )
     camera = SimpleNamespace(
         wxyz=np.array([1.0, 0, 0, 0]), position=np.zeros(3), fov=1.0, image_width=8, image_height=8
     )
     Viewer.save_still(viewer, SimpleNamespace(camera=camera))
-    assert len(viewer.painter.jobs) == MOST_JOBS
+    assert len(viewer.render_thread.jobs) == MOST_JOBS
     assert told == [f"{MOST_JOBS} stills and films are waiting; this one was left out"]

@@ -1,4 +1,4 @@
-"""Films, from the first picture to the files, and the names of files that the viewer writes."""
+"""Films of the viewer, from the first frame to the files, and numbered files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from viewer_subject import CAMERA, UP, ball_artist, until
+from viewer_subject import CAMERA, UP, ball_renderer, until
 
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.viewer import film_jobs as films_module
-from nerfpipe.viewer import jobs
+from nerfpipe.viewer import film_jobs, jobs
 from nerfpipe.viewer import new_file as new_files
-from nerfpipe.viewer.drawing import Artist
-from nerfpipe.viewer.film_jobs import Films
+from nerfpipe.viewer.drawing import ViewRenderer
+from nerfpipe.viewer.film_jobs import FilmJobs
 from nerfpipe.viewer.new_file import new_file
 from nerfpipe.viewer.settings import Settings
 
@@ -31,21 +30,21 @@ POSES = torch.stack([look_at(torch.tensor([3.0, y, 0.5]), torch.zeros(3), UP) fo
 
 
 @pytest.fixture
-def artist(about: ModelAbout) -> Artist:
-    return ball_artist(about)
+def renderer(about: ModelAbout) -> ViewRenderer:
+    return ball_renderer(about)
 
 
 class Blank:
-    """An artist whose pictures cost nothing; `before` is called for each."""
+    """A renderer whose pictures cost nothing; `before` is called for each."""
 
     def __init__(self, before: Callable[[], object] = lambda: None) -> None:
         self.before = before
 
-    def draw(self, *_: object) -> object:
+    def render(self, *_: object) -> object:
         self.before()
         return object()
 
-    def coloured(self, *_: object) -> np.ndarray:
+    def image(self, *_: object) -> np.ndarray:
         return np.zeros((4, 6, 3), np.uint8)
 
 
@@ -56,7 +55,7 @@ class Studio:
         self.folder, self.jobs = folder, deque()
         self.progress: list[tuple[int, int]] = []
         self.told: list[str] = []
-        self.films = Films(
+        self.films = FilmJobs(
             folder,
             self.jobs,
             threading.RLock(),
@@ -67,9 +66,9 @@ class Studio:
     def begin(self, mode: str = "colour") -> None:
         self.films.begin(CAMERA, POSES, Settings(mode=mode), 5.0)
 
-    def draw(self, artist: object) -> None:
+    def draw(self, renderer: object) -> None:
         while self.jobs:
-            if self.jobs[0].advance(artist, lambda: False):
+            if self.jobs[0].advance(renderer, lambda: False):
                 self.jobs.popleft()
 
     def names(self) -> list[str]:
@@ -81,11 +80,11 @@ def studio(tmp_path: Path) -> Studio:
     return Studio(tmp_path / "out")
 
 
-def test_a_film_is_drawn_picture_by_picture_and_written(artist: Artist, studio: Studio) -> None:
+def test_a_film_is_drawn_picture_by_picture_and_written(renderer: ViewRenderer, studio: Studio) -> None:
     studio.begin("normals")
-    assert studio.jobs[0].advance(artist, lambda: True) is False  # someone moved: the picture is drawn later
+    assert studio.jobs[0].advance(renderer, lambda: True) is False  # someone moved: the picture is drawn later
     assert studio.progress == [(0, 3)]
-    studio.draw(artist)
+    studio.draw(renderer)
     until(lambda: studio.told)
     assert studio.progress == [(0, 3), (1, 3), (2, 3), (3, 3), (0, 0)]
     gif = studio.folder / "film_001.gif"
@@ -94,28 +93,28 @@ def test_a_film_is_drawn_picture_by_picture_and_written(artist: Artist, studio: 
 
 
 def test_the_ends_of_a_films_depth_are_found_one_pose_at_a_time(
-    artist: Artist, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    renderer: ViewRenderer, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr(jobs, "MEASURED", 20)
+    monkeypatch.setattr(jobs, "MEASURED_PIXELS", 20)
     monkeypatch.setattr(jobs, "camera_rays", lambda camera, *rest: (seen.append(camera), camera_rays(camera, *rest))[1])
     studio.begin("depth")
     film = studio.jobs[0]
     for count in (1, 2, 3):
-        assert film.advance(artist, lambda: True) is False
+        assert film.advance(renderer, lambda: True) is False
         assert [(camera.width, camera.height) for camera in seen] == [(20, 15)] * count
     exact = DepthRange()
     for pose in POSES:
-        exact.include(camera_rays(CAMERA, pose, artist.about.space))
+        exact.include(camera_rays(CAMERA, pose, renderer.about.space))
     assert (film._extent.near, film._extent.far) == pytest.approx((exact.near, exact.far), rel=0.03)
     assert film.frames == []
     studio.films.cancel()
-    assert film.advance(artist, lambda: False) is True
+    assert film.advance(renderer, lambda: False) is True
 
 
 def test_of_clicks_at_the_same_time_one_makes_a_film(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     together, refused = threading.Barrier(4), []
-    monkeypatch.setattr(films_module, "check_writable", lambda folder: threading.Event().wait(0.05))  # others come now
+    monkeypatch.setattr(film_jobs, "check_writable", lambda folder: threading.Event().wait(0.05))  # others come now
 
     def click() -> None:
         together.wait()
@@ -143,8 +142,8 @@ def test_a_film_that_is_cancelled_says_nothing_any_more_and_leaves_no_file(studi
 
 
 def test_a_film_that_is_written_ends_before_another_begins(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, go_on = films_module.write_gif, threading.Event()
-    monkeypatch.setattr(films_module, "write_gif", lambda *film: (go_on.wait(60), written(*film)))
+    written, go_on = film_jobs.write_gif, threading.Event()
+    monkeypatch.setattr(film_jobs, "write_gif", lambda *film: (go_on.wait(60), written(*film)))
     studio.begin()
     studio.draw(Blank())
     assert studio.films.cancel() is False
@@ -171,7 +170,7 @@ def test_a_film_that_cannot_be_written_is_told_and_the_next_one_is_made(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(films_module, failing, fail)
+    monkeypatch.setattr(film_jobs, failing, fail)
     studio.begin()
     studio.draw(Blank())
     until(lambda: studio.told)

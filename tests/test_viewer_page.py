@@ -26,7 +26,7 @@ from nerfpipe.models.model_file import load_model, save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.training.header import describe_model
-from nerfpipe.viewer.cameras import find_stations
+from nerfpipe.viewer.cameras import find_scene_cameras
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -161,13 +161,13 @@ def test_the_page_shows_the_field_and_turns_it_without_leaving_the_machine(serve
 @pytest.mark.slow
 def test_cameras_modes_key_frames_and_films_through_the_page(served, browser, bank: RayBank, tmp_path: Path) -> None:
     url, process, model = served
-    stations = find_stations(load_model(model)[1], bank.folder)[0][-2:]  # of test: a page begins in one of train
+    cameras = find_scene_cameras(load_model(model)[1], bank.folder)[0][-2:]  # of test: a page begins in one of train
     page = browser.new_page(viewport=VIEWPORT)
     shown = visit(page, url)
     for mode in ("normals", "colour"):
         choose(page, "Show", mode)
         shown = changed_from(page, shown, 2.0)
-    choose(page, "Stand in", stations[0].name)
+    choose(page, "Stand in", cameras[0].name)
     shown = changed_from(page, shown, 0.5)
     photograph = page.get_by_text("Photograph", exact=True).get_attribute("for")
     for key in ("End", "Home"):  # laid over the render, and away again
@@ -177,15 +177,15 @@ def test_cameras_modes_key_frames_and_films_through_the_page(served, browser, ba
     page.get_by_text("Key frames").click()
     add_key_frame(page, 1)
     page.get_by_role("button", name="Next").click()
-    until(lambda: page.get_by_label("Stand in", exact=True).input_value() == stations[1].name, "the next camera")
+    until(lambda: page.get_by_label("Stand in", exact=True).input_value() == cameras[1].name, "the next camera")
     add_key_frame(page, 2)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as JSON").click()
     kept = tmp_path / "viewer/key_frames_001.json"
     assert Path(download.value.path()).read_bytes() == kept.read_bytes()
     frames = read_key_frames(kept, bank.about.similarity, torch.zeros(3))
-    for pose, station in zip(frames.poses, stations, strict=True):
-        assert pose == pytest.approx(station.pose.numpy(), abs=1e-4)
+    for pose, taken in zip(frames.poses, cameras, strict=True):
+        assert pose == pytest.approx(taken.pose.numpy(), abs=1e-4)
 
     choose(page, "Show", "depth")
     page.get_by_text("Film through them").click()

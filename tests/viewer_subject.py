@@ -1,4 +1,4 @@
-"""What the viewer's tests look at: the ball of the test scene, and where from."""
+"""The subject of the viewer's tests: the ball of the test scene, and cameras that see it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.samplers.stratified import Stratified
-from nerfpipe.viewer.drawing import Artist
+from nerfpipe.viewer.drawing import ViewRenderer
 from nerfpipe.viewer.settings import View, vertical_fov
 
 UP = torch.tensor([0.0, 0.0, 1.0])
@@ -31,8 +31,8 @@ class Ball(nn.Module):
         return 200.0 * (positions.norm(dim=1) < BALL_RADIUS), ((positions / BALL_RADIUS).clamp(-1, 1) + 1) / 2
 
 
-def ball_artist(about: ModelAbout) -> Artist:
-    return Artist(Model([Pass(Stratified(128), Ball())]), about, CPU, RUNTIME)
+def ball_renderer(about: ModelAbout) -> ViewRenderer:
+    return ViewRenderer(Model([Pass(Stratified(128), Ball())]), about, CPU, RUNTIME)
 
 
 def view(pose: Tensor = EYE) -> View:

@@ -1,1 +1,1 @@
-"""Paths of a camera: shapes, key frames, and the choice between them."""
+"""Camera paths: named shapes (`shapes`), paths through key frames (`key_frames`), and the choice of one (`path`)."""

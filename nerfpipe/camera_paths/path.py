@@ -1,4 +1,4 @@
-"""Which way the camera goes for a render: one of the named paths, or through the key frames of a file."""
+"""The camera path of a film: one of the named paths, or a path through the key frames of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nerfpipe.camera_paths.shapes import camera_path, fitting, looked_at
+from nerfpipe.camera_paths.shapes import path_poses, resolve_kind, view_target
 from nerfpipe.config.params import NO_PATH_FILE, PATH_FILE, RenderParams
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.models.model_file import ModelAbout
@@ -22,36 +22,43 @@ FILE = "file"
 
 
 @dataclass(frozen=True)
-class Route:
-    """Poses [F, 3, 4], in scene units, and what they are."""
+class CameraPath:
+    """The poses of a film, and their kind."""
 
-    poses: Tensor
+    poses: Tensor  # [F, 3, 4] camera-to-world, scene units
     kind: str  # orbit, swing, spiral, wobble, or FILE
     closed: bool  # whether the last pose comes one step before the first
 
 
-def choose_route(settings: RenderParams, about: ModelAbout) -> Route:
-    """The way that the settings name, for the scene of a model. Raises NerfpipeError where there is none."""
+def choose_camera_path(settings: RenderParams, about: ModelAbout) -> CameraPath:
+    """The camera path that the settings name, for the scene of a model.
+
+    Raises NerfpipeError if it does not fit the scene, or if its file is missing or faulty.
+    """
     taken, forward = torch.tensor(about.poses), about.space.kind == "forward"
     centre = torch.tensor(about.centre)
     if settings.path.endswith(PATH_FILE):
-        return _through_file(settings, about, looked_at(centre, forward))
-    kind = fitting(settings.path, taken, centre, forward)
-    poses = camera_path(
+        return _through_file(settings, about, view_target(centre, forward))
+    kind = resolve_kind(settings.path, taken, centre, forward)
+    poses = path_poses(
         kind, taken, centre, forward, settings.radius, settings.elevation, settings.frames, settings.tilt
     )
-    return Route(poses, kind, closed=True)
+    return CameraPath(poses, kind, closed=True)
 
 
-def _through_file(settings: RenderParams, about: ModelAbout, centre: Tensor) -> Route:
-    from nerfpipe.camera_paths.key_frames import through
+def _through_file(settings: RenderParams, about: ModelAbout, centre: Tensor) -> CameraPath:
+    from nerfpipe.camera_paths.key_frames import interpolate
 
     frames = read_path(settings.path, about.similarity, centre)
-    return Route(through(frames, settings.frames), FILE, frames.loop)
+    return CameraPath(interpolate(frames, settings.frames), FILE, frames.loop)
 
 
 def read_path(path: str, similarity: Similarity, centre: Tensor) -> KeyFrames:
-    """The key frames of the file that `render.path` names. Raises NerfpipeError where they are not there or faulty."""
+    """The key frames of the file that `render.path` names, in scene units.
+
+    centre [3]: the point that cameras without a `focus` of their own look at. Raises NerfpipeError if the file is
+    missing or faulty.
+    """
     from nerfpipe.camera_paths.key_frames import read_key_frames  # scipy's splines take a while to import
 
     file = local_path(path)

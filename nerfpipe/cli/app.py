@@ -170,7 +170,7 @@ def render(
         given |= {"size": size, "panels": None if panels is None else [name.strip() for name in panels.split(",")]}
         said = {name: value for name, value in given.items() if value is not None}
         settings = checked(RenderParams, **(settings.model_dump() | said))
-        from nerfpipe.film.film import render_turn
+        from nerfpipe.film.film import render_film
         from nerfpipe.models.model_file import load_model  # torch takes seconds to import
         from nerfpipe.models.set_up import give_threads, set_up
         from nerfpipe.rendering.renderer import Renderer
@@ -178,7 +178,7 @@ def render(
         device = set_up(runtime)
         field, about = load_model(model)
         give_threads(field, device)
-        for line in render_turn(Renderer(field, device, runtime, about.bf16), about, settings, output):
+        for line in render_film(Renderer(field, device, runtime, about.bf16), about, settings, output):
             say(line)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerfpipe.camera_paths.shapes import camera_path
+from nerfpipe.camera_paths.shapes import path_poses
 from nerfpipe.config.memory import PIXEL, check_needs
 from nerfpipe.config.params import RuntimeParams
 from nerfpipe.export.options import ViewOptions
@@ -87,7 +87,7 @@ def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
             raise NerfpipeError(f"--{name}: the cameras of this scene all look one way; choose one of them with --view")
     centre, radius = torch.tensor(about.centre), 1.0 if options.radius is None else options.radius
     kind = "auto" if options.azimuth is None else "orbit"
-    pose = camera_path(
+    pose = path_poses(
         kind=kind,
         poses=torch.tensor(about.poses),
         centre=centre,

@@ -1,1 +1,1 @@
-"""Turns around the scene: GIF, frames, and the turntable page."""
+"""A film around the scene: `film` renders it, `turntable` makes a page to turn it by hand (`turntable_page`)."""

@@ -1,17 +1,19 @@
-"""The turntable's page. Names after $ are filled in by `turntable.page`; a $ of the script itself is written twice."""
+"""The turntable's page, as a jinja2 template. `turntable.page` fills it in."""
 
-PAGE = """<!DOCTYPE html>
+from jinja2 import Environment, StrictUndefined
+
+TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>$scene</title>
+<title>{{ scene }}</title>
 <style>
-:root { color-scheme: $scheme; --wide: $width; --high: $height; }
+:root { color-scheme: {{ scheme }}; --wide: {{ width }}; --high: {{ height }}; }
 body { margin: 0; min-height: 100vh; min-height: 100dvh; display: grid; place-content: center; justify-items: center;
-  gap: .9rem; padding: 1rem; box-sizing: border-box; background: $paper; font: 15px/1.5 system-ui, sans-serif; }
+  gap: .9rem; padding: 1rem; box-sizing: border-box; background: {{ paper }}; font: 15px/1.5 system-ui, sans-serif; }
 h1 { margin: 0; font-size: 1.1rem; font-weight: 600; overflow-wrap: anywhere; text-align: center; }
 canvas, img { width: min(100vw - 2rem, (100vh - 10rem) * var(--wide) / var(--high), var(--wide) * 5px, 720px);
   min-width: 8rem; aspect-ratio: var(--wide) / var(--high); border-radius: 6px; }
@@ -26,16 +28,19 @@ button:hover { background: #80808022; }
 </style>
 </head>
 <body>
-<h1>$scene</h1>
-<noscript><img src="$first" alt="$scene"></noscript>
-<canvas id="view" width="$width" height="$height" tabindex="0" role="slider" aria-label="a turn around $scene"
- aria-valuemin="0" aria-valuemax="$last" aria-valuenow="0"></canvas>
+<h1>{{ scene }}</h1>
+<noscript><img src="{{ frames[0] }}" alt="{{ scene }}"></noscript>
+<canvas id="view" width="{{ width }}" height="{{ height }}" tabindex="0" role="slider" aria-label="a turn around {{
+ scene }}"
+ aria-valuemin="0" aria-valuemax="{{ count - 1 }}" aria-valuenow="0"></canvas>
 <button id="play" type="button">Play</button>
-<p>$views of a learned scene. Drag the picture, or use the arrow keys.</p>
+<p>{{ count }} views of a learned scene. Drag the picture, or use the arrow keys.</p>
 <script>
 "use strict";
-const frames = $frames.map(source => { const image = new Image(); image.src = source; return image; });
-const closed = $closed, pause = $pause;
+const frames = {{
+  frames|tojson(indent=0)
+}}.map(source => { const image = new Image(); image.src = source; return image; });
+const closed = {{ closed|tojson }}, pause = {{ pause|tojson }};
 const GRIP = 2;   // widths of the picture that a hand goes for the whole way
 const LEAP = 10;  // frames by page up and down
 const view = document.getElementById("view"), play = document.getElementById("play");
@@ -53,7 +58,7 @@ function show(place) {
   at = within(place);
   const number = Math.round(at) % frames.length, image = frames[number];
   view.setAttribute("aria-valuenow", number);
-  view.setAttribute("aria-valuetext", `view $${number + 1} of $${frames.length}`);
+  view.setAttribute("aria-valuetext", `view ${number + 1} of ${frames.length}`);
   if (image.complete) pen.drawImage(image, 0, 0, view.width, view.height);
   else image.addEventListener("load", () => show(at), {once: true});
 }
@@ -102,3 +107,5 @@ run(frames.length > 1 && !matchMedia("(prefers-reduced-motion: reduce)").matches
 </body>
 </html>
 """
+
+PAGE = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(TEMPLATE)

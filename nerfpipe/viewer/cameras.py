@@ -1,10 +1,10 @@
-"""The cameras that a scene was taken with: where one can stand, and what was photographed from there."""
+"""Cameras that the scene was photographed with: a page can stand in one and compare with its photograph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -18,78 +18,85 @@ from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
 
-KEPT = 4  # photographs held in memory
-SAME_PLACE = 1e-3  # scene units: a page this near to a camera stands in it
+CACHED = 4  # photographs held in memory
+SAME_POSITION = 1e-3  # scene units: a page this near to a camera stands in it
+OUTSIDE = -2.0  # in grid_sample's coordinates, of which the picture fills [-1, 1]
 
 
 @dataclass(frozen=True)
-class Station:
-    """A camera of the scene; `photograph` gives its picture [H, W, 3] in [0, 1], where it is here."""
+class SceneCamera:
+    """A camera of the scene."""
 
     name: str  # "test 3"
     split: str
     pose: Tensor  # [3, 4]
     camera: Camera
-    photograph: Callable[[], Tensor] | None
+    photograph: Callable[[], Tensor] | None  # reads its picture [H, W, 3] in [0, 1]; None without a ray bank
 
 
-def find_stations(about: ModelAbout, rays: Path) -> tuple[list[Station], str | None]:
-    """All cameras with photographs, from the ray bank in a folder; else those of the model's header, and why.
+def find_scene_cameras(about: ModelAbout, rays: Path) -> tuple[list[SceneCamera], str | None]:
+    """All cameras with photographs from the ray bank in the folder `rays`; else those of the model's header.
 
-    The reason is None where no bank is there at all: a bare model is no fault.
+    Also returns why there are no photographs. It is None if there is no bank at all: a model file alone is no fault.
     """
     if not (rays / "bank.json").exists():
-        return _of_header(about), None
+        return _from_header(about), None
     try:
         bank = RayBank(rays)
     except NerfpipeError as error:
-        return _of_header(about), f"no photographs: {error}"
+        return _from_header(about), f"no photographs: {error}"
     if (bank.about.scene, bank.space, bank.about.similarity) != (about.scene, about.space, about.similarity):
-        return _of_header(about), f"no photographs: {rays} is of another scene ({bank.about.scene}) or placed otherwise"
-    return _of_bank(bank), None
+        reason = f"no photographs: {rays} is of another scene ({bank.about.scene}) or placed otherwise"
+        return _from_header(about), reason
+    return _from_bank(bank), None
 
 
-def _of_header(about: ModelAbout) -> list[Station]:
+def _from_header(about: ModelAbout) -> list[SceneCamera]:
     return [
-        Station(f"train {number}", "train", torch.tensor(pose), about.camera, None)
+        SceneCamera(f"train {number}", "train", torch.tensor(pose), about.camera, None)
         for number, pose in enumerate(about.poses)
     ]
 
 
-def _of_bank(bank: RayBank) -> list[Station]:
-    @lru_cache(maxsize=KEPT)
+def _from_bank(bank: RayBank) -> list[SceneCamera]:
+    @lru_cache(maxsize=CACHED)
     def photograph(view: int) -> Tensor:
-        camera = bank.camera(view)
-        return over(bank.view(view).target, bank.background).reshape(camera.height, camera.width, 3)
+        camera, target = bank.camera(view), bank.view(view).target
+        assert target is not None  # a bank's rays have targets
+        return over(target, bank.background).reshape(camera.height, camera.width, 3)
 
     views, found = set(), []
     for split in SPLITS:
         for number, view in enumerate(bank.splits[split].tolist()):
-            if view not in views:  # in some scenes a view is of two splits
+            if view not in views:  # in some scenes a view belongs to two splits
                 views.add(view)
                 pose = torch.from_numpy(bank.arrays["poses"][view].copy())
-                found.append(Station(f"{split} {number}", split, pose, bank.camera(view), lambda v=view: photograph(v)))
+                name = f"{split} {number}"
+                found.append(SceneCamera(name, split, pose, bank.camera(view), partial(photograph, view)))
     return found
 
 
-def standing_in(stations: list[Station], position: Tensor) -> Station | None:
-    """The camera with a photograph that a page at a position [3] stands in."""
-    for station in stations:
-        if station.photograph is not None and (station.pose[:, 3] - position).norm() < SAME_PLACE:
-            return station
+def camera_at(cameras: list[SceneCamera], position: Tensor) -> SceneCamera | None:
+    """The camera with a photograph at a position [3] in scene units, or None."""
+    for camera in cameras:
+        if camera.photograph is not None and (camera.pose[:, 3] - position).norm() < SAME_POSITION:
+            return camera
     return None
 
 
-def seen_from(station: Station, camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
-    """A station's photograph as another lens in the same place shows it, [H, W, 3], and where it has any, [H, W].
+def reproject_photograph(taken: SceneCamera, camera: Camera, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """The photograph of `taken` as `camera` shows it at a pose [3, 4] of the same position.
 
-    So it lies exactly over a render, whatever the photograph's distortion, and however one turns on the spot.
+    Returns colours [H, W, 3], and a mask [H, W] that is true inside the photograph. The colours lie exactly over a
+    render, whatever the photograph's distortion and the direction of the pose. Raises ValueError without a photograph.
     """
+    if taken.photograph is None:
+        raise ValueError(f"{taken.name} has no photograph")
     in_world = camera.directions(camera.pixel_centres()) @ pose[:, :3].T  # [H·W, 3]
-    pixels, _ = station.camera.project(in_world @ station.pose[:, :3])  # [H·W, 2], NaN behind it
-    scaled = pixels / torch.tensor([station.camera.width, station.camera.height]) * 2 - 1
-    within = (scaled.abs() <= 1).all(dim=1)  # NaN is not
-    places = torch.where(within[:, None], scaled, torch.full_like(scaled, -2))
-    picture = station.photograph().permute(2, 0, 1)[None]
-    shown = grid_sample(picture, places.reshape(1, camera.height, camera.width, 2), "bilinear", "border", False)
-    return shown[0].permute(1, 2, 0), within.reshape(camera.height, camera.width)
+    pixels, _ = taken.camera.project(in_world @ taken.pose[:, :3])  # [H·W, 2], NaN behind the camera
+    scaled = pixels / torch.tensor([taken.camera.width, taken.camera.height]) * 2 - 1
+    inside = (scaled.abs() <= 1).all(dim=1)  # false for NaN
+    grid = torch.where(inside[:, None], scaled, torch.full_like(scaled, OUTSIDE))
+    picture = taken.photograph().permute(2, 0, 1)[None]
+    colours = grid_sample(picture, grid.reshape(1, camera.height, camera.width, 2), "bilinear", "border", False)
+    return colours[0].permute(1, 2, 0), inside.reshape(camera.height, camera.width)

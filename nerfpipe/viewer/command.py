@@ -22,12 +22,12 @@ from nerfpipe.viewer.sources import FileSource, Loaded, NotYetError, Source, Tra
 if TYPE_CHECKING:
     from nerfpipe.viewer.viewer import Viewer
 
-LOOK_SECONDS = 0.2  # between two looks at whether to stop
+CHECK_SECONDS = 0.2  # between two checks whether to stop
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was given on the command line."""
+    """Options of the command line."""
 
     model: Path
     host: str
@@ -40,7 +40,7 @@ class Options:
 
 
 def view(options: Options) -> None:
-    """Serve the page until Ctrl-C. Raises NerfpipeError where there is no model, no viser or no port."""
+    """Serve the page until Ctrl-C. Raises NerfpipeError without a model, viser or a free port."""
     if importlib.util.find_spec("viser") is None:
         raise NerfpipeError("the viewer needs viser: pip install 'nerfpipe[viewer]'")
     render, runtime = render_params()
@@ -51,8 +51,9 @@ def view(options: Options) -> None:
         if loaded is None:
             return
         port = free_port(options.host, options.port)
-        from nerfpipe.viewer.admission import new_token  # needs viser, and so may not be there
-        from nerfpipe.viewer.viewer import UNSAVED, Viewer  # viser takes a second to import
+        from nerfpipe.viewer.admission import new_token  # needs viser, which is optional
+        from nerfpipe.viewer.key_frame_files import UNSAVED
+        from nerfpipe.viewer.viewer import Viewer  # viser takes a second to import
 
         token = new_token() if options.token or not is_loopback(options.host) else None
         if not is_loopback(options.host):
@@ -67,50 +68,50 @@ def view(options: Options) -> None:
         viewer = Viewer(source, loaded, render, runtime, (options.host, port), rays, options.output, token)
         try:
             serve(viewer, options, stop, token)
-        finally:  # also where the drawing thread died: the key frames are an hour's work
+        finally:  # also after a fault of the render thread: the key frames may be an hour's work
             viewer.stop()
             kept = viewer.keep_key_frames()
             terminal.say("stopped" if kept is None else f"stopped; the key frames are in {kept}")
 
 
 def first_model(source: Source, stop: StopRequest) -> Loaded | None:
-    """The model; of a training, as soon as it has saved one. None when asked to stop before.
+    """Load the model; of a training, wait for its first checkpoint. Returns None if asked to stop before.
 
-    A checkpoint that another training has left, or a kill in half, is told and passed by.
+    Checkpoints of other trainings and incomplete ones are reported and skipped. Raises NerfpipeError for other faults.
     """
     if not isinstance(source, TrainingSource):
         return source.load()
-    if source.stamp() is None:
+    if source.version() is None:
         terminal.say(f"waiting for the first checkpoint in {source.checkpoints}; Ctrl-C ends")
     while not stop.requested:
-        if source.newer():
+        if source.has_newer():
             try:
                 return source.load()
             except NotYetError as error:
                 say(f"{error} - waiting for a newer checkpoint; Ctrl-C ends")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(CHECK_SECONDS)
     return None
 
 
 def serve(viewer: Viewer, options: Options, stop: StopRequest, token: str | None = None) -> None:
-    """Say where the page is, and wait until asked to stop. Raises what the drawing thread died of."""
+    """Print the page's address, and wait until asked to stop. Raises the exception that ended the render thread."""
     host, port = viewer.address
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}" + (f"/?token={token}" if token else "")
-    about, where = viewer.about, viewer.painter.source.describe()
-    terminal.say(f"{about.scene}, {about.method}, from {where}: look at {url} - Ctrl-C ends")
+    about, model = viewer.about, viewer.render_thread.source.describe()
+    terminal.say(f"{about.scene}, {about.method}, from {model}: look at {url} - Ctrl-C ends")
     if viewer.reason:
         say(viewer.reason)
     if options.open:
         threading.Thread(target=open_page, args=(url, port), name="browser", daemon=True).start()
     while not stop.requested:
-        time.sleep(LOOK_SECONDS)
-        if viewer.painter.failure is not None:
-            raise viewer.painter.failure
+        time.sleep(CHECK_SECONDS)
+        if viewer.render_thread.failure is not None:
+            raise viewer.render_thread.failure
 
 
 def open_page(url: str, port: int) -> None:
-    """Have a browser open the page, or say how to see it. In a thread of its own: some return when they are closed."""
+    """Open the page in a browser, or print how to see it. Some browsers block until they are closed."""
     try:
         opened = has_display() and webbrowser.open(url)
     except webbrowser.Error:
@@ -123,9 +124,9 @@ def open_page(url: str, port: int) -> None:
 
 
 def has_display() -> bool:
-    """Whether a browser has somewhere to appear: without, a text browser might take this terminal.
+    """Whether a browser can open a window. Without a display, a text browser might take over this terminal.
 
-    Whoever sets BROWSER wants that one, wherever it appears.
+    A user who sets BROWSER wants that one, with or without a display.
     """
     return not sys.platform.startswith("linux") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -133,4 +134,5 @@ def has_display() -> bool:
 
 
 def say(text: str) -> None:
+    """Print a line to the standard error."""
     terminal.say(text, aside=True)

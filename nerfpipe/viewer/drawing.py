@@ -1,4 +1,4 @@
-"""Draws a view: colour, depth, opacity or normals, a block of rows at a time, so that it can be dropped between two."""
+"""Renders a view as colour, depth, opacity or normals, in blocks of rows, so that work can be dropped between two."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ from nerfpipe.rendering.query import Probe
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.viewer.settings import Corners, Mode
 
-BLOCK_PIXELS = 2**12  # drawn between two looks at whether someone wants something else
-ENDS = (0.02, 0.98)  # quantiles of the depths that are seen, drawn nearest and farthest
+BLOCK_PIXELS = 2**12  # rendered between two checks whether the work is still wanted
+QUANTILES = (0.02, 0.98)  # of the visible depths: shown as nearest and farthest
+QUANTILE_VALUES = 2**16  # depths that they are computed from; torch.quantile takes at most 2**24
+EMPTY_RANGE = (0.0, 1.0)  # of depths, where nothing is visible
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A view as it was rendered, of which any mode's picture can be made."""
+class RenderedView:
+    """A view as rendered, from which the image of a mode is made."""
 
     picture: Picture
-    normals: Tensor | None  # [H, W, 3]; None where they were not asked for
+    normals: Tensor | None  # [H, W, 3]; None unless rendered in the mode normals
 
 
-class Artist:
-    """Draws one model. For one thread only: kernels must not be entered twice."""
+class ViewRenderer:
+    """Renders views of one model. Only one thread may use it: kernels must not be entered twice."""
 
     def __init__(self, model: Model, about: ModelAbout, device: torch.device, runtime: RuntimeParams) -> None:
         self.model, self.about = model, about
@@ -45,7 +47,7 @@ class Artist:
         self.probe = Probe(model, about.space, device)
         self.background = about.background_colour
 
-    def draw(
+    def render(
         self,
         camera: Camera,
         pose: Tensor,
@@ -53,14 +55,15 @@ class Artist:
         crop: Corners | None = None,
         samples: float = 1.0,
         dropped: Callable[[], bool] | None = None,
-    ) -> Drawing | None:
-        """What a camera at a pose [3, 4] sees; None when `dropped` has said so between two blocks of rows.
+    ) -> RenderedView | None:
+        """The view of a camera at a pose [3, 4]; None once `dropped`, called between blocks of rows, returns true.
 
-        crop: nothing outside this box is seen. samples: along a ray, times the model's own number.
+        crop: only the inside of this box is rendered (scene units). samples: a factor on the model's own number of
+        samples along a ray.
         """
         rows = camera.height if dropped is None else max(1, BLOCK_PIXELS // camera.width)
         pictures, normals = [], []
-        with sampled(self.model, samples):
+        with scaled_samples(self.model, samples):
             for first in range(0, camera.height, rows):
                 if dropped is not None and dropped():
                     return None
@@ -69,24 +72,29 @@ class Artist:
                 pictures.append(self.renderer.view(rays, self.background, strip.height, strip.width))
                 if mode == "normals":
                     normals.append(normal_map(self.probe, pictures[-1], strip, pose))
-        return Drawing(Picture.joined(pictures), torch.cat(normals) if normals else None)
+        return RenderedView(Picture.joined(pictures), torch.cat(normals) if normals else None)
 
-    def coloured(self, drawing: Drawing, mode: Mode, extent: DepthRange | None = None) -> np.ndarray:
-        """The picture of a mode, [H, W, 3] uint8. Without an extent, depth is drawn between the ends that are seen."""
-        picture = drawing.picture
+    def image(self, rendered: RenderedView, mode: Mode, extent: DepthRange | None = None) -> np.ndarray:
+        """The image [H, W, 3] uint8 of a mode. Without an extent, depth is scaled to the depths that are visible.
+
+        Raises ValueError for normals of a view that was rendered without them.
+        """
+        picture = rendered.picture
         match mode:
             case "depth":
-                scale = self.about.space.depth_scale(picture.depth, extent or seen_extent(picture))
+                scale = self.about.space.depth_scale(picture.depth, extent or visible_extent(picture))
                 return depth_picture(*scale, picture.opacity, self.background)
             case "opacity":
                 return to_8bit(picture.opacity[..., None].expand(-1, -1, 3))
             case "normals":
-                return normal_picture(drawing.normals, picture.opacity, self.background)
+                if rendered.normals is None:
+                    raise ValueError("the view was rendered without normals")
+                return normal_picture(rendered.normals, picture.opacity, self.background)
         return to_8bit(picture.colour)
 
 
 def cropped(rays: RayBatch, crop: Corners | None) -> RayBatch:
-    """The rays (of a bounded or unbounded space: in the world) where they are inside a box; whole without one."""
+    """Rays limited to the inside of a box in scene units; the same rays without a box. Not for the space `forward`."""
     if crop is None:
         return rays
     enter, leave = near_far(rays.origins, rays.directions, torch.tensor(crop), 0.0)
@@ -94,33 +102,33 @@ def cropped(rays: RayBatch, crop: Corners | None) -> RayBatch:
 
 
 def can_crop(about: ModelAbout) -> bool:
-    """Whether a box in scene units can be cut out: a forward-facing scene's rays are elsewhere (see ndc)."""
+    """Whether a box in scene units can be cut out: rays of a forward-facing scene run in NDC."""
     return about.space.kind != "forward"
 
 
 @contextmanager
-def sampled(model: Model, factor: float) -> Iterator[None]:
-    """Inside, rays are looked at in so many times the samples, where the sampler has a number of its own."""
+def scaled_samples(model: Model, factor: float) -> Iterator[None]:
+    """Multiply the samples along a ray by `factor` inside the block, for samplers that set a number of their own."""
     with ExitStack() as stack:
         for sampler in model.samplers:
             stack.enter_context(sampler.scaled(factor))
         yield
 
 
-def seen_extent(picture: Picture) -> DepthRange:
-    """Between which distances lies what the picture shows, but for the nearest and farthest few pixels."""
-    seen = picture.depth[picture.opacity >= SEEN]
-    if not len(seen):
-        return DepthRange(0.0, 1.0)
-    seen = seen[:: max(1, len(seen) // 2**16)]  # enough of them; more than 2**24 torch does not take
-    near, far = torch.quantile(seen, torch.tensor(ENDS)).tolist()
+def visible_extent(picture: Picture) -> DepthRange:
+    """Range of the visible depths (units of `picture.depth`), without the nearest and farthest few pixels."""
+    visible = picture.depth[picture.opacity >= SEEN]
+    if not len(visible):
+        return DepthRange(*EMPTY_RANGE)
+    visible = visible[:: max(1, len(visible) // QUANTILE_VALUES)]
+    near, far = torch.quantile(visible, torch.tensor(QUANTILES)).tolist()
     return DepthRange(near, far)
 
 
 def z_depth(picture: Picture, camera: Camera, pose: Tensor, space: Space, missing: float, every: int = 1) -> np.ndarray:
-    """Depth along the axis of the picture's camera [h, w] float32 in scene units, by which what is hidden is told.
+    """Depth along the camera's axis [h, w] float32 in scene units, of every `every`-th row and column.
 
-    Of every so many pixels across and down. `missing` where nothing is, or what is seen is farther than that.
+    A page hides overlays by it. `missing` stands for empty pixels, and is the largest depth returned.
     """
     in_camera = camera.directions(camera.pixel_centres()).reshape(camera.height, camera.width, 3)
     in_camera, t, opacity = (x[::every, ::every] for x in (in_camera, picture.depth, picture.opacity))

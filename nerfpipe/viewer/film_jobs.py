@@ -1,4 +1,4 @@
-"""Films: one at a time, drawn when no page waits and then written in a thread of its own."""
+"""Films of the viewer, one at a time: rendered when no page waits, then written in a thread of their own."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nerfpipe.viewer.render_thread import Job
 from nerfpipe.viewer.settings import Settings
 
 
-class Films:
-    """Puts films among the painter's jobs. Any thread may call it.
+class FilmJobs:
+    """Adds films to the jobs of the render thread. Any thread may call it.
 
-    `progress` is told pictures drawn, of how many, and seconds left; of 0 when there is no film (any more). `lock` is
-    held meanwhile, so that whoever replaces what shows it can keep it out. `tell` gets the text, or the error, with
-    which a film ends.
+    `progress` gets the frames finished, their total and the seconds left; zeros mean that there is no film (any more).
+    It is called under `lock`, which the viewer holds while it replaces the panel. `tell` gets the message or the error
+    with which a film ends.
     """
 
     def __init__(
@@ -39,17 +39,20 @@ class Films:
         self._writing = False
 
     def begin(self, camera: Camera, poses: Tensor, settings: Settings, fps: float) -> None:
-        """Film what a camera sees from poses [F, 3, 4]. Raises NerfpipeError where a film is under way; OSError."""
+        """Film with a camera at poses [F, 3, 4], `fps` frames per second.
+
+        Raises NerfpipeError while another film is in progress, OSError if the folder is not writable.
+        """
         with self._lock:
             if self._film is not None:
                 raise NerfpipeError("a film is being made; wait for it, or cancel it")
             check_writable(self._folder)
-            self._film = Film(camera, poses, settings, self._note, lambda film: self._drawn(film, fps))
+            self._film = Film(camera, poses, settings, self._report, lambda film: self._start_writing(film, fps))
             self._progress(0, len(poses), 0.0)
             self._jobs.append(self._film)
 
     def cancel(self) -> bool:
-        """Give up the film, and say whether there was one. One that is drawn is written all the same."""
+        """Give up the film. Returns whether there was one; a film that is being written is not cancelled."""
         with self._lock:
             if self._film is None or self._writing:
                 return False
@@ -61,28 +64,30 @@ class Films:
         self._film, self._writing = None, False
         self._progress(0, 0, 0.0)
 
-    def _note(self, film: Film, left: float) -> None:
+    def _report(self, film: Film, left: float) -> None:
         with self._lock:
-            if film is self._film:  # else it was cancelled while this picture was drawn
+            if film is self._film:  # otherwise it was cancelled while this frame was rendered
                 self._progress(len(film.frames), len(film.poses), left)
 
-    def _drawn(self, film: Film, fps: float) -> None:
+    def _start_writing(self, film: Film, fps: float) -> None:
         with self._lock:
             if film is self._film:
                 self._writing = True
                 threading.Thread(target=self._write, args=(film, fps), name="film", daemon=False).start()
 
     def _write(self, film: Film, fps: float) -> None:
+        outcome: str | Exception
         try:
-            outcome = self._files(film, fps)
+            outcome = self._write_files(film, fps)
         except (OSError, NerfpipeError) as error:
             outcome = error
-        finally:  # whatever fails, the next film is not kept waiting
+        finally:  # whatever fails, the next film must not wait for ever
             with self._lock:
                 self._clear()
         self._tell(outcome)
 
-    def _files(self, film: Film, fps: float) -> str:
+    def _write_files(self, film: Film, fps: float) -> str:
+        """Write a GIF, and an MP4 if imageio-ffmpeg is installed. Returns the message for the user."""
         with new_file(self._folder, "film", ".gif", ".mp4") as file:
             gif, mp4 = file.with_suffix(".gif"), file.with_suffix(".mp4")
             write_gif(gif, film.frames, fps)

@@ -1,54 +1,58 @@
-"""The cameras that a scene was taken with, as they stand in the page to be clicked on."""
+"""The scene's cameras, drawn in the page as frusta that can be clicked on."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import viser
 from torch import Tensor
 from viser import transforms
 
-from nerfpipe.viewer.cameras import SAME_PLACE, Station
+from nerfpipe.viewer.cameras import SAME_POSITION, SceneCamera
+from nerfpipe.viewer.request_queue import PageId
 from nerfpipe.viewer.settings import FLIP, vertical_fov
 
 COLOURS = {"train": (60, 110, 200), "val": (60, 160, 110), "test": (225, 120, 30)}
-THIN = 1.5  # pixels of the lines
+LINE_WIDTH = 1.5  # pixels
+
+GoTo = Callable[[viser.ClientHandle, SceneCamera], None]
 
 
 class Frusta:
-    """Draws the cameras, all but those that a page stands in: they would lie over all it sees. For any thread."""
+    """Draws all cameras except those that a page stands in, which would cover its whole view.
 
-    def __init__(
-        self,
-        scene: viser.SceneApi,
-        stations: list[Station],
-        size: float,
-        stand: Callable[[viser.ClientHandle, Station], None],
-    ) -> None:
-        """size: scene units; stand: called when one is clicked on."""
+    Any thread may call it.
+    """
+
+    def __init__(self, scene: viser.SceneApi, cameras: list[SceneCamera], size: float, go_to: GoTo) -> None:
+        """size: of a frustum, in scene units; go_to: called with the page and the camera of a click."""
         self._lock = threading.Lock()
-        self._stood_in: dict[Hashable, int] = {}  # by page, which camera
-        self._places = np.array([station.pose[:, 3].double().numpy() for station in stations])
+        self._stood_in: dict[PageId, int] = {}  # index of the camera that a page stands in
+        self._positions = np.array([camera.pose[:, 3].double().numpy() for camera in cameras])  # [N, 3]
         self._group = scene.add_frame("/cameras", show_axes=False, visible=False)
-        self._handles = [self._add(scene, number, station, size) for number, station in enumerate(stations)]
-        for handle, station in zip(self._handles, stations, strict=True):
-            handle.on_click(lambda event, station=station: stand(event.client, station))
+        self._handles = [self._add(scene, index, camera, size) for index, camera in enumerate(cameras)]
+        for handle, camera in zip(self._handles, cameras, strict=True):
+            handle.on_click(partial(_clicked, go_to, camera))
 
-    def _add(self, scene: viser.SceneApi, number: int, station: Station, size: float) -> viser.CameraFrustumHandle:
-        camera = station.camera
+    def _add(
+        self, scene: viser.SceneApi, index: int, scene_camera: SceneCamera, size: float
+    ) -> viser.CameraFrustumHandle:
+        camera = scene_camera.camera
         return scene.add_camera_frustum(
-            f"/cameras/{number}",
+            f"/cameras/{index}",
             fov=vertical_fov(camera),
             aspect=camera.width / camera.fx / (camera.height / camera.fy),
             scale=size,
-            thickness=THIN,
+            thickness=LINE_WIDTH,
             thickness_units="screen",
-            color=COLOURS[station.split],
-            variant="filled",  # a click between the lines counts too
-            wxyz=quaternion(station.pose.double().numpy()),
-            position=self._places[number],
+            color=COLOURS[scene_camera.split],
+            variant="filled",  # so that a click between the lines counts too
+            wxyz=quaternion(scene_camera.pose.double().numpy()),
+            position=self._positions[index],
             cast_shadow=False,
             receive_shadow=False,
         )
@@ -60,28 +64,33 @@ class Frusta:
     def show(self, visible: bool) -> None:
         self._group.visible = visible
 
-    def page_at(self, page: Hashable, position: np.ndarray | None) -> None:
-        """A page's camera is at a position [3] now; None: the page is closed."""
+    def move_page(self, page: PageId, position: np.ndarray | None) -> None:
+        """Tell the position [3] of a page's camera in scene units; None when the page is closed."""
         with self._lock:
             before = self._stood_in.pop(page, None)
-            inside = None if position is None else self._nearest(position)
+            inside = None if position is None else self._camera_at(position)
             if inside is not None:
                 self._stood_in[page] = inside
             if inside != before:
-                for number in {before, inside} - {None}:
-                    self._handles[number].visible = number not in self._stood_in.values()
+                for index in (before, inside):
+                    if index is not None:
+                        self._handles[index].visible = index not in self._stood_in.values()
 
-    def _nearest(self, position: np.ndarray) -> int | None:
-        """The camera that one stands in there."""
+    def _camera_at(self, position: np.ndarray) -> int | None:
+        """Index of the camera at a position [3]."""
         if not self._handles:
             return None
-        away = np.linalg.norm(self._places - position, axis=1)
-        return int(away.argmin()) if away.min() < SAME_PLACE else None
+        distances = np.linalg.norm(self._positions - position, axis=1)
+        return int(distances.argmin()) if distances.min() < SAME_POSITION else None
 
     def forget(self) -> None:
-        """They are taken from the scene: what pages still say of their cameras is for others."""
+        """Ignore pages from now on: the frusta are removed from the scene."""
         with self._lock:
             self._handles, self._stood_in = [], {}
+
+
+def _clicked(go_to: GoTo, camera: SceneCamera, event: viser.SceneNodePointerEvent[Any]) -> None:
+    go_to(event.client, camera)
 
 
 def quaternion(pose: np.ndarray | Tensor) -> np.ndarray:

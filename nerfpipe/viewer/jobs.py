@@ -1,4 +1,4 @@
-"""What is drawn without haste: a still, and the pictures of a film along a path."""
+"""Jobs without haste: a still, and the frames of a film along a camera path."""
 
 from __future__ import annotations
 
@@ -13,71 +13,75 @@ from torch import Tensor
 from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.viewer.drawing import Artist, cropped
+from nerfpipe.viewer.drawing import EMPTY_RANGE, ViewRenderer, cropped
 from nerfpipe.viewer.settings import Settings
 
-MEASURED = 64  # pixels of the longer side by which a film's depths are measured: ends need no more
+MEASURED_PIXELS = 64  # longer side of the pictures by which a film's range of depths is measured
 
 
 @dataclass
 class Still:
-    """One picture, handed to `done` as a PNG."""
+    """One picture, passed to `done` as a PNG."""
 
     camera: Camera
     pose: Tensor  # [3, 4]
     settings: Settings
     done: Callable[[bytes], None]
 
-    def advance(self, artist: Artist, dropped: Callable[[], bool]) -> bool:
+    def advance(self, renderer: ViewRenderer, dropped: Callable[[], bool]) -> bool:
+        """Render the picture, or give it up as soon as `dropped` returns true. Returns whether it is complete."""
         settings = self.settings
-        drawing = artist.draw(self.camera, self.pose, settings.mode, settings.crop, settings.samples, dropped)
-        if drawing is None:
+        rendered = renderer.render(self.camera, self.pose, settings.mode, settings.crop, settings.samples, dropped)
+        if rendered is None:
             return False
-        self.done(iio.imwrite("<bytes>", artist.coloured(drawing, settings.mode), extension=".png"))
+        self.done(iio.imwrite("<bytes>", renderer.image(rendered, settings.mode), extension=".png"))
         return True
 
 
 @dataclass
 class Film:
-    """Pictures along a path; `drawn` gets it when it has them all. Any thread may set `cancelled`."""
+    """Frames along a camera path. `drawn` is called when all are complete. Any thread may set `cancelled`."""
 
     camera: Camera
     poses: Tensor  # [F, 3, 4]
     settings: Settings
-    progress: Callable[[Film, float], None]  # after each picture, with the seconds left for the others
+    progress: Callable[[Film, float], None]  # called after each frame, with the seconds left for the others
     drawn: Callable[[Film], None]
-    frames: list[np.ndarray] = field(default_factory=list)  # [H, W, 3] uint8 each
+    frames: list[np.ndarray] = field(default_factory=list)  # each [H, W, 3] uint8
     cancelled: bool = False
-    _spent: float = 0.0
+    _spent: float = 0.0  # seconds
     _extent: DepthRange = field(
         default_factory=DepthRange
-    )  # one for all frames: colours that change would look like motion
+    )  # one range for all frames: changing colours would look like motion
     _measured: int = 0  # poses in the extent
 
-    def advance(self, artist: Artist, dropped: Callable[[], bool]) -> bool:
-        """Draw one more picture. In mode depth all poses come by first, one at a time, to find the extent."""
+    def advance(self, renderer: ViewRenderer, dropped: Callable[[], bool]) -> bool:
+        """Render one more frame; in the mode depth, first measure the range of depths, one pose per call.
+
+        Gives a frame up as soon as `dropped` returns true. Returns whether the film is complete or cancelled.
+        """
         if self.cancelled:
             return True
         if self.settings.mode == "depth" and self._measured < len(self.poses):
-            self._measure(artist)
+            self._measure(renderer)
             return False
-        self._draw(artist, lambda: self.cancelled or dropped())
+        self._render(renderer, lambda: self.cancelled or dropped())
         return len(self.frames) == len(self.poses)
 
-    def _measure(self, artist: Artist) -> None:
-        camera = sized(self.camera, min(MEASURED, max(self.camera.width, self.camera.height)))
-        rays = camera_rays(camera, self.poses[self._measured], artist.about.space)
+    def _measure(self, renderer: ViewRenderer) -> None:
+        camera = sized(self.camera, min(MEASURED_PIXELS, max(self.camera.width, self.camera.height)))
+        rays = camera_rays(camera, self.poses[self._measured], renderer.about.space)
         self._extent.include(cropped(rays, self.settings.crop))
         self._measured += 1
 
-    def _draw(self, artist: Artist, dropped: Callable[[], bool]) -> None:
+    def _render(self, renderer: ViewRenderer, dropped: Callable[[], bool]) -> None:
         settings, started = self.settings, time.monotonic()
         pose = self.poses[len(self.frames)]
-        drawing = artist.draw(self.camera, pose, settings.mode, settings.crop, settings.samples, dropped)
-        if drawing is None:
+        rendered = renderer.render(self.camera, pose, settings.mode, settings.crop, settings.samples, dropped)
+        if rendered is None:
             return
-        extent = self._extent if self._extent.hits else DepthRange(0.0, 1.0)
-        self.frames.append(artist.coloured(drawing, settings.mode, extent))
+        extent = self._extent if self._extent.hits else DepthRange(*EMPTY_RANGE)
+        self.frames.append(renderer.image(rendered, settings.mode, extent))
         self._spent += time.monotonic() - started
         finished, total = len(self.frames), len(self.poses)
         self.progress(self, self._spent / finished * (total - finished))

@@ -1,4 +1,4 @@
-"""The key frames that were recorded in the viewer."""
+"""Key frames recorded in the viewer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nerfpipe.camera_paths.key_frames import FEWEST, KeyFrames, read_key_frames,
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.runtime.errors import NerfpipeError
 
-UPLOADED = "key_frames.json"  # what an uploaded file is kept as: its own name might lead elsewhere
+UPLOADED = "key_frames.json"  # name under which an upload is read: its own name might lead elsewhere
 
 
 class KeyFrameList:
-    """Poses and how far in front of each lies what it looks at. Any thread may change it."""
+    """Poses [3, 4] with their focus distances, in scene units. Any thread may change the list."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,19 +28,20 @@ class KeyFrameList:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, place: int) -> tuple[np.ndarray, float]:
-        """Pose [3, 4] and focus."""
-        return self._entries[place]
+    def __getitem__(self, index: int) -> tuple[np.ndarray, float]:
+        """Pose [3, 4] and focus distance."""
+        return self._entries[index]
 
     def add(self, pose: Tensor, focus: float) -> None:
+        """Append a pose [3, 4]; focus: distance to the point it looks at, in scene units."""
         with self._lock:
             self._entries = [*self._entries, (pose.double().numpy(), focus)]
             self.unsaved = True
 
-    def delete(self, place: int) -> None:
-        """Take out one; a place that is not there (any more) is no fault."""
+    def delete(self, index: int) -> None:
+        """Delete a key frame; an index out of range is ignored, as another page may have deleted it before."""
         with self._lock:
-            self._entries = [entry for number, entry in enumerate(self._entries) if number != place]
+            self._entries = [entry for number, entry in enumerate(self._entries) if number != index]
             self.unsaved = True
 
     def clear(self) -> None:
@@ -48,29 +49,33 @@ class KeyFrameList:
             self._entries, self.unsaved = [], False
 
     def names(self) -> list[str]:
-        """How the panel lists them."""
+        """Names for the panel: number and position."""
         return [
             f"{number}: at ({', '.join(f'{x:.2f}' for x in pose[:, 3])})"
             for number, (pose, _) in enumerate(self._entries, start=1)
         ]
 
     def frames(self) -> KeyFrames:
-        """All of them. Raises NerfpipeError where they make no path."""
+        """All key frames. Raises NerfpipeError if they are too few for a path."""
         entries = self._entries
         if len(entries) < FEWEST:
             raise NerfpipeError(f"a path needs {FEWEST} key frames at least (there are {len(entries)}); add one")
         return KeyFrames(np.stack([pose for pose, _ in entries]), np.array([focus for _, focus in entries]), self.loop)
 
     def copy(self, file: Path, similarity: Similarity) -> None:
-        """Write them, without taking them as saved."""
+        """Write them to a file, and go on counting them as unsaved. Raises NerfpipeError as `frames`, OSError."""
         write_key_frames(file, self.frames(), similarity)
 
     def save(self, file: Path, similarity: Similarity) -> None:
+        """Write them to a file. Raises NerfpipeError as `frames`, OSError."""
         self.copy(file, similarity)
         self.unsaved = False
 
     def load(self, name: str, content: bytes, similarity: Similarity, centre: Tensor) -> None:
-        """Replace the list by what an uploaded file holds. Raises NerfpipeError naming the file."""
+        """Replace the list by the content of an uploaded file. Raises NerfpipeError naming the file.
+
+        centre [3]: the point that cameras without a `focus` of their own look at, in scene units.
+        """
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / UPLOADED
             file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Files that are numbered, so that nothing is overwritten."""
+"""Numbered files, so that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ NUMBERED = 10_000  # files of one name in a folder
 
 @contextmanager
 def new_file(folder: Path, name: str, *suffixes: str) -> Iterator[Path]:
-    """The first of name_001, name_002, ... in a folder, without suffix, that no file has yet with any of the suffixes.
+    """The first path, without suffix, of name_001, name_002, ... in a folder that is free for all the suffixes.
 
-    It is taken at once, by an empty file with the first of the suffixes, so that nobody else gets it, and given back
-    where the block fails. Raises OSError where nothing can be written.
+    It is reserved at once by an empty file with the first suffix, so that no other caller gets it. The reservation is
+    removed if the block fails before anything is written. Raises OSError if the folder is not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = _take(folder, name, suffixes)
-    first = file.with_suffix(suffixes[0])
+    file = _reserve(folder, name, suffixes)
+    reserved = file.with_suffix(suffixes[0])
     try:
         yield file
     except BaseException:
-        if first.stat().st_size == 0:  # it may have been written before something else failed
-            first.unlink()
+        if reserved.stat().st_size == 0:  # it may have been written before something else failed
+            reserved.unlink()
         raise
 
 
-def _take(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path:
+def _reserve(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path:
     for number in range(1, NUMBERED):
         file = folder / f"{name}_{number:03d}"
         if any(file.with_suffix(suffix).exists() for suffix in suffixes):
@@ -37,13 +37,13 @@ def _take(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path:
         try:
             file.with_suffix(suffixes[0]).touch(exist_ok=False)
         except FileExistsError:
-            continue  # another was faster
+            continue  # another caller was faster
         return file
     raise FileExistsError(errno.EEXIST, "holds too many files of this name", str(folder / name))
 
 
 def check_writable(folder: Path) -> None:
-    """Raises OSError where no file could be made in a folder, before long work is spent on what is to go there."""
+    """Raises OSError if no file can be created in a folder, before time is spent on its content."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass

@@ -1,57 +1,61 @@
-"""The page: viser's server, its clients' cameras, and what stands in the scene besides the field."""
+"""viser's server, the cameras of its pages, and the overlay on the field: cameras and crop box."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import viser
 from viser import transforms
 
-from nerfpipe.camera_paths.shapes import FOCUS, UP, camera_path
+from nerfpipe.camera_paths.shapes import FOCUS, FORWARD_UP, UP, path_poses
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.runtime.errors import describe_os_error
 from nerfpipe.viewer.admission import guarded
-from nerfpipe.viewer.cameras import Station
+from nerfpipe.viewer.cameras import SceneCamera
 from nerfpipe.viewer.drawing import can_crop
-from nerfpipe.viewer.frusta import Frusta, quaternion
-from nerfpipe.viewer.messages import Gate
-from nerfpipe.viewer.render_thread import Shown
+from nerfpipe.viewer.frusta import Frusta, GoTo, quaternion
+from nerfpipe.viewer.messages import MessageFilter
+from nerfpipe.viewer.render_thread import PageFrame
 from nerfpipe.viewer.settings import Corners, View, vertical_fov
 
-FRUSTUM = 0.035  # of the cameras' mean distance from what they look at: how large they are drawn
-INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # of an unbounded scene, see contraction
-JPEG = 92  # quality of the pictures sent
-SMALL = 3 * 2**16  # bytes of a picture up to which PNG costs little
+FRUSTUM = 0.035  # size of a drawn camera, as a fraction of the cameras' mean distance from the centre
+LEAST_DISTANCE = 1e-3  # scene units: cameras that stand in the centre still need a distance
+INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # uncontracted part of an unbounded scene, see contraction
+BOX_COLOUR = (120, 120, 120)
+JPEG_QUALITY = 92
+SMALL = 3 * 2**16  # bytes of a raw picture up to which PNG costs little
 
 
 class Server(viser.ViserServer):
-    """viser's, quiet, and without its way out into the internet."""
+    """viser's server without its console output and without its way to share a page in the internet."""
 
     def __init__(self, host: str, port: int, token: str | None = None) -> None:
-        gate = Gate(lambda: self.gui._gui_input_handle_from_uuid)
-        with contextlib.redirect_stdout(io.StringIO()), guarded(host, gate, token):
+        """Serve on an address. Pages need the token, if one is given. Raises NerfpipeError as `guarded`."""
+        messages = MessageFilter(lambda: self.gui._gui_input_handle_from_uuid)
+        with contextlib.redirect_stdout(io.StringIO()), guarded(host, messages, token):
             super().__init__(host=host, port=port, verbose=False)
 
     def request_share_url(self, verbose: bool = True) -> str | None:
-        """Nothing: a page could else ask for a tunnel that makes it public."""
+        """None: otherwise a page could ask for a tunnel that makes it public."""
         return None
 
-    def notify(self, client: viser.ClientHandle, told: str | Exception, seconds: float | None = None) -> None:
-        """Show a text or what an error says in the corner of a page, if it is still open; for good or for so long."""
+    def notify(self, client: viser.ClientHandle, message: str | Exception, seconds: float | None = None) -> None:
+        """Show a message in the corner of a page, if it is still open. seconds: how long; None: until it is closed."""
         if client.client_id in self.get_clients():
-            text = describe_os_error(told) if isinstance(told, OSError) else str(told)
+            text = describe_os_error(message) if isinstance(message, OSError) else str(message)
             client.add_notification("nerfpipe", text, auto_close_seconds=seconds)
 
-    def notify_all(self, told: str | Exception, seconds: float | None = None) -> None:
+    def notify_all(self, message: str | Exception, seconds: float | None = None) -> None:
+        """Show a message on all pages, as `notify`."""
         for client in self.get_clients().values():
-            self.notify(client, told, seconds)
+            self.notify(client, message, seconds)
 
     def saved(self, client: viser.ClientHandle, file: Path) -> None:
-        """A file is written here: say so, and have the browser save it too."""
+        """Report a file written on this machine, and have the browser save it too."""
         if client.client_id in self.get_clients():
             client.send_file_download(file.name, file.read_bytes(), save_immediately=True)
             self.notify(client, f"saved {file}", seconds=5)
@@ -61,15 +65,15 @@ class Server(viser.ViserServer):
             super().stop()
 
 
-class Stage:
-    """What stands in the scene besides the field - cameras, the crop box - and where a page's camera begins."""
+class SceneOverlay:
+    """Draws the scene's cameras and the crop box over the field, and sets the first view of a page."""
 
     def __init__(self, server: Server, about: ModelAbout) -> None:
         self.server, self.about = server, about
         forward = about.space.kind == "forward"
         poses, centre = np.array(about.poses), np.array(about.centre)
-        self.distance = max(1e-3, float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()))
-        self.up = np.array([0.0, 1.0, 0.0] if forward else UP)
+        self.distance = max(LEAST_DISTANCE, float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()))
+        self.up = np.array(FORWARD_UP if forward else UP)
         self.home = self._home(poses, centre, forward)
         self.target = np.array([0.0, 0.0, -FOCUS]) if forward else centre
         server.scene.set_up_direction(tuple(self.up))
@@ -79,30 +83,30 @@ class Stage:
         begin.fov = vertical_fov(about.camera)
 
     def _home(self, poses: np.ndarray, centre: np.ndarray, forward: bool) -> np.ndarray:
-        """The train camera's place that is nearest to where the turn of `nerfpipe render` begins.
+        """Position [3] of the train camera nearest to the beginning of the film of `nerfpipe render`.
 
-        The turn itself may lead where no camera was, and there the field of photographs is fog.
+        The film itself may lead away from all cameras, where a field trained on photographs is fog.
         """
         from torch import tensor
 
         taken = tensor(poses).float()
-        path = camera_path("auto", taken, tensor(centre).float(), forward, 1.0, None, frames=1)
-        away = np.linalg.norm(poses[:, :, 3] - path[0, :, 3].double().numpy(), axis=1)
-        return poses[int(away.argmin()), :, 3]
+        path = path_poses("auto", taken, tensor(centre).float(), forward, 1.0, None, frames=1)
+        distances = np.linalg.norm(poses[:, :, 3] - path[0, :, 3].double().numpy(), axis=1)
+        return poses[int(distances.argmin()), :, 3]
 
-    def place(self, stations: list[Station], stand: Callable[[viser.ClientHandle, Station], None]) -> None:
-        """Draw the cameras; a click on one calls `stand`."""
-        self.frusta = Frusta(self.server.scene, stations, FRUSTUM * self.distance, stand)
+    def add_cameras(self, cameras: list[SceneCamera], go_to: GoTo) -> None:
+        """Draw the cameras; a click on one calls `go_to`."""
+        self.frusta = Frusta(self.server.scene, cameras, FRUSTUM * self.distance, go_to)
 
     def show_box(self, crop: Corners | None) -> None:
-        """Draw the crop box, or take it away."""
+        """Draw the crop box, or remove it (None)."""
         if crop is None:
             self.server.scene.remove_by_name("/crop")
             return
         lower, upper = np.array(crop)
         self.server.scene.add_box(
             "/crop",
-            color=(120, 120, 120),
+            color=BOX_COLOUR,
             dimensions=upper - lower,
             position=(lower + upper) / 2,
             wireframe=True,
@@ -111,7 +115,11 @@ class Stage:
         )
 
     def look_from(self, client: viser.ClientHandle, pose: np.ndarray, focus: float | None, fov: float | None) -> None:
-        """Move a page's camera to a pose [3, 4] that looks at something `focus` away; None: as all cameras do."""
+        """Move a page's camera to a pose [3, 4].
+
+        focus: distance to the point it turns about, in scene units; None: the depth of the scene's centre. fov:
+        vertical, in radians; None: as it is.
+        """
         eye, forward = pose[:, 3], -pose[:, 2]
         if focus is None:
             depth = float((self.target - eye) @ forward)
@@ -125,7 +133,7 @@ class Stage:
             camera.wxyz = quaternion(pose)
 
     def go_home(self, client: viser.ClientHandle) -> None:
-        """Move a page's camera to where it began."""
+        """Move a page's camera to the first view."""
         with client.atomic():
             client.camera.fov = vertical_fov(self.about.camera)
             client.camera.up_direction = self.up
@@ -134,31 +142,30 @@ class Stage:
 
     @property
     def crop_range(self) -> Corners | None:
-        """Between which corners a crop box can be set, in scene units; None where none can."""
-        if not can_crop(self.about):
-            return None
-        return self.about.space.bounds
+        """Limits of the crop box in scene units; None if the scene cannot be cropped."""
+        return self.about.space.bounds if can_crop(self.about) else None
 
     @property
     def crop_start(self) -> Corners:
-        """The crop box at first: the bounds, or in an unbounded scene what the pictures are of."""
+        """The first crop box: the bounds, or the inner part of an unbounded scene."""
         return INNER if self.about.space.unbounded else self.about.space.bounds
 
 
 def view_of(client: viser.ClientHandle) -> View:
-    """What a page's camera sees."""
+    """The view of a page's camera."""
     camera = client.camera
     rotation = transforms.SO3(camera.wxyz).as_matrix()
     return View.of(rotation, np.array(camera.position), camera.fov, camera.image_width, camera.image_height)
 
 
 def focus_of(client: viser.ClientHandle) -> float:
-    """How far from a page's camera is what it turns about."""
+    """Distance from a page's camera to the point it turns about, in scene units."""
     return float(np.linalg.norm(client.camera.look_at - client.camera.position))
 
 
-def send(client: viser.ClientHandle, shown: Shown) -> None:
-    """Show a picture behind everything, or before what its depth hides."""
-    small = shown.picture.size <= SMALL
-    form = "png" if shown.moving and small else "jpeg"  # enlarged, JPEG's coloured fringes would be seen
-    client.scene.set_background_image(shown.picture, format=form, jpeg_quality=JPEG, depth=shown.depth)
+def send(client: viser.ClientHandle, frame: PageFrame) -> None:
+    """Show a picture in a page, behind the overlays or, with depth, between them."""
+    small = frame.picture.size <= SMALL
+    # A small moving picture is enlarged, which would make the coloured fringes of JPEG visible.
+    file_format: Literal["png", "jpeg"] = "png" if frame.moving and small else "jpeg"
+    client.scene.set_background_image(frame.picture, format=file_format, jpeg_quality=JPEG_QUALITY, depth=frame.depth)

@@ -1,4 +1,4 @@
-"""The controls beside the picture. All pages share them; only the camera is each page's own."""
+"""The controls beside the picture. All pages share them; every page has a camera of its own."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from typing import Any, Protocol
 import viser
 
 from nerfpipe.config.params import RenderParams
-from nerfpipe.viewer.cameras import Station
+from nerfpipe.viewer.cameras import SceneCamera
 from nerfpipe.viewer.settings import MODES, Corners, Settings
 
 RESOLUTIONS = (100, 1600, 50)  # least, most, step, in pixels of the longer side
-SAMPLES = (0.25, 2.0, 0.25)  # times the model's own
+SAMPLES = (0.25, 2.0, 0.25)  # least, most, step, as a multiple of the model's own number
+PHOTOGRAPH = (0.0, 1.0, 0.05, 0.0)  # least, most, step, start, as the photograph's weight
 CROP_STEPS = 200  # from one end of a slider to the other
-NOWHERE = "-"  # no camera or key frame is chosen
+FILM_SIZE = 480  # pixels of the longer side, if params.yaml sets none
+NONE = "-"  # no camera or key frame is chosen
 AXES = "xyz"
 
 
 class Actions(Protocol):
-    """What the controls set going. `client` is the page on which it was clicked."""
+    """Actions of the controls. `client` is the page on which a control was used."""
 
     def change(self, **values: Any) -> None: ...
     def show_cameras(self, visible: bool) -> None: ...
-    def stand(self, client: viser.ClientHandle, station: Station) -> None: ...
+    def go_to_camera(self, client: viser.ClientHandle, camera: SceneCamera) -> None: ...
     def go_home(self, client: viser.ClientHandle) -> None: ...
     def save_still(self, client: viser.ClientHandle) -> None: ...
     def add_key_frame(self, client: viser.ClientHandle) -> None: ...
-    def go_to_key_frame(self, client: viser.ClientHandle, place: int) -> None: ...
-    def delete_key_frame(self, place: int) -> None: ...
+    def go_to_key_frame(self, client: viser.ClientHandle, index: int) -> None: ...
+    def delete_key_frame(self, index: int) -> None: ...
     def clear_key_frames(self) -> None: ...
     def loop_key_frames(self, loop: bool) -> None: ...
     def save_key_frames(self, client: viser.ClientHandle) -> None: ...
@@ -39,13 +41,13 @@ class Actions(Protocol):
 
 @dataclass
 class Panel:
-    """Builds the controls, and shows what the viewer says in them."""
+    """Builds the controls, and shows status and progress in them."""
 
     gui: viser.GuiApi
     actions: Actions
     settings: Settings
     defaults: RenderParams
-    stations: list[Station]
+    cameras: list[SceneCamera]
     crop_range: Corners | None
     crop_start: Corners
     handles: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Panel:
 
         @buttons.on_click
         def _(event: viser.GuiEvent) -> None:
-            {"Save still": actions.save_still, "Home": actions.go_home}[buttons.value](event.client)
+            {"Save still": actions.save_still, "Home": actions.go_home}[buttons.value](_client(event))
 
     def _add_crop(self, corners: Corners) -> None:
         gui, (lower, upper), start = self.gui, corners, self.crop_start
@@ -91,103 +93,105 @@ class Panel:
             box = tuple(tuple(float(slider.value[end]) for slider in sliders) for end in (0, 1))
             self.actions.change(crop=box if active.value else None)
 
-        for control in (active, *sliders):
-            control.on_update(update)
+        active.on_update(update)
+        for slider in sliders:
+            slider.on_update(update)
 
     def _add_cameras(self) -> None:
-        gui, actions, stations = self.gui, self.actions, self.stations
+        gui, actions, cameras = self.gui, self.actions, self.cameras
         with gui.add_folder("Cameras"):
             visible = gui.add_checkbox("Show cameras", False, hint="train blue, val green, test orange; click one")
             visible.on_update(lambda _: actions.show_cameras(visible.value))
-            chosen = gui.add_dropdown("Stand in", (NOWHERE, *(station.name for station in stations)))
+            chosen = gui.add_dropdown("Stand in", (NONE, *(camera.name for camera in cameras)))
             step = gui.add_button_group("", ("Previous", "Next"))
-            photographed = any(station.photograph is not None for station in stations)
-            share = gui.add_slider(
-                "Photograph",
-                0.0,
-                1.0,
-                0.05,
-                0.0,
-                visible=photographed,
-                hint="laid over the picture, where one stands in",
-            )
-        names = [station.name for station in stations]
+            photographed = any(camera.photograph is not None for camera in cameras)
+            hint = "laid over the picture, where one stands in"
+            weight = gui.add_slider("Photograph", *PHOTOGRAPH, visible=photographed, hint=hint)
+        names = [camera.name for camera in cameras]
 
         @chosen.on_update
         def _(event: viser.GuiEvent) -> None:
-            if chosen.value != NOWHERE and event.client is not None:
-                actions.stand(event.client, stations[names.index(chosen.value)])
+            if chosen.value != NONE and event.client is not None:  # None: the viewer itself has set the value
+                actions.go_to_camera(event.client, cameras[names.index(chosen.value)])
 
         @step.on_click
         def _(event: viser.GuiEvent) -> None:
-            at = names.index(chosen.value) if chosen.value != NOWHERE else {"Next": -1, "Previous": 0}[step.value]
-            at = (at + {"Next": 1, "Previous": -1}[step.value]) % len(stations)
-            actions.stand(event.client, stations[at])
+            index = names.index(chosen.value) if chosen.value != NONE else {"Next": -1, "Previous": 0}[step.value]
+            index = (index + {"Next": 1, "Previous": -1}[step.value]) % len(cameras)
+            actions.go_to_camera(_client(event), cameras[index])
 
-        share.on_update(lambda _: actions.change(photograph=float(share.value)))
-        self.handles["station"] = chosen
+        weight.on_update(lambda _: actions.change(photograph=float(weight.value)))
+        self.handles["camera"] = chosen
 
     def _add_key_frames(self) -> None:
         gui, actions, defaults = self.gui, self.actions, self.defaults
         with gui.add_folder("Key frames", expand_by_default=False):
             edit = gui.add_button_group("Camera", ("Add", "Go to", "Delete", "Clear"))
-            chosen = gui.add_dropdown("Key frame", (NOWHERE,))
+            chosen = gui.add_dropdown("Key frame", (NONE,))
             loop = gui.add_checkbox("Loop", False, hint="the last joins the first")
             save = gui.add_button("Save as JSON")
             load = gui.add_upload_button("Load JSON", mime_type="application/json")
         with gui.add_folder("Film through them", expand_by_default=False):
             frames = gui.add_number("Frames", defaults.frames, min=2, max=10_000, step=1)
             fps = gui.add_number("Per second", defaults.fps, min=1, max=60)
-            size = gui.add_number("Pixels", defaults.size or 480, min=16, max=4096, step=1, hint="of the longer side")
+            pixels = defaults.size or FILM_SIZE
+            size = gui.add_number("Pixels", pixels, min=16, max=4096, step=1, hint="of the longer side")
             buttons = gui.add_button_group("", ("Render", "Cancel"))
 
-        def place() -> int:
+        def index() -> int:
+            """Of the chosen key frame; -1 if none is chosen."""
             return list(chosen.options).index(chosen.value) - 1
 
         @edit.on_click
         def _(event: viser.GuiEvent) -> None:
             match edit.value:
                 case "Add":
-                    actions.add_key_frame(event.client)
+                    actions.add_key_frame(_client(event))
                 case "Clear":
                     actions.clear_key_frames()
-                case "Go to" if place() >= 0:
-                    actions.go_to_key_frame(event.client, place())
-                case "Delete" if place() >= 0:
-                    actions.delete_key_frame(place())
+                case "Go to" if index() >= 0:
+                    actions.go_to_key_frame(_client(event), index())
+                case "Delete" if index() >= 0:
+                    actions.delete_key_frame(index())
 
         @buttons.on_click
         def _(event: viser.GuiEvent) -> None:
             if buttons.value == "Render":
-                actions.film(event.client, int(frames.value), float(fps.value), int(size.value))
+                actions.film(_client(event), int(frames.value), float(fps.value), int(size.value))
             else:
                 actions.cancel_film()
 
         loop.on_update(lambda _: actions.loop_key_frames(loop.value))
-        save.on_click(lambda event: actions.save_key_frames(event.client))
-        load.on_upload(lambda event: actions.load_key_frames(event.client, load.value.name, load.value.content))
+        save.on_click(lambda event: actions.save_key_frames(_client(event)))
+        load.on_upload(lambda event: actions.load_key_frames(_client(event), load.value.name, load.value.content))
         self.handles |= {"key frame": chosen, "loop": loop}
 
     def tell(self, status: str) -> None:
-        """Show a text above the controls."""
+        """Show a status above the controls."""
         if self.handles["status"].content != status:
             self.handles["status"].content = status
 
-    def choose(self, station: Station) -> None:
-        """Show which camera was stepped into."""
-        self.handles["station"].value = station.name
+    def choose(self, camera: SceneCamera) -> None:
+        """Show the name of the camera that a page stands in."""
+        self.handles["camera"].value = camera.name
 
     def list_key_frames(self, names: list[str], loop: bool) -> None:
-        """Show the key frames; the last is chosen."""
+        """Show the names of the key frames, and choose the last."""
         chosen = self.handles["key frame"]
-        chosen.options = (NOWHERE, *names)
-        chosen.value = names[-1] if names else NOWHERE
+        chosen.options = (NONE, *names)
+        chosen.value = names[-1] if names else NONE
         self.handles["loop"].value = loop
 
     def show_progress(self, done: int, total: int, left: float) -> None:
-        """How far a film is; total 0: there is none."""
+        """Show how many frames of a film are finished, and the seconds left; total 0: hide the progress."""
         bar, note = self.handles["progress"], self.handles["progress note"]
         bar.visible = note.visible = total > 0
         if total:
             bar.value = 100 * done / total
             note.content = f"{done} of {total} frames, {left:.0f} s left" if done < total else f"writing {total} frames"
+
+
+def _client(event: viser.GuiEvent[Any]) -> viser.ClientHandle:
+    """The page on which a control was used. Buttons are used on pages alone, so there is one."""
+    assert event.client is not None
+    return event.client

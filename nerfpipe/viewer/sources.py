@@ -1,4 +1,4 @@
-"""Where the model comes from: a file that may be replaced at any time, or a training that is under way."""
+"""Sources of the model: a file that may be replaced at any time, or a training in progress."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ Loaded = tuple[Model, ModelAbout]
 
 
 class NotYetError(NerfpipeError):
-    """What is there is not the model of this training, but a newer checkpoint may be."""
+    """No model of this training was found yet; a newer checkpoint may contain one."""
 
 
 class Source(ABC):
-    """Gives the model, and says when there is a newer one."""
+    """Loads the model, and tells whether there is a newer one."""
 
-    _loaded: object = None
+    _loaded: object = None  # version of the model loaded last
 
     def load(self) -> Loaded:
         """The model on the CPU and its header. Raises NerfpipeError."""
-        self._loaded = self.stamp()  # before it is read: what is written meanwhile is newer
+        self._loaded = self.version()  # before reading: a file written meanwhile is newer
         return self._read()
 
-    def newer(self) -> bool:
-        """Whether there is a model that was not loaded yet. One that is gone is waited for."""
-        stamp = self.stamp()
-        return stamp is not None and stamp != self._loaded
+    def has_newer(self) -> bool:
+        """Whether there is a model that was not loaded yet; false while the file is missing."""
+        version = self.version()
+        return version is not None and version != self._loaded
 
     @abstractmethod
-    def stamp(self) -> object:
-        """What changes when the model does; None while there is none."""
+    def version(self) -> object:
+        """A value that changes with the model; None while there is no model."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Where it is from, in a few words."""
+        """The name of the source, for messages."""
 
     @abstractmethod
     def _read(self) -> Loaded: ...
@@ -56,8 +56,8 @@ class FileSource(Source):
     def __init__(self, file: Path) -> None:
         self.file = file
 
-    def stamp(self) -> object:
-        return stamp_of(self.file)
+    def version(self) -> object:
+        return version_of(self.file)
 
     def describe(self) -> str:
         return str(self.file)
@@ -67,16 +67,16 @@ class FileSource(Source):
 
 
 class TrainingSource(Source):
-    """The newest of a training's checkpoints and the model that it leaves in the end.
+    """The newest of a training's checkpoints and its final model.
 
-    A checkpoint holds weights alone: what they belong to is read from params.yaml and the ray bank, as training does.
+    A checkpoint holds weights alone. Method and scene are read from params.yaml and the ray bank, as in training.
     """
 
     def __init__(self, file: Path, rays: Path, checkpoints: Path | None = None) -> None:
         self.file, self.rays = file, rays
         self.checkpoints = work_folder() / "checkpoints" if checkpoints is None else checkpoints
 
-    def stamp(self) -> object:
+    def version(self) -> object:
         return max(self._found(), default=None)
 
     def describe(self) -> str:
@@ -92,11 +92,11 @@ class TrainingSource(Source):
 
     def _found(self) -> list[tuple[int, int, Path]]:
         files = [self.file, *self.checkpoints.glob("*/checkpoint.safetensors")]
-        return [(*stamp, file) for file in files if (stamp := stamp_of(file)) is not None]
+        return [(*version, file) for file in files if (version := version_of(file)) is not None]
 
 
-def stamp_of(file: Path) -> tuple[int, int] | None:
-    """When a file was last changed, in nanoseconds, and its size; None where it is not there."""
+def version_of(file: Path) -> tuple[int, int] | None:
+    """Time of the last change in nanoseconds, and size in bytes; None if there is no such file."""
     try:
         status = file.stat()
     except OSError:
@@ -105,14 +105,17 @@ def stamp_of(file: Path) -> tuple[int, int] | None:
 
 
 def load_checkpoint(file: Path, rays: Path) -> Loaded:
-    """The model of a checkpoint, as params.yaml and the ray bank describe it."""
+    """The model of a checkpoint, as params.yaml and the ray bank describe it.
+
+    Raises NotYetError if the checkpoint is incomplete or of another method.
+    """
     from nerfpipe.training.header import describe_model
 
     params, bank = load_params(), RayBank(rays)
     model = build_model(params.recipe, params.seed, bank.space)
     try:
         refuse_irregular(file)
-        with text_path(file) as place, safe_open(place, framework="pt") as content:
+        with text_path(file) as path, safe_open(path, framework="pt") as content:
             names = [name for name in content.keys() if name.startswith(PREFIX)]  # noqa: SIM118, not a dict
             model.load_state_dict({name[len(PREFIX) :]: content.get_tensor(name).clone() for name in names})
     except (SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What the viewer keeps: cameras and photographs, models that change, and key frames."""
+"""The scene in the viewer: cameras and photographs, models that change, and key frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import PARAMS
-from viewer_subject import EYE, UP, ball_artist
+from viewer_subject import EYE, UP, ball_renderer
 
 from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.geometry.cameras import Camera, look_at
@@ -23,55 +23,55 @@ from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.training.header import describe_model
 from nerfpipe.training.trainer import Trainer
-from nerfpipe.viewer.cameras import find_stations, seen_from, standing_in
-from nerfpipe.viewer.drawing import Artist
+from nerfpipe.viewer.cameras import camera_at, find_scene_cameras, reproject_photograph
+from nerfpipe.viewer.drawing import ViewRenderer
 from nerfpipe.viewer.key_frame_list import KeyFrameList
 from nerfpipe.viewer.sources import FileSource, NotYetError, TrainingSource
 
 
 @pytest.fixture
-def artist(about: ModelAbout) -> Artist:
-    return ball_artist(about)
+def renderer(about: ModelAbout) -> ViewRenderer:
+    return ball_renderer(about)
 
 
 # Cameras and photographs
 
 
-def test_photographs_lie_exactly_where_the_field_shows_the_same(make_scene, build_bank, artist: Artist) -> None:
+def test_photographs_lie_exactly_where_the_field_shows_the_same(make_scene, build_bank, renderer: ViewRenderer) -> None:
     bank = build_bank(make_scene(sizes=((64, 48),)))
-    stations, reason = find_stations(artist.about, bank.folder)
+    cameras, reason = find_scene_cameras(renderer.about, bank.folder)
     assert reason is None
-    assert [station.name for station in stations if station.split == "test"] == ["test 0", "test 1"]
-    station = stations[-1]
-    shown, within = seen_from(station, station.camera, station.pose)
+    assert [taken.name for taken in cameras if taken.split == "test"] == ["test 0", "test 1"]
+    taken = cameras[-1]
+    shown, within = reproject_photograph(taken, taken.camera, taken.pose)
     assert within.all()
-    assert torch.allclose(shown, station.photograph(), atol=1e-5)
-    turned = look_at(station.pose[:, 3], torch.tensor([0.0, 0.3, 0.1]), UP)  # on the spot, away from the middle
+    assert torch.allclose(shown, taken.photograph(), atol=1e-5)
+    turned = look_at(taken.pose[:, 3], torch.tensor([0.0, 0.3, 0.1]), UP)  # on the spot, away from the middle
     camera = Camera.centred(64, 64, 60.0)
-    shown, within = seen_from(station, camera, turned)
+    shown, within = reproject_photograph(taken, camera, turned)
     assert 0.3 < within.float().mean() < 1
-    render = artist.draw(camera, turned, samples=4.0).picture
+    render = renderer.render(camera, turned, samples=4.0).picture
     error = (render.colour - shown).abs().mean(dim=2)[within]
     assert error.quantile(0.9) < 0.02  # edges are softer in the photograph
     assert (render.opacity[within] > 0.5).float().mean() > 0.2
 
 
 def test_a_page_stands_in_a_camera_only_at_its_very_place(bank: RayBank, about) -> None:
-    stations, _ = find_stations(about, bank.folder)
-    place = stations[3].pose[:, 3]
-    assert standing_in(stations, place) is stations[3]
-    assert standing_in(stations, place + 0.01) is None
+    cameras, _ = find_scene_cameras(about, bank.folder)
+    place = cameras[3].pose[:, 3]
+    assert camera_at(cameras, place) is cameras[3]
+    assert camera_at(cameras, place + 0.01) is None
 
 
 def test_without_a_bank_of_its_own_scene_a_model_has_its_train_cameras_only(
     bank: RayBank, about, tmp_path: Path
 ) -> None:
-    stations, reason = find_stations(about, tmp_path / "nothing")
-    assert (len(stations), reason) == (6, None)
-    assert all(station.photograph is None for station in stations)
+    cameras, reason = find_scene_cameras(about, tmp_path / "nothing")
+    assert (len(cameras), reason) == (6, None)
+    assert all(taken.photograph is None for taken in cameras)
     text = (bank.folder / "bank.json").read_text()
     (bank.folder / "bank.json").write_text(text.replace('"ball"', '"cube"'))
-    assert "another scene (cube)" in find_stations(about, bank.folder)[1]
+    assert "another scene (cube)" in find_scene_cameras(about, bank.folder)[1]
 
 
 # Models that change
@@ -86,20 +86,20 @@ def test_a_training_is_followed_from_checkpoint_to_model(
     params = with_params(method="tiny", **changes, **{"runtime.checkpoint_seconds": 0})
     Path("params.yaml").write_text(json.dumps(params.model_dump()))
     source = TrainingSource(Path("field.safetensors"), bank.folder)
-    assert source.stamp() is None
+    assert source.version() is None
     with pytest.raises(NerfpipeError, match="no checkpoint yet; start a training"):
         source.load()
     with Checkpoint(Path(".nerfpipe/checkpoints/abc"), tmp_path) as checkpoint:
         model = build_model(params.recipe, params.seed, bank.space)
         Trainer(model, bank, params, torch.device("cpu"), checkpoint).run(report=lambda row: None)
-    first = source.stamp()
+    first = source.version()
     loaded, about = source.load()
     assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
     assert about == describe_model(params, bank)
-    assert (source.stamp() == first, source.newer()) == (True, False)
+    assert (source.version() == first, source.has_newer()) == (True, False)
     time.sleep(0.02)
     save_model(Path("field.safetensors"), model, about)
-    assert source.newer()
+    assert source.has_newer()
     assert source.describe() == "field.safetensors"
 
 
@@ -118,12 +118,12 @@ def test_a_checkpoint_of_other_params_is_told(
 def test_a_model_file_that_is_gone_is_waited_for_and_a_bad_one_told_once(tmp_path: Path) -> None:
     file = tmp_path / "m.safetensors"
     source = FileSource(file)
-    assert not source.newer()  # DVC deletes it before it trains: it is waited for
+    assert not source.has_newer()  # DVC deletes it before it trains: it is waited for
     file.write_bytes(b"x")
-    assert source.newer()
+    assert source.has_newer()
     with pytest.raises(NerfpipeError, match="not a whole"):
         source.load()
-    assert not source.newer()  # a bad one is told once, not every second
+    assert not source.has_newer()  # a bad one is told once, not every second
 
 
 # Key frames

@@ -11,7 +11,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.camera_paths.shapes import FOCUS, SLIGHT_WOBBLE, WOBBLE, arc, camera_path, fitting, orbit, spiral, wobble
+from nerfpipe.camera_paths.shapes import (
+    FOCUS,
+    SLIGHT_WOBBLE,
+    WOBBLE,
+    arc,
+    orbit,
+    path_poses,
+    resolve_kind,
+    spiral,
+    wobble,
+)
 from nerfpipe.geometry.cameras import Camera, look_at, sized
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -94,27 +104,27 @@ def test_the_arc_of_cameras(azimuths: list[float], middle: float, width: float) 
 
 
 def test_cameras_from_all_round_are_followed_all_round_at_their_own_height() -> None:
-    path = camera_path("auto", cameras_at(list(range(0, 360, 30))), CENTRE, False, 1.0, None, 36)
+    path = path_poses("auto", cameras_at(list(range(0, 360, 30))), CENTRE, False, 1.0, None, 36)
     assert azimuths_of(path).sort().values.diff().max() == pytest.approx(10, abs=1e-2)
     assert_close(path[:, 2, 3], (CENTRE[2] + 2 * math.sin(math.radians(30))).expand(36))
 
 
 def test_cameras_from_one_side_are_not_left() -> None:
-    path = camera_path("auto", cameras_at([-40, -10, 0, 20, 40]), CENTRE, False, 1.0, None, 40)
+    path = path_poses("auto", cameras_at([-40, -10, 0, 20, 40]), CENTRE, False, 1.0, None, 40)
     azimuths = azimuths_of(path)
     assert -33 < azimuths.min() < -31
     assert 31 < azimuths.max() < 33
     assert (azimuths.roll(-1) - azimuths).abs().max() < 10  # the last joins the first
     for name, seen in (("orbit", 170), ("swing", 31)):
-        assert azimuths_of(camera_path(name, cameras_at([-40, 40]), CENTRE, False, 1.0, 10.0, 40)).max() > seen
+        assert azimuths_of(path_poses(name, cameras_at([-40, 40]), CENTRE, False, 1.0, 10.0, 40)).max() > seen
 
 
 def test_a_spiral_stays_among_forward_facing_cameras_and_looks_ahead() -> None:
     poses = torch.eye(3, 4).repeat(9, 1, 1)
     poses[:, :2, 3] = torch.cartesian_prod(torch.tensor([-0.2, 0.0, 0.2]), torch.tensor([-0.1, 0.0, 0.1]))
     path = spiral(poses, 1.0, 24)
-    assert torch.equal(camera_path("auto", poses, CENTRE, True, 1.0, None, 24), path)
-    assert torch.equal(camera_path("spiral", poses, CENTRE, True, 1.0, None, 24), path)
+    assert torch.equal(path_poses("auto", poses, CENTRE, True, 1.0, None, 24), path)
+    assert torch.equal(path_poses("spiral", poses, CENTRE, True, 1.0, None, 24), path)
     assert path[:, 0, 3].abs().max() <= 0.2 + 1e-6
     assert path[:, 1, 3].abs().max() <= 0.1 + 1e-6
     assert path[:, :2, 3].abs().amax(dim=0).min() > 0.05
@@ -123,7 +133,7 @@ def test_a_spiral_stays_among_forward_facing_cameras_and_looks_ahead() -> None:
 
 def test_a_wobble_is_a_small_circle_round_the_middle_camera_and_looks_at_the_centre() -> None:
     cameras = cameras_at([-40, -10, 3, 20, 40])
-    path = camera_path("wobble", cameras, CENTRE, False, 1.0, None, 24)
+    path = path_poses("wobble", cameras, CENTRE, False, 1.0, None, 24)
     aside = path[:, :, 3] - cameras[2, :, 3]
     assert_close(aside.norm(dim=1), torch.full((24,), WOBBLE * 2.0))
     assert_close(aside.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
@@ -132,19 +142,19 @@ def test_a_wobble_is_a_small_circle_round_the_middle_camera_and_looks_at_the_cen
     assert_close(steps, steps[:1].expand(24))
     ahead = (path[:, :, 3] - CENTRE).norm(dim=1, keepdim=True) * path[:, :, 2]
     assert_close(path[:, :, 3] - ahead, CENTRE.expand(24, 3), atol=1e-5, rtol=0)
-    wide = camera_path("wobble", cameras, CENTRE, False, 3.0, None, 24)[:, :, 3] - cameras[2, :, 3]
+    wide = path_poses("wobble", cameras, CENTRE, False, 3.0, None, 24)[:, :, 3] - cameras[2, :, 3]
     assert_close(wide, 3 * aside, atol=1e-5, rtol=0)
 
 
 def test_a_wobble_of_cameras_all_round_stands_among_them() -> None:
-    path = camera_path("wobble", cameras_at(list(range(0, 360, 30))), CENTRE, False, 1.0, None, 8)
+    path = path_poses("wobble", cameras_at(list(range(0, 360, 30))), CENTRE, False, 1.0, None, 8)
     assert_close((path[:, :, 3].mean(dim=0) - CENTRE).norm(), torch.tensor(2.0), atol=1e-4, rtol=0)
 
 
 def test_a_wobble_of_forward_facing_cameras_looks_ahead() -> None:
     poses = torch.eye(3, 4).repeat(3, 1, 1)
     poses[:, 0, 3] = torch.tensor([-0.3, 0.01, 0.3])
-    path = camera_path("wobble", poses, torch.zeros(3), True, 1.0, None, 12)  # the centre may lie among the cameras
+    path = path_poses("wobble", poses, torch.zeros(3), True, 1.0, None, 12)  # the centre may lie among the cameras
     assert_close(path[:, :, 3].mean(dim=0), poses[1, :, 3], atol=1e-5, rtol=0)
     assert_close(
         (path[:, :, 3] - poses[1, :, 3]).norm(dim=1), torch.full((12,), SLIGHT_WOBBLE * FOCUS), rtol=1e-3, atol=0
@@ -164,7 +174,7 @@ def test_a_wobble_needs_no_camera_that_looks_at_the_centre() -> None:
     [(range(0, 360, 30), False, "orbit"), ([-40, 0, 40], False, "swing"), ([-40, 0, 40], True, "spiral")],
 )
 def test_auto_means_the_path_that_fits(azimuths: list[float], forward: bool, meant: str) -> None:
-    assert fitting("auto", cameras_at(list(azimuths)), CENTRE, forward) == meant
+    assert resolve_kind("auto", cameras_at(list(azimuths)), CENTRE, forward) == meant
 
 
 @pytest.mark.parametrize(
@@ -181,4 +191,4 @@ def test_frames_are_as_large_as_asked_and_never_huge_by_chance(
 @pytest.mark.parametrize(("kind", "forward"), [("orbit", True), ("swing", True), ("spiral", False)])
 def test_a_path_that_does_not_fit_is_refused(kind: str, forward: bool) -> None:
     with pytest.raises(NerfpipeError, match=f"render.path: {kind} does not fit this scene"):
-        camera_path(kind, cameras_at([0, 90]), CENTRE, forward, 1.0, None, 4)
+        path_poses(kind, cameras_at([0, 90]), CENTRE, forward, 1.0, None, 4)

@@ -1,4 +1,4 @@
-"""The turn that is rendered: its files, its panels, and the ways it can go."""
+"""The rendered film: its files, its panels and its camera paths."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from conftest import BALL_RADIUS, PARAMS
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from nerfpipe.camera_paths.path import choose_route
+from nerfpipe.camera_paths.path import choose_camera_path
 from nerfpipe.cli.app import app
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.config.options import checked
 from nerfpipe.config.params import PATHS, RenderParams
-from nerfpipe.film.film import render_turn
+from nerfpipe.film.film import render_film
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.models.model import Model, Pass
 from nerfpipe.models.model_file import ModelAbout
@@ -64,13 +64,13 @@ def few(**more: object) -> RenderParams:
 
 def test_a_turn_is_two_gifs_and_a_page_the_same_in_every_run(trained, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        render_turn(*trained, few(), tmp_path / name)
+        render_film(*trained, few(), tmp_path / name)
     assert hashes(tmp_path / "one").keys() - {"orbit.mp4"} == {"orbit.gif", "orbit_depth.gif", "turntable.html"}
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 
 def test_panels_stand_side_by_side_in_the_order_named(trained, tmp_path: Path) -> None:
-    render_turn(*trained, few(panels=["depth", "colour", "normals"]), tmp_path / "turn")
+    render_film(*trained, few(panels=["depth", "colour", "normals"]), tmp_path / "turn")
     panels = iio.imread(tmp_path / "turn/panels.gif")
     assert panels.shape == (5, 12, 48, 3)
     depth, colour, normals = np.split(panels.astype(int), 3, axis=2)
@@ -86,41 +86,41 @@ def test_panels_stand_side_by_side_in_the_order_named(trained, tmp_path: Path) -
 
 
 def test_orbit_gif_is_the_same_whatever_the_panels(trained, tmp_path: Path) -> None:
-    render_turn(*trained, few(), tmp_path / "plain")
-    render_turn(*trained, few(panels=["normals"]), tmp_path / "panels")
+    render_film(*trained, few(), tmp_path / "plain")
+    render_film(*trained, few(panels=["normals"]), tmp_path / "panels")
     plain, panels = hashes(tmp_path / "plain"), hashes(tmp_path / "panels")
     assert {name: panels[name] for name in plain} == plain
     assert panels.keys() - plain.keys() - {"panels.mp4"} == {"panels.gif"}
 
 
 @pytest.mark.parametrize("path", [name for name in PATHS if name != "spiral"])
-def test_every_named_path_is_a_route_that_closes(trained, path: str) -> None:
-    route = choose_route(few(path=path), trained[1])
-    assert route.closed
-    assert route.poses.shape == (5, 3, 4)
-    assert route.kind == ("swing" if path == "auto" else path)  # six cameras leave a gap of 108 degrees
+def test_every_named_path_closes(trained, path: str) -> None:
+    chosen = choose_camera_path(few(path=path), trained[1])
+    assert chosen.closed
+    assert chosen.poses.shape == (5, 3, 4)
+    assert chosen.kind == ("swing" if path == "auto" else path)  # six cameras leave a gap of 108 degrees
 
 
 def test_a_tilt_leans_the_orbit_of_a_render(trained) -> None:
-    level = choose_route(few(path="orbit", elevation=0), trained[1]).poses[:, 2, 3]
-    leaning = choose_route(few(path="orbit", elevation=0, tilt=30), trained[1]).poses[:, 2, 3]
+    level = choose_camera_path(few(path="orbit", elevation=0), trained[1]).poses[:, 2, 3]
+    leaning = choose_camera_path(few(path="orbit", elevation=0, tilt=30), trained[1]).poses[:, 2, 3]
     assert level.max() - level.min() < 1e-4
     assert leaning.max() - leaning.min() > 1
 
 
 @pytest.mark.parametrize("loop", [False, True])
-def test_a_file_of_key_frames_is_a_route(trained, tmp_path: Path, loop: bool) -> None:
+def test_a_file_of_key_frames_is_a_camera_path(trained, tmp_path: Path, loop: bool) -> None:
     name = write_path(tmp_path / "mine.json", [[3.0, 0.0, 1.0], [0.0, 3.0, 1.0], [-3.0, 0.0, 1.0]], [0, 0, 0.0], loop)
-    route = choose_route(few(path=name), trained[1])
-    assert (route.kind, route.closed, len(route.poses)) == ("file", loop, 5)
-    assert torch.allclose(route.poses[0, :, 3], torch.tensor([3.0, 0.0, 1.0]), atol=1e-5)
-    render_turn(*trained, few(path=name), tmp_path / "turn")
+    chosen = choose_camera_path(few(path=name), trained[1])
+    assert (chosen.kind, chosen.closed, len(chosen.poses)) == ("file", loop, 5)
+    assert torch.allclose(chosen.poses[0, :, 3], torch.tensor([3.0, 0.0, 1.0]), atol=1e-5)
+    render_film(*trained, few(path=name), tmp_path / "turn")
     assert iio.imread(tmp_path / "turn/orbit.gif").shape == (5, 12, 16, 3)
 
 
 def test_a_path_that_looks_past_everything_shows_the_background(trained, tmp_path: Path) -> None:
     name = write_path(tmp_path / "away.json", [[3.0, 0.0, 0.0], [3.0, 1.0, 0.0]], [9.0, 0.0, 0.0])
-    render_turn(*trained, few(path=name, panels=["colour", "depth", "normals"]), tmp_path / "turn")
+    render_film(*trained, few(path=name, panels=["colour", "depth", "normals"]), tmp_path / "turn")
     assert (iio.imread(tmp_path / "turn/panels.gif") == 255).all()
 
 
@@ -130,7 +130,7 @@ def test_nothing_is_lost_where_the_path_is_faulty(trained, tmp_path: Path, name:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("precious")
     with pytest.raises(NerfpipeError, match=told):
-        render_turn(*trained, few(path=str(tmp_path / name)), tmp_path / "out")
+        render_film(*trained, few(path=str(tmp_path / name)), tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
@@ -160,4 +160,4 @@ def test_the_projects_own_paths_are_sound(trained) -> None:
     files = sorted((PARAMS.parent / "data/paths").glob("*.json"))
     assert files
     for file in files:
-        assert choose_route(few(path=str(file)), trained[1]).kind == "file"
+        assert choose_camera_path(few(path=str(file)), trained[1]).kind == "file"

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 from scipy.stats import special_ortho_group
 
-from nerfpipe.camera_paths.key_frames import KeyFrames, curve, read_key_frames, through, write_key_frames
+from nerfpipe.camera_paths.key_frames import KeyFrames, interpolate, read_key_frames, spline_through, write_key_frames
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.similarity import IDENTITY, Similarity
 from nerfpipe.runtime.errors import NerfpipeError
@@ -55,20 +55,20 @@ def assert_rigid(poses: torch.Tensor) -> None:
 @pytest.mark.parametrize("loop", [False, True])
 def test_the_path_goes_through_every_key_frame(loop: bool) -> None:
     frames = around([0, 40, 130, 200, 260], loop)
-    spline, way = curve(frames)
+    spline, way = spline_through(frames)
     assert len(way) == 5 + loop
     for k, place in enumerate(way):
         eye, gaze, up = np.split(spline(place), 3)
         wanted = frames.poses[k % 5]
         pose = look_at(*(torch.from_numpy(each) for each in (eye, gaze, up)))
         assert_allclose(pose, wanted, atol=1e-6)
-    poses = through(frames, 400)
+    poses = interpolate(frames, 400)
     for wanted in frames.poses:
         assert np.abs(poses.numpy() - wanted).max(axis=(1, 2)).min() < 0.02
 
 
 def test_what_all_key_frames_look_at_stays_in_the_middle() -> None:
-    poses = through(around([0, 50, 110, 190]), 50)
+    poses = interpolate(around([0, 50, 110, 190]), 50)
     assert_rigid(poses)
     along = (poses[:, :, 3] * poses[:, :, 2]).sum(dim=1, keepdim=True)
     assert_allclose(poses[:, :, 3], along * poses[:, :, 2], atol=1e-5)  # the origin lies straight ahead
@@ -78,13 +78,13 @@ def test_what_all_key_frames_look_at_stays_in_the_middle() -> None:
 
 def test_an_open_path_begins_and_ends_at_its_outer_key_frames() -> None:
     frames = around([0, 40, 90])
-    poses = through(frames, 20)
+    poses = interpolate(frames, 20)
     assert_allclose(poses[[0, -1]], frames.poses[[0, -1]], atol=1e-5)
 
 
 @pytest.mark.parametrize("azimuths", [[0, 90, 180, 270], [0, 120, 240], [0, 90, 180, 270, 0], [0, 180]])
 def test_a_loop_closes_in_steps_like_the_others(azimuths: list[float]) -> None:
-    poses = through(around(azimuths, loop=True), 48)
+    poses = interpolate(around(azimuths, loop=True), 48)
     moved = steps(poses, closed=True)
     assert moved.max() < 1.15 * moved.min()
     assert_allclose(poses[:, :2, 3].norm(dim=1), 2, atol=0.1)  # and it is round
@@ -94,28 +94,28 @@ def test_a_loop_closes_in_steps_like_the_others(azimuths: list[float]) -> None:
 
 def test_a_loop_whose_last_key_frame_is_its_first_is_the_loop_without_it() -> None:
     azimuths = [0, 70, 150, 260]
-    again = through(around([*azimuths, 0], loop=True), 30)
-    assert_allclose(again, through(around(azimuths, loop=True), 30), atol=1e-6)
+    again = interpolate(around([*azimuths, 0], loop=True), 30)
+    assert_allclose(again, interpolate(around(azimuths, loop=True), 30), atol=1e-6)
 
 
 def test_a_last_key_frame_that_is_almost_the_first_does_no_harm() -> None:
-    poses = through(around([0, 70, 150, 260, 1e-6], loop=True), 30)
-    assert_allclose(poses, through(around([0, 70, 150, 260], loop=True), 30), atol=1e-4)
+    poses = interpolate(around([0, 70, 150, 260, 1e-6], loop=True), 30)
+    assert_allclose(poses, interpolate(around([0, 70, 150, 260], loop=True), 30), atol=1e-4)
 
 
 def test_key_frames_that_stand_still_count_once() -> None:
-    assert_allclose(through(around([0, 0, 40, 40, 90]), 9), through(around([0, 40, 90]), 9), atol=1e-6)
+    assert_allclose(interpolate(around([0, 0, 40, 40, 90]), 9), interpolate(around([0, 40, 90]), 9), atol=1e-6)
 
 
 def test_between_two_key_frames_the_way_is_straight() -> None:
-    poses = through(towards([[0, 0, 0], [0, 4, 0]], [[5, 0, 0], [5, 4, 0]]), 5)
+    poses = interpolate(towards([[0, 0, 0], [0, 4, 0]], [[5, 0, 0], [5, 4, 0]]), 5)
     assert_allclose(poses[:, :, 3], [[0, y, 0] for y in range(5)], atol=1e-6)
     assert_allclose(poses[:, :, :3], poses[:1, :, :3].expand(5, 3, 3), atol=1e-6)
 
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_two_key_frames_make_a_path_to_and_fro_or_one_way(loop: bool) -> None:
-    places = through(towards([[0, 0, 0], [0, 4, 0]], [[5, 0, 0], [5, 4, 0]], loop), 16)[:, 1, 3]
+    places = interpolate(towards([[0, 0, 0], [0, 4, 0]], [[5, 0, 0], [5, 4, 0]], loop), 16)[:, 1, 3]
     assert places.max() == pytest.approx(4)
     assert int(places.argmax()) == (8 if loop else 15)
     if loop:
@@ -125,7 +125,9 @@ def test_two_key_frames_make_a_path_to_and_fro_or_one_way(loop: bool) -> None:
 @pytest.mark.parametrize("turn", [30, 90, 150, 180])
 def test_turning_on_the_spot_leaves_the_camera_where_it_is(turn: float) -> None:
     angle = math.radians(turn)
-    poses = through(towards([[1, 2, 3]] * 2, [[3, 2, 3], [1 + 2 * math.cos(angle), 2 + 2 * math.sin(angle), 3]]), 19)
+    poses = interpolate(
+        towards([[1, 2, 3]] * 2, [[3, 2, 3], [1 + 2 * math.cos(angle), 2 + 2 * math.sin(angle), 3]]), 19
+    )
     assert_allclose(poses[:, :, 3], [[1, 2, 3]] * 19, atol=1e-6)
     cosines = (poses[1:, :, 2] * poses[:-1, :, 2]).sum(dim=1)
     turned = torch.rad2deg(torch.acos(cosines.clamp(-1, 1)))
@@ -134,7 +136,7 @@ def test_turning_on_the_spot_leaves_the_camera_where_it_is(turn: float) -> None:
 
 
 def test_from_opposite_sides_the_camera_goes_round_what_it_looks_at() -> None:
-    poses = through(around([0, 180], height=0.0), 41)
+    poses = interpolate(around([0, 180], height=0.0), 41)
     assert poses[:, :, 3].norm(dim=1).min() > 1.5
     assert_allclose(poses[20, :, 3].norm(), 2, atol=1e-5)
     assert_allclose(-poses[:, :, 2] * poses[:, :, 3].norm(dim=1, keepdim=True), -poses[:, :, 3], atol=1e-4)
@@ -144,7 +146,7 @@ def test_a_roll_alone_is_a_path() -> None:
     frames = around([0, 0])
     rolled = frames.poses.copy()
     rolled[1, :, :3] = rolled[1, :, :3] @ Rotation.from_euler("z", 180, degrees=True).as_matrix()
-    poses = through(KeyFrames(rolled, frames.focus), 13)
+    poses = interpolate(KeyFrames(rolled, frames.focus), 13)
     assert_rigid(poses)
     assert_allclose(poses[:, :, [2, 3]], frames.poses[:1, :, [2, 3]].repeat(13, 0), atol=1e-5)
     assert abs(float(poses[6, 2, 1])) < 1e-5  # half way it lies on its side
@@ -160,7 +162,7 @@ def test_neither_eye_nor_gaze_jerks(count: int, loop: bool, seed: int) -> None:
     frames = around(azimuths, loop, distance=random.uniform(1, 5), height=random.uniform(-1, 2))
 
     def sharpest(number: int) -> float:
-        poses = through(frames, number if loop else number + 1)
+        poses = interpolate(frames, number if loop else number + 1)
         assert_rigid(poses)
         poses = torch.cat([poses, poses[:2]]) if loop else poses
         return float((poses[2:].double() - 2 * poses[1:-1].double() + poses[:-2].double()).abs().max())
@@ -170,7 +172,7 @@ def test_neither_eye_nor_gaze_jerks(count: int, loop: bool, seed: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_path_may_have_few_frames(count: int) -> None:
-    assert through(around([0, 40, 90]), count).shape == (count, 3, 4)
+    assert interpolate(around([0, 40, 90]), count).shape == (count, 3, 4)
 
 
 @pytest.mark.parametrize("similarity", [IDENTITY, MOVED])
@@ -225,8 +227,8 @@ MIRRORED = {"transform_matrix": (np.array(GOOD["transform_matrix"]) * [-1, 1, 1,
         ([GOOD], {}, "frames: a path needs 2 key frames at least (got 1); add one"),
         ([], {}, "frames: must be a list with an object for each picture"),
         ([GOOD, {}], {}, "frames[1]: transform_matrix: must be 4 rows of 4 numbers"),
-        ([GOOD, SCALED], {}, "frames[1]: transform_matrix: must be a rotation and a place, all finite"),
-        ([MIRRORED, GOOD], {}, "frames[0]: transform_matrix: must be a rotation and a place, all finite"),
+        ([GOOD, SCALED], {}, "frames[1]: transform_matrix: must be a rotation and a position, all finite"),
+        ([MIRRORED, GOOD], {}, "frames[0]: transform_matrix: must be a rotation and a position, all finite"),
         ([GOOD, {**OTHER, "focus": 0}], {}, "frames[1]: focus: must be above 0 (got 0)"),
         ([GOOD, {**OTHER, "focus": "far"}], {}, "focus: must be a finite number (got 'far')"),
         ([GOOD, OTHER], {"loop": 1}, "loop: must be true or false (got 1)"),
@@ -242,11 +244,11 @@ def test_a_faulty_file_is_told_with_its_name(tmp_path: Path, entries: list, more
 @pytest.mark.parametrize("loop", [False, True])
 def test_key_frames_that_are_all_the_same_are_told(loop: bool) -> None:
     with pytest.raises(NerfpipeError, match="all key frames of the path are the same; move the camera"):
-        through(around([30, 30, 30], loop), 5)
+        interpolate(around([30, 30, 30], loop), 5)
 
 
 def test_a_way_on_which_the_camera_would_turn_over_is_told() -> None:
     eyes = [[0, 10, 0], [0, 0.3, 0], [3, 0.3, 0], [3, 10, 0]]  # dives, and would overshoot what it looks at
     frames = towards(eyes, [[0, 0, 0]] * 2 + [[3, 0, 0]] * 2)
     with pytest.raises(NerfpipeError, match="turns over between key frames 2 and 3 of the path; add one between them"):
-        through(frames, 4)
+        interpolate(frames, 4)
