@@ -1,4 +1,4 @@
-"""The hash encoding: against a slow loop, by finite differences, at the borders; and its kernel against its definition."""
+"""The hash encoding: against a slow loop, by finite differences, at the borders; its kernel against its definition."""
 
 from __future__ import annotations
 

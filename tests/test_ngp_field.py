@@ -116,7 +116,9 @@ def test_the_kernels_gradients_are_the_definitions(count: int, moved: str) -> No
     for evaluate in (field.forward, field.definition):
         inputs = [x.clone().requires_grad_() for x in (positions, directions)]
         output = evaluate(*inputs)
-        ((output.density * up_density * reached).sum() + (output.colour * up_colour * reached[:, None]).sum()).backward()
+        (
+            (output.density * up_density * reached).sum() + (output.colour * up_colour * reached[:, None]).sum()
+        ).backward()
         learned = [*field.parameters(), *inputs]
         gradients.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in learned])
         field.zero_grad()
