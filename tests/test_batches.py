@@ -15,9 +15,16 @@ from nerfpipe.scenes.scene import Scene
 from nerfpipe.training.batches import Batch, draw_batch
 
 
-def tensors(batch: Batch) -> list[torch.Tensor]:
-    rays = batch.rays
-    return [rays.origins, rays.directions, rays.near, rays.far, rays.target, batch.background, batch.jitter]
+def rays_of(bank: RayBank, batch: Batch) -> RayBatch:
+    """The rays of a batch's pixels, through the poses of their views."""
+    pixels = batch.pixels
+    return bank.space.rays(*rays_to_world(bank.poses[pixels.view], pixels.in_camera), pixels)
+
+
+def tensors(bank: RayBank, batch: Batch) -> list[torch.Tensor]:
+    rays = rays_of(bank, batch)
+    of_rays = [rays.origins, rays.directions, rays.near, rays.far, rays.target]
+    return [*of_rays, batch.pixels.view, batch.pixels.pixel, batch.background, batch.jitter]
 
 
 def equal(one: Batch, other: Batch) -> bool:
