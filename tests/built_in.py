@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nerfpipe.fields.base import Field
 from nerfpipe.procedural import robot_arm
+from nerfpipe.types import COLOUR, FieldOutput
 
 
-class BuiltIn(nn.Module):
+class BuiltIn(Field):
     """Dense within the true surface."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        return 4000 * torch.sigmoid(-true_distance(positions) / 0.002), torch.zeros_like(positions)
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        density = 4000 * torch.sigmoid(-true_distance(positions) / 0.002)
+        return FieldOutput(density, {COLOUR: torch.zeros_like(positions)})
 
 
 def true_distance(points: Tensor) -> Tensor:

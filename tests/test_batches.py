@@ -10,14 +10,22 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from nerfpipe.geometry.rays import RayBatch, rays_to_world
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.scenes.scene import Scene
 from nerfpipe.training.batches import Batch, draw_batch
 
 
+def rays_of(bank: RayBank, batch: Batch) -> RayBatch:
+    """The rays of a batch's pixels, through the poses of their views."""
+    pixels = batch.pixels
+    return bank.space.rays(*rays_to_world(bank.poses[pixels.view], pixels.in_camera), pixels)
+
+
 def tensors(batch: Batch) -> list[torch.Tensor]:
-    rays = batch.rays
-    return [rays.origins, rays.directions, rays.near, rays.far, rays.target, batch.background, batch.jitter]
+    pixels = batch.pixels
+    of_pixels = [pixels.view, pixels.pixel, pixels.in_camera, pixels.radius, pixels.target]
+    return [*of_pixels, batch.background, batch.jitter]
 
 
 def equal(one: Batch, other: Batch) -> bool:
@@ -31,11 +39,17 @@ def test_the_same_seed_and_step_give_the_same_batch(bank: RayBank) -> None:
     assert equal(first, draw_batch(RayBank(bank.folder), 7, 3, 20, 5))
 
 
+def all_but_radius(bank: RayBank, batch: Batch) -> list[torch.Tensor]:
+    """What differs between batches, and the rays that follow from it; all pixels of a lens have one radius."""
+    rays, pixels = rays_of(bank, batch), batch.pixels
+    of_rays = [rays.origins, rays.directions, rays.near, rays.far, rays.target]
+    return [*of_rays, pixels.view, pixels.pixel, pixels.in_camera, batch.background, batch.jitter]
+
+
 def test_another_seed_or_step_gives_another_batch(bank: RayBank) -> None:
     batches = [draw_batch(bank, seed, step, 20, 5) for seed, step in [(0, 0), (0, 1), (1, 0), (1, 1), (2**63 - 1, 0)]]
-    for part in range(7):
-        drawn = {tensors(batch)[part].numpy().tobytes() for batch in batches}
-        assert len(drawn) == len(batches)
+    for parts in zip(*(all_but_radius(bank, batch) for batch in batches), strict=True):
+        assert len({part.numpy().tobytes() for part in parts}) == len(batches)
 
 
 def test_the_global_random_state_plays_no_part(bank: RayBank) -> None:
@@ -58,11 +72,13 @@ def test_only_rays_of_train_views_that_meet_the_bounds_are_drawn(bank: RayBank, 
     batch = draw_batch(bank, 0, 0, 2000, 1)
     train = torch.tensor(scene.poses[scene.splits["train"], :, 3])
     held_out = torch.tensor(scene.poses[np.concatenate([scene.splits["val"], scene.splits["test"]]), :, 3])
-    of_view = (batch.rays.origins[:, None] == train).all(dim=2)  # [R, train views]
+    rays = rays_of(bank, batch)
+    assert set(batch.pixels.view.tolist()) == set(scene.splits["train"].tolist())
+    of_view = (rays.origins[:, None] == train).all(dim=2)  # [R, train views]
     assert of_view.any(dim=1).all()
     assert of_view.any(dim=0).all()
-    assert not (batch.rays.origins[:, None] == held_out).all(dim=2).any()
-    assert batch.rays.hits.all()
+    assert not (rays.origins[:, None] == held_out).all(dim=2).any()
+    assert rays.hits.all()
 
 
 def test_rays_are_drawn_evenly(bank: RayBank, monkeypatch: pytest.MonkeyPatch) -> None:

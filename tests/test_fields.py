@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.config.params import Params
 from nerfpipe.fields.activations import density_activation
+from nerfpipe.fields.base import Field
 from nerfpipe.fields.nerf import NerfField
 from nerfpipe.fields.tiny import TinyField
 
@@ -19,7 +20,7 @@ both = pytest.mark.parametrize("method", FIELDS)
 
 
 @pytest.fixture
-def field(method: str, with_params: Callable[..., Params]) -> nn.Module:
+def field(method: str, with_params: Callable[..., Params]) -> Field:
     torch.manual_seed(0)
     params = with_params(method=method, **{f"{method}.field.density": "softplus"})  # relu may start at zero everywhere
     return FIELDS[method](params.recipe.field)
@@ -32,13 +33,15 @@ def points(count: int) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("method", "weights"), [("tiny", 66_308), ("nerf", 595_844)])
-def test_the_number_of_weights_is_that_of_the_recipe(field: nn.Module, weights: int) -> None:
+def test_the_number_of_weights_is_that_of_the_recipe(field: Field, weights: int) -> None:
     assert sum(p.numel() for p in field.parameters()) == weights
 
 
 @both
-def test_density_is_not_negative_and_colour_lies_in_0_1(field: nn.Module) -> None:
-    density, colour = field(*points(200))
+def test_density_is_not_negative_and_colour_lies_in_0_1(field: Field) -> None:
+    output = field(*points(200))
+    assert output.channels.keys() == {"colour"}
+    density, colour = output.density, output.colour
     assert density.shape == (200,)
     assert colour.shape == (200, 3)
     assert (density >= 0).all()
@@ -48,55 +51,62 @@ def test_density_is_not_negative_and_colour_lies_in_0_1(field: nn.Module) -> Non
 
 
 @both
-def test_results_are_float32_even_where_products_are_bfloat16(field: nn.Module) -> None:
+def test_results_are_float32_even_where_products_are_bfloat16(field: Field) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        density, colour = field(*points(5))
-    assert (density.dtype, colour.dtype) == (torch.float32, torch.float32)
-    exact_density, exact_colour = field(*points(5))
-    assert_close(density, exact_density, atol=0.02, rtol=0.02)
-    assert_close(colour, exact_colour, atol=0.02, rtol=0.02)
+        output = field(*points(5))
+    assert (output.density.dtype, output.colour.dtype) == (torch.float32, torch.float32)
+    exact = field(*points(5))
+    assert_close(output.density, exact.density, atol=0.02, rtol=0.02)
+    assert_close(output.colour, exact.colour, atol=0.02, rtol=0.02)
 
 
 @both
-def test_an_empty_batch_gives_empty_results(field: nn.Module) -> None:
-    density, colour = field(torch.zeros(0, 3), torch.zeros(0, 3))
-    assert (density.shape, colour.shape) == ((0,), (0, 3))
+def test_an_empty_batch_gives_empty_results(field: Field) -> None:
+    output = field(torch.zeros(0, 3), torch.zeros(0, 3))
+    assert (output.density.shape, output.colour.shape) == ((0,), (0, 3))
 
 
 @both
-def test_the_position_enters_again_at_the_skip(field: nn.Module) -> None:
+def test_density_alone_is_that_of_the_whole(field: Field) -> None:
+    positions, directions = points(20)
+    assert torch.equal(field.density(positions), field(positions, directions).density)
+
+
+@both
+def test_the_position_enters_again_at_the_skip(field: Field) -> None:
     positions, directions = points(20)
     with torch.no_grad():
         field.layers[0].weight.zero_()  # from here on nothing is known of the position …
-    density, colour = field(positions, directions[:1].expand(20, 3))
-    assert density.std() > 0  # … but what enters at the skip
-    assert colour.std(dim=0).max() > 0
+    output = field(positions, directions[:1].expand(20, 3))
+    assert output.density.std() > 0  # … but what enters at the skip
+    assert output.colour.std(dim=0).max() > 0
     with torch.no_grad():
         field.layers[field.skip].weight.zero_()  # what enters there is all there was
-    density, colour = field(positions, directions[:1].expand(20, 3))
-    assert_close(density, density[:1].expand(20))
-    assert_close(colour, colour[:1].expand(20, 3))
+    output = field(positions, directions[:1].expand(20, 3))
+    assert_close(output.density, output.density[:1].expand(20))
+    assert_close(output.colour, output.colour[:1].expand(20, 3))
 
 
 def test_tiny_does_not_see_the_direction(with_params: Callable[..., Params]) -> None:
     field = TinyField(with_params().tiny.field)
     positions, directions = points(20)
-    for one, other in zip(field(positions, directions), field(positions, -directions), strict=True):
-        assert torch.equal(one, other)
+    one, other = field(positions, directions), field(positions, -directions)
+    assert torch.equal(one.density, other.density)
+    assert torch.equal(one.colour, other.colour)
 
 
 def test_nerf_colours_by_direction_but_its_density_does_not_see_it(with_params: Callable[..., Params]) -> None:
     field = NerfField(with_params().nerf.field)
     positions, directions = points(20)
-    (density, colour), (density_behind, colour_behind) = field(positions, directions), field(positions, -directions)
-    assert torch.equal(density, density_behind)
-    assert ((colour - colour_behind).abs() > 1e-5).any(dim=1).all()
+    before, behind = field(positions, directions), field(positions, -directions)
+    assert torch.equal(before.density, behind.density)
+    assert ((before.colour - behind.colour).abs() > 1e-5).any(dim=1).all()
 
 
 @both
-def test_gradients_reach_every_weight(field: nn.Module) -> None:
-    density, colour = field(*points(200))
-    (density.sum() + (colour * torch.tensor([1.0, 2.0, -1.0])).sum()).backward()
+def test_gradients_reach_every_weight(field: Field) -> None:
+    output = field(*points(200))
+    (output.density.sum() + (output.colour * torch.tensor([1.0, 2.0, -1.0])).sum()).backward()
     assert [name for name, p in field.named_parameters() if p.grad is None or not (p.grad != 0).any()] == []
 
 
@@ -110,8 +120,9 @@ def test_nerf_is_the_network_of_the_paper(with_params: Callable[..., Params]) ->
     density = torch.log1p(torch.exp(field.density_head(h)))[:, 0]
     h = field.view_layer(torch.cat([field.feature(h), gamma_d], dim=1)).clamp_min(0)  # no activation on the feature
     colour = 1 / (1 + torch.exp(-field.colour_head(h)))
-    for result, expected in zip(field(x, d), (density, colour), strict=True):
-        assert_close(result, expected)
+    output = field(x, d)
+    assert_close(output.density, density)
+    assert_close(output.colour, colour)
 
 
 def test_tiny_is_the_network_of_the_teaching_repository(with_params: Callable[..., Params]) -> None:
@@ -121,8 +132,9 @@ def test_tiny_is_the_network_of_the_teaching_repository(with_params: Callable[..
     for i, layer in enumerate(field.layers):
         h = (layer(torch.cat([h, gamma], dim=1)) if i == 2 else layer(h)).clamp_min(0)
     raw = field.head(h)
-    for result, expected in zip(field(x, d), (raw[:, 0].clamp_min(0), 1 / (1 + torch.exp(-raw[:, 1:]))), strict=True):
-        assert_close(result, expected)
+    output = field(x, d)
+    assert_close(output.density, raw[:, 0].clamp_min(0))
+    assert_close(output.colour, 1 / (1 + torch.exp(-raw[:, 1:])))
 
 
 def test_softplus_always_has_a_gradient_and_relu_not() -> None:
@@ -142,6 +154,6 @@ def test_the_density_kind_is_the_one_of_the_params(method: str, with_params: Cal
     for kind in ("relu", "softplus"):
         torch.manual_seed(0)
         field = FIELDS[method](with_params(method=method, **{f"{method}.field.density": kind}).recipe.field)
-        results[kind] = field(*points(200))[0]
+        results[kind] = field(*points(200)).density
     assert (results["relu"] == 0).any()
     assert (results["softplus"] > 0).all()

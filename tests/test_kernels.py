@@ -12,7 +12,6 @@ import torch
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import Bounded
 from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import runs_in_kernels
 from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import set_up
 from nerfpipe.ops import dispatch
@@ -36,8 +35,8 @@ def test_the_switch_in_params_reaches_the_kernels(with_params: Callable[..., Par
 def test_only_ngp_runs_in_kernels_and_only_on_the_cpu(with_params: Callable[..., Params]) -> None:
     for method, expected in (("ngp", True), ("tiny", False), ("nerf", False)):
         model = build_model(with_params(method=method).recipe, 0, Bounded.over(BOUNDS))
-        assert runs_in_kernels(model, CPU) == expected
-        assert not runs_in_kernels(model, torch.device("cuda"))
+        assert model.uses_kernels(CPU) == expected
+        assert not model.uses_kernels(torch.device("cuda"))
 
 
 def test_threads_are_at_most_the_cores_there_are() -> None:
@@ -60,9 +59,9 @@ def test_warming_up_compiles_all_that_training_and_rendering_call() -> None:
         "from nerfpipe.kernels.numba import composite as c, ngp_field as f, hash_encoding as h;"
         "from nerfpipe.kernels.numba import march as m, render as r, row_adam as a;"
         "called = [c.forward, c.backward, f.forward, f.forward_density, f.moved, f.backward, h.add_table_gradient,"
-        "          m.march_rays, m.note, m.pack, r.render, a.step_rows];"
+        "          h.position_gradient, m.march_rays, m.note, m.pack, r.render, a.step_rows];"
         "counts = [len(kernel.signatures) for kernel in called];"
-        "assert counts == [1] * 12, counts"
+        "assert counts == [1] * 13, counts"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -89,7 +88,7 @@ def test_the_checkpoints_fingerprint_is_taken_when_the_kernels_are_loaded(
 
     monkeypatch.setattr(train, "load_params", lambda: with_params(method="ngp", **{"runtime.device": "cpu"}))
     monkeypatch.setattr(train, "RayBank", lambda _: bank)
-    monkeypatch.setattr(train, "compile_all", lambda: calls.append("compile"))
+    monkeypatch.setattr(dispatch, "compile_kernels", lambda: calls.append("compile"))
     monkeypatch.setattr(train, "fingerprint", fingerprint)
     with pytest.raises(StopIteration):
         train.main()

@@ -11,8 +11,11 @@ from torch import Tensor
 from nerfpipe.config.params import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.kernels.numba import bindings
 from nerfpipe.kernels.numba.compile import BLOCK
+from nerfpipe.ops.composite import composite as composite_op
+from nerfpipe.ops.ngp_render import ngp_render
 from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.training.row_adam import RowAdam
 
@@ -32,7 +35,7 @@ def field() -> NgpField:
 
 @pytest.fixture
 def grid() -> Occupancy:
-    grid = Occupancy(SAMPLING, BOUNDS)
+    grid = Occupancy(SAMPLING, Bounded.over(BOUNDS))
     torch.manual_seed(1)
     grid.mark(torch.rand(grid.density.shape) < 0.3)
     return grid
@@ -67,16 +70,26 @@ def same(a: object, b: object) -> None:
 def test_samples(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, rays: RayBatch) -> None:
     def march() -> list[object]:
         samples = grid(rays, None, torch.linspace(0, 0.99, 70)[:, None])
-        return [getattr(samples, name) for name in ("positions", "directions", "t", "delta", "ray", "first", "longest")]
+        names = ("positions", "directions", "t", "delta", "ray", "ray_offsets", "longest")
+        return [getattr(samples, name) for name in names]
 
     assert len(march()[0]) > 70
     same(march(), in_small_launches(monkeypatch, march))
 
 
+def rendered(grid: Occupancy, field: NgpField, rays: RayBatch) -> tuple[Tensor, ...]:
+    """Colour, opacity and depth over white, by the kernel that renders in one pass."""
+    bundle, step = [rays.origins, rays.directions, rays.near, rays.far], grid.render_step
+    linear, stop = grid.space.linear, grid.params.stop
+    return ngp_render(bundle, torch.ones(3), step, linear, *grid.grid, grid.longest(step), stop, *field.tensors)
+
+
 def test_pixels(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, field: NgpField, rays: RayBatch) -> None:
     def render() -> tuple[Tensor, ...]:
-        return bindings.render(grid, field, rays, torch.ones(3))
+        with torch.no_grad():
+            return rendered(grid, field, rays)
 
+    assert render()[1].max() > 0.1
     same(render(), in_small_launches(monkeypatch, render))
 
 
@@ -95,13 +108,15 @@ def test_a_fields_values_and_gradients(monkeypatch: pytest.MonkeyPatch, field: N
 
     def learn() -> list[Tensor]:
         field.zero_grad()
-        density, colour = field(positions, directions)
-        (density.sum() + (colour * torch.tensor([1.0, 2.0, 3.0])).sum()).backward()
-        return [density.detach(), colour.detach(), field.grid.table.grad.clone(), *(w.grad for w in field.weights)]
+        inputs = [x.clone().requires_grad_() for x in (positions, directions)]
+        output = field(*inputs)
+        (output.density.sum() + (output.colour * torch.tensor([1.0, 2.0, 3.0])).sum()).backward()
+        values = [output.density.detach(), output.colour.detach(), field.grid.table.grad.clone()]
+        return [*values, *(x.grad for x in inputs), *(w.grad for w in field.weights)]
 
     whole, small = learn(), in_small_launches(monkeypatch, learn)
-    same(whole[:3], small[:3])
-    for a, b in zip(whole[3:], small[3:], strict=True):
+    same(whole[:5], small[:5])
+    for a, b in zip(whole[5:], small[5:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
 
 
@@ -112,7 +127,8 @@ def test_compositing(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, rays: Ray
 
     def composite() -> list[Tensor]:
         given = [each.clone().requires_grad_() for each in (density, colour)]
-        made = bindings.composite(samples, *given, torch.ones(70, 3))
+        along = samples.ray_offsets, samples.t, samples.delta
+        made = composite_op(*along, *given, torch.ones(70, 3), samples.early_stop_eps, samples.longest)
         sum((each * each).sum() for each in made).backward()
         return [*(each.detach() for each in made), *(each.grad for each in given)]
 
@@ -138,7 +154,8 @@ def test_nothing_is_nothing(grid: Occupancy, field: NgpField) -> None:
     none = RayBatch(torch.empty(0, 3), torch.empty(0, 3), torch.empty(0), torch.empty(0))
     samples = grid(none, None, None)
     assert (len(samples.t), samples.ray_offsets.tolist(), samples.longest) == (0, [0], 0)
-    seen, opacity, depth = bindings.render(grid, field, none, torch.ones(3))
+    with torch.no_grad():
+        seen, opacity, depth = rendered(grid, field, none)
     assert (seen.shape, opacity.shape, depth.shape) == ((0, 3), (0,), (0,))
 
 

@@ -10,11 +10,14 @@ from torch.testing import assert_close
 
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.rendering.volume_rendering import reference
+from nerfpipe.geometry.space import Bounded
+from nerfpipe.ops import dispatch
+from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.training.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
-from nerfpipe.types import Samples
+from nerfpipe.types import COLOUR, FieldOutput, Rendering, Samples
 
 COUNTS = [3, 0, 1, 4]
+SPACE = Bounded(((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0)), near=0.0)
 
 
 @pytest.fixture
@@ -23,12 +26,14 @@ def rays() -> RayBatch:
     return RayBatch(torch.zeros(R, 3), torch.zeros(R, 3), near=torch.full((R,), 2.0), far=torch.full((R,), 6.0))
 
 
-def rendering(density: torch.Tensor):
+def rendering(density: torch.Tensor) -> Rendering:
     t = torch.tensor([2.5, 3.0, 5.0, 4.0, 2.2, 2.9, 3.1, 5.5], dtype=density.dtype)
     ray = torch.repeat_interleave(torch.arange(len(COUNTS)), torch.tensor(COUNTS))
-    first = torch.tensor([0, 3, 3, 4, 8])
-    samples = Samples(torch.zeros(8, 3), torch.zeros(8, 3), t, torch.full_like(t, 0.25), ray, first, 4)
-    return reference(samples, density, torch.full((8, 3), 0.5, dtype=density.dtype), torch.zeros(3))
+    offsets = torch.tensor([0, 3, 3, 4, 8])
+    samples = Samples(torch.zeros(8, 3), torch.zeros(8, 3), t, torch.full_like(t, 0.25), ray, offsets, 4)
+    grey = FieldOutput(density, {COLOUR: torch.full((8, 3), 0.5, dtype=density.dtype)})
+    with dispatch.definitions():
+        return composite(samples, grey, torch.zeros(3))
 
 
 def test_distortion_is_the_double_sum(rays: RayBatch) -> None:
@@ -39,20 +44,20 @@ def test_distortion_is_the_double_sum(rays: RayBatch) -> None:
         w, s = made.weights[span].tolist(), ((made.samples.t[span] - 2) / 4).tolist()
         pairs = sum(w[i] * w[j] * abs(s[i] - s[j]) for i in range(len(w)) for j in range(len(w)))
         expected.append(pairs + sum(x * x for x in w) * (0.25 / 4) / 3)
-    assert_close(distortion_loss(made, rays), torch.tensor(expected))
+    assert_close(distortion_loss(made, rays, SPACE), torch.tensor(expected))
 
 
 def test_distortion_pulls_weight_together(rays: RayBatch) -> None:
     density = torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0], requires_grad=True)
-    before = distortion_loss(rendering(density), rays).sum()
+    before = distortion_loss(rendering(density), rays, SPACE).sum()
     before.backward()
-    after = distortion_loss(rendering((density - 0.1 * density.grad).clamp_min(0).detach()), rays).sum()
+    after = distortion_loss(rendering((density - 0.1 * density.grad).clamp_min(0).detach()), rays, SPACE).sum()
     assert after < before
 
 
 def test_distortion_and_entropy_have_the_gradient_of_finite_differences(rays: RayBatch) -> None:
     density = torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: distortion_loss(rendering(x), rays).sum(), density)
+    assert torch.autograd.gradcheck(lambda x: distortion_loss(rendering(x), rays, SPACE).sum(), density)
     assert torch.autograd.gradcheck(lambda x: entropy_loss(rendering(x).opacity).sum(), density)
 
 
@@ -71,8 +76,20 @@ def test_huber_is_squared_near_zero_and_linear_far_from_it(with_params: Callable
 
 def test_terms_are_named_weighted_and_left_out_at_weight_zero(rays: RayBatch, with_params) -> None:
     made, target = rendering(torch.ones(8)), torch.zeros(4, 3)
-    assert loss_terms(made, rays, target, with_params().ngp.train).keys() == {"colour"}
+    assert loss_terms([made], rays, target, SPACE, with_params().ngp.train).keys() == {"colour"}
     settings = with_params(**{"ngp.train.distortion": 0.5, "ngp.train.entropy": 2.0}).ngp.train
-    terms = loss_terms(made, rays, target, settings)
-    assert_close(terms["distortion"], 0.5 * distortion_loss(made, rays).sum())
+    terms = loss_terms([made], rays, target, SPACE, settings)
+    assert_close(terms["distortion"], 0.5 * distortion_loss(made, rays, SPACE).sum())
     assert_close(terms["entropy"], 2 * entropy_loss(made.opacity).sum())
+
+
+def test_every_pass_of_a_step_has_its_share_of_every_term(rays: RayBatch, with_params) -> None:
+    coarse, fine = rendering(torch.ones(8)), rendering(torch.full((8,), 3.0))
+    target = torch.full((4, 3), 0.25)
+    settings = with_params(**{"ngp.train.distortion": 0.5, "ngp.train.entropy": 2.0}).ngp.train
+    both = loss_terms([coarse, fine], rays, target, SPACE, settings)
+    alone = [loss_terms([made], rays, target, SPACE, settings) for made in (coarse, fine)]
+    assert both.keys() == {"colour", "distortion", "entropy"}
+    for name, term in both.items():
+        assert_close(term, alone[0][name] + alone[1][name])
+        assert alone[0][name] != alone[1][name]

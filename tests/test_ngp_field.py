@@ -1,4 +1,4 @@
-"""The ngp field: harmonics, density, and the kernels against their plain torch twin, forward and backward."""
+"""The ngp field: harmonics, density, and the kernels against their definition, forward and backward."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_some_harmonics_by_hand() -> None:
     assert_close(Y[:, 6], torch.tensor([0.63078313, -0.31539157]))
 
 
-def test_the_harmonics_kernel_is_its_twin() -> None:
+def test_the_harmonics_kernel_is_its_definition() -> None:
     _, directions = samples(100)
     out = np.empty((COMPONENTS, 112), np.float32)
     harmonics_block(directions.numpy(), out)
@@ -98,26 +98,29 @@ def test_the_layers_kernels_are_matrix_products(J: int, inner: int, count: int, 
 
 @pytest.mark.parametrize("width", [4, 32, 64])
 @pytest.mark.parametrize("count", SIZES)
-def test_the_kernels_give_what_the_twin_gives(count: int, width: int) -> None:
+def test_the_kernels_give_what_the_definition_gives(count: int, width: int) -> None:
     field, (positions, directions) = make_field(width), samples(count)
-    density, colour = field(positions, directions)
-    expected_density, expected_colour = field.definition(positions, directions)
-    assert_close(density, expected_density, rtol=1e-4, atol=1e-5)
-    assert_close(colour, expected_colour, rtol=1e-4, atol=1e-5)
-    assert_close(field.density(positions), expected_density.detach(), rtol=1e-4, atol=1e-5)
+    output, expected = field(positions, directions), field.definition(positions, directions)
+    assert_close(output.density, expected.density, rtol=1e-4, atol=1e-5)
+    assert_close(output.colour, expected.colour, rtol=1e-4, atol=1e-5)
+    assert_close(field.density(positions), expected.density.detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("moved", ["all", "some", "none"])
 @pytest.mark.parametrize("count", SIZES)
-def test_the_kernels_gradients_are_the_twins(count: int, moved: str) -> None:
+def test_the_kernels_gradients_are_the_definitions(count: int, moved: str) -> None:
     field, (positions, directions) = make_field(), samples(count)
     up_density, up_colour = torch.randn(count), torch.randn(count, 3)
     reached = {"all": torch.ones(count), "some": (torch.rand(count) < 0.4).float(), "none": torch.zeros(count)}[moved]
     gradients = []
-    for evaluate in (field.forward, field.reference):
-        density, colour = evaluate(positions, directions)
-        ((density * up_density * reached).sum() + (colour * up_colour * reached[:, None]).sum()).backward()
-        gradients.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in field.parameters()])
+    for evaluate in (field.forward, field.definition):
+        inputs = [x.clone().requires_grad_() for x in (positions, directions)]
+        output = evaluate(*inputs)
+        (
+            (output.density * up_density * reached).sum() + (output.colour * up_colour * reached[:, None]).sum()
+        ).backward()
+        learned = [*field.parameters(), *inputs]
+        gradients.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in learned])
         field.zero_grad()
     for one, other in zip(*gradients, strict=True):
         assert_close(one, other, rtol=1e-3, atol=1e-4)
@@ -126,10 +129,10 @@ def test_the_kernels_gradients_are_the_twins(count: int, moved: str) -> None:
 def test_gradients_add_up_over_blocks() -> None:
     field, (positions, directions) = make_field(), samples(500)
     for part in (slice(0, 200), slice(200, 500)):
-        field(positions[part], directions[part])[0].sum().backward()
+        field(positions[part], directions[part]).density.sum().backward()
     parts = field.grid.table.grad.clone()
     field.zero_grad()
-    field.definition(positions, directions)[0].sum().backward()
+    field.definition(positions, directions).density.sum().backward()
     assert_close(parts, field.grid.table.grad, rtol=1e-3, atol=1e-4)
 
 
@@ -140,22 +143,24 @@ def test_threads_do_not_change_a_bit() -> None:
     results = []
     for threads in (1, numba.config.NUMBA_NUM_THREADS):
         numba.set_num_threads(threads)
-        density, colour = field(positions, directions)
-        (density.sum() + colour.square().sum()).backward()
-        results.append([density.detach(), colour.detach(), *(p.grad.clone() for p in field.parameters())])
+        output = field(positions, directions)
+        (output.density.sum() + output.colour.square().sum()).backward()
+        values = output.density.detach(), output.colour.detach()
+        results.append([*values, *(p.grad.clone() for p in field.parameters())])
         field.zero_grad()
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
-def test_the_switch_runs_the_twin_on_the_cpu_too() -> None:
+def test_the_switch_runs_the_definition_on_the_cpu_too() -> None:
     field, (positions, directions) = make_field(), samples(50)
     assert dispatch.has_kernels(positions.device)
     with dispatch.definitions():
         assert not dispatch.has_kernels(positions.device)
-        density, colour = field(positions, directions)
+        output = field(positions, directions)
     expected = field.definition(positions, directions)
-    assert torch.equal(density, expected[0])
-    assert torch.equal(colour, expected[1])
+    assert torch.equal(output.density, expected.density)
+    assert torch.equal(output.colour, expected.colour)
+    assert dispatch.has_kernels(positions.device)
     assert not dispatch.has_kernels(torch.device("meta"))
 
 
@@ -167,6 +172,6 @@ def test_a_scenes_scale_does_not_matter() -> None:
     for scale in (1.0, 10.0):
         torch.manual_seed(0)
         fields.append(NgpField(params, BOUNDS * scale))
-    small, large = fields[0].reference(positions, directions), fields[1].reference(positions * 10, directions)
-    assert_close(small[0], large[0] * 10)
-    assert_close(small[1], large[1])
+    small, large = fields[0].definition(positions, directions), fields[1].definition(positions * 10, directions)
+    assert_close(small.density, large.density * 10)
+    assert_close(small.colour, large.colour)

@@ -1,4 +1,4 @@
-"""Occupancy sampling: marching against brute force, kernel against twin, and a grid that neither dies nor lies."""
+"""Occupancy sampling: marching against brute force, kernel against definition; the grid neither dies nor lies."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from torch.testing import assert_close
 
 from nerfpipe.config.params import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch, near_far
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.ops import dispatch
 from nerfpipe.procedural.robot_arm import solids
 from nerfpipe.procedural.sdf import union
 from nerfpipe.samplers.occupancy import Occupancy
-from nerfpipe.types import Samples
+from nerfpipe.types import Pixels, Rendering, Samples
 
 BOUNDS = torch.tensor([[-1.0, -2.0, 0.5], [1.0, 2.0, 2.0]])  # 2 x 4 x 1.5, not a cube
 
 
 def make_grid(bounds: Tensor = BOUNDS, **changes: float) -> Occupancy:
     settings = {"steps": 40, "render_steps": 60, "grid": 16, "update_every": 2, "decay": 0.8, "threshold": 0.03}
-    return Occupancy(NgpSamplingParams(**{"stop": 1e-4, **settings, **changes}), bounds)
+    return Occupancy(NgpSamplingParams(**{"stop": 1e-4, **settings, **changes}), Bounded.over(bounds))
 
 
 def make_rays(count: int) -> RayBatch:
@@ -60,8 +61,9 @@ def slow_march(grid: Occupancy, rays: RayBatch, shift: Tensor, step: float) -> l
 
 def assert_same_samples(one: Samples, other: Samples) -> None:
     assert one.longest == other.longest
-    for name in ("first", "ray", "t", "positions", "directions", "delta"):
+    for name in ("ray_offsets", "ray", "t", "positions", "directions", "delta"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert one.early_stop_eps == other.early_stop_eps
 
 
 FILLINGS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -74,7 +76,7 @@ FILLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("filling", FILLINGS)
-def test_kernel_twin_and_slow_loop_find_the_same_samples(filling: str) -> None:
+def test_kernel_definition_and_slow_loop_find_the_same_samples(filling: str) -> None:
     grid, rays = make_grid(), make_rays(60)
     torch.manual_seed(3)
     grid.mark(FILLINGS[filling](torch.rand(grid.distance.shape)))
@@ -85,7 +87,7 @@ def test_kernel_twin_and_slow_loop_find_the_same_samples(filling: str) -> None:
     assert_same_samples(fast, plain)
     assert filling != "empty" or len(fast.t) == 0
     slow = slow_march(grid, rays, shift[:, 0], grid.train_step)
-    assert [len(each) for each in slow] == (fast.first[1:] - fast.first[:-1]).tolist()
+    assert [len(each) for each in slow] == (fast.ray_offsets[1:] - fast.ray_offsets[:-1]).tolist()
     assert fast.t.tolist() == [t for each in slow for t in each]
 
 
@@ -131,6 +133,14 @@ class Shape(nn.Module):
 
     def density(self, positions: Tensor) -> Tensor:
         return torch.where(self.inside(positions), self.sigma, 0.0)
+
+
+def seen_at(samples: Samples, density: Tensor) -> Rendering:
+    """A rendering that found density [M] at its samples."""
+    R = samples.rays
+    return Rendering(
+        Pixels(torch.zeros(R, 3), torch.zeros(R), torch.zeros(R)), torch.zeros_like(density), density, samples
+    )
 
 
 def updated(grid: Occupancy, field: nn.Module, updates: int, first: int = 1) -> Occupancy:
@@ -207,18 +217,20 @@ def test_it_never_loses_an_occupied_cell_of_the_built_in_scene() -> None:
         directions = torch.nn.functional.normalize(towards - origins, dim=1)
         rays = RayBatch(origins, directions, *near_far(origins, directions, bounds, 0.05))
         samples = grid(rays[rays.hits], None, torch.rand(int(rays.hits.sum()), 1))
-        grid.note(samples.positions, field.density(samples.positions))
+        grid.observe(seen_at(samples, field.density(samples.positions)))
         grid.update(field, seed=0, step=step)
         assert (grid.distance.flatten() == 0)[solid].all(), step
     assert (grid.distance == 0).float().mean() < 0.6
 
 
-def test_noting_is_the_same_in_kernel_and_twin() -> None:
+def test_observing_is_the_same_in_kernel_and_definition() -> None:
     torch.manual_seed(0)
     positions, density = torch.rand(3000, 3) * 6 - 3, torch.rand(3000)
+    alone = torch.arange(3001)
+    samples = Samples(positions, positions, density, density, alone[:3000], alone, 1)
     fast, plain = make_grid(), make_grid()
-    fast.note(positions, density)
+    fast.observe(seen_at(samples, density.clone().requires_grad_()))
     with dispatch.definitions():
-        plain.note(positions, density)
+        plain.observe(seen_at(samples, density.clone().requires_grad_()))
     assert torch.equal(fast.density, plain.density)
     assert fast.density.max() == density.max()

@@ -1,11 +1,16 @@
-"""RowAdam: Adam where a gradient is, nothing where none is; kernel and twin alike."""
+"""RowAdam: Adam where a gradient is, nothing where none is; kernel and definition alike."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.ops import dispatch
+from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.fields.ngp import NgpField
+from nerfpipe.ops import dispatch, zeroed
 from nerfpipe.training.row_adam import BETAS, EPSILON, RowAdam
 
 
@@ -41,13 +46,44 @@ def test_rows_without_a_gradient_stay_and_keep_their_moments() -> None:
     assert torch.equal(optimizer.state[0]["exp_avg"][8:], mean[8:])
 
 
-def test_a_step_leaves_the_gradient_zero() -> None:
-    weight = torch.zeros(50, 4, requires_grad=True)
-    moved(RowAdam([weight], lr=0.01), weight, gradients(1))
-    assert not weight.grad.any()
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_step_takes_the_gradient_and_gives_its_memory_back_all_zero(fast: bool) -> None:
+    with nullcontext() if fast else dispatch.definitions():
+        weight = torch.zeros(50, 4, requires_grad=True)
+        optimizer = RowAdam([weight], lr=0.01)
+        [weight.grad] = gradients(1)
+        memory = weight.grad.data_ptr()
+        optimizer.step()
+        assert weight.grad is None
+        again = zeroed.take(weight)
+        assert again.data_ptr() == memory
+        assert not again.any()
+        assert zeroed.take(weight).data_ptr() != memory  # nobody else gets it
 
 
-def test_kernel_and_twin_take_the_same_steps() -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_gradient_after_a_step_is_right(fast: bool) -> None:
+    """Its memory may be that of the step before: what was there must not show."""
+    torch.manual_seed(0)
+    params = NgpFieldParams(levels=3, coarsest=4, finest=20, log2_rows=8, width=16)
+    field = NgpField(params, torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
+    positions, directions = torch.rand(40, 3) * 2 - 1, torch.nn.functional.normalize(torch.randn(40, 3), dim=1)
+
+    def gradient() -> list[torch.Tensor]:
+        output = field(positions, directions)
+        return torch.autograd.grad(output.density.sum() + output.colour.sum(), list(field.parameters()))
+
+    with nullcontext() if fast else dispatch.definitions():
+        optimizer = RowAdam(field.parameters(), lr=0.01)
+        for _ in range(3):
+            output = field(positions, directions)
+            (output.density.sum() + output.colour.sum()).backward()
+            for weight, expected in zip(field.parameters(), gradient(), strict=True):
+                assert_close(weight.grad, expected)
+            optimizer.step()
+
+
+def test_kernel_and_definition_take_the_same_steps() -> None:
     steps = gradients(6)
     for number, gradient in enumerate(steps):
         gradient[number::7] = 0

@@ -5,24 +5,27 @@ from __future__ import annotations
 import pytest
 import torch
 from built_in import BuiltIn, true_distance
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.contraction import CUBE, uncontract
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Bounded, Forward, Unbounded, camera_rays
 from nerfpipe.images.convert import normal_picture
-from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model import Model
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
 from nerfpipe.rendering.normals import normal_map
 from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 
 SAMPLES = 256
 CPU = torch.device("cpu")
@@ -38,22 +41,23 @@ BACK = {
 }
 
 
-class Ball(nn.Module):
+class Ball(Field):
     """A soft-edged ball in the world, behind the coordinates of a space. Its colour is its place."""
 
     def __init__(self, kind: str, centre: Tensor, radius: float) -> None:
         super().__init__()
         self.kind, self.centre, self.radius = kind, centre, radius
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         world = BACK[self.kind](positions)
         distance = (world - self.centre).norm(dim=1) - self.radius
-        return 400 * torch.sigmoid(-distance / (0.02 * self.radius)), world.clamp(0, 1)
+        density = 400 * torch.sigmoid(-distance / (0.02 * self.radius))
+        return FieldOutput(density, {COLOUR: world.clamp(0, 1)})
 
 
 def probe(kind: str, centre: Tensor, radius: float) -> Probe:
-    field = Ball(kind, centre, radius)
-    return Probe(Model([Pass(Stratified(SAMPLES, kind == "unbounded"), field)]), SPACES[kind], CPU)
+    model = Model([Pass(Stratified(SAMPLES, SPACES[kind]), Ball(kind, centre, radius))])
+    return Probe(model, SPACES[kind], CPU)
 
 
 def on_sphere(centre: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -122,7 +126,7 @@ def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> N
 
 def test_depth_and_normals_of_the_built_in_scene_are_true() -> None:
     space = Bounded.over(torch.tensor(robot_arm.BOUNDS))
-    model = Model([Pass(Stratified(1024), BuiltIn())])
+    model = Model([Pass(Stratified(1024, space), BuiltIn())])
     camera, pose = Camera.centred(32, 32, 45.0), camera_poses(12)[5]
     picture = Renderer(model, CPU, RUNTIME, bf16=False).view(camera_rays(camera, pose, space), torch.ones(3), 32, 32)
     normals = normal_map(Probe(model, space, CPU), picture, camera, pose).reshape(-1, 3)

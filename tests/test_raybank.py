@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.geometry.rays import DepthRange, RayBatch, near_far
+from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, near_far, rays_to_world
 from nerfpipe.geometry.similarity import IDENTITY, Similarity
 from nerfpipe.raybank.bank import RayBank, scale_lines
 from nerfpipe.runtime.errors import NerfpipeError
@@ -25,6 +25,11 @@ MakeScene = Callable[..., Scene]
 BuildBank = Callable[..., RayBank]
 
 FILES = ("poses", "directions", "colour", "train")
+
+
+def rays_of(bank: RayBank, pixels: PixelBatch) -> RayBatch:
+    """The rays of pixels, through the poses of their views."""
+    return bank.space.rays(*rays_to_world(bank.poses[pixels.view], pixels.in_camera), pixels)
 
 
 def assert_every_ray_is_that_of_its_pixel(bank: RayBank, scene: Scene) -> None:
@@ -40,11 +45,14 @@ def assert_every_ray_is_that_of_its_pixel(bank: RayBank, scene: Scene) -> None:
                 d = pose[:, :3] @ [x, y, -1]
                 np.testing.assert_allclose(rays.directions[ray], d / np.linalg.norm(d), atol=1e-6)
                 np.testing.assert_allclose(rays.target[ray] * 255, image[row, column], atol=1e-4)
+                assert (rays.pixels.view[ray], rays.pixels.pixel[ray]) == (view, ray)
                 ray += 1
         assert_close(rays.origins, torch.tensor(scene.poses[view, :, 3]).expand(ray, 3))
         assert_close(rays.directions.norm(dim=1), torch.ones(ray))
         near, far = near_far(rays.origins, rays.directions, torch.tensor(scene.bounds), 0.05)
         assert_close(torch.cat([rays.near, rays.far]), torch.cat([near, far]))
+        # A disc with the variance of a square pixel, 1 / 12 along each axis, has the radius 2 / sqrt(12).
+        assert_close(rays.pixels.radius, torch.full((ray,), 0.57735027 / camera.fx))
 
 
 @pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
@@ -61,11 +69,15 @@ def test_train_rays_are_those_of_the_train_views_that_meet_the_bounds(
     bank = build_bank(scene)
     views = [bank.view(int(view)) for view in scene.splits["train"]]
     assert 0 < bank.train_rays < sum(len(view) for view in views)
-    rays = bank.train(np.arange(bank.train_rays))
+    pixels = bank.train(np.arange(bank.train_rays))
+    rays = rays_of(bank, pixels)
     for name in ("origins", "directions", "near", "far", "target"):
         expected = torch.cat([getattr(view, name)[view.hits] for view in views])
         assert torch.equal(getattr(rays, name), expected), name
-    assert torch.equal(bank.train(np.array([5, 2, 5])).directions, rays.directions[[5, 2, 5]])
+    for name in ("view", "pixel", "in_camera", "radius", "target"):
+        expected = torch.cat([getattr(view.pixels, name)[view.hits] for view in views])
+        assert torch.equal(getattr(pixels, name), expected), name
+    assert torch.equal(rays_of(bank, bank.train(np.array([5, 2, 5]))).directions, rays.directions[[5, 2, 5]])
 
 
 def test_a_bank_opened_again_is_the_same(bank: RayBank, scene: Scene) -> None:
@@ -80,13 +92,25 @@ def test_a_bank_opened_again_is_the_same(bank: RayBank, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
-def test_true_depth_is_that_of_the_test_views(sizes: tuple, make_scene: MakeScene, build_bank: BuildBank) -> None:
+def test_true_depth_is_that_of_all_views(sizes: tuple, make_scene: MakeScene, build_bank: BuildBank) -> None:
     scene = make_scene(sizes=sizes)
     bank = build_bank(scene)
-    for view in scene.splits["test"]:
+    for view in range(scene.views):
         np.testing.assert_array_equal(bank.true_depth(view).numpy(), scene.read_depth(view).ravel())
-    pixels = sum(scene.camera(view).width * scene.camera(view).height for view in scene.splits["test"])
+    pixels = sum(scene.camera(view).width * scene.camera(view).height for view in range(scene.views))
     assert np.load(bank.folder / "depth.npy", mmap_mode="r").shape == (pixels,)
+
+
+@pytest.mark.parametrize("sizes", [((16, 12),), TWO_LENSES], ids=["one lens", "two lenses"])
+def test_pixels_have_their_depth_if_it_is_asked_for(sizes: tuple, make_scene: MakeScene, build_bank: BuildBank) -> None:
+    scene = make_scene(sizes=sizes)
+    bank = build_bank(scene)
+    pixels = bank.train(np.arange(bank.train_rays), depth=True)
+    truth = [scene.read_depth(int(view)).ravel() for view in range(scene.views)]
+    expected = [truth[view][pixel] for view, pixel in zip(pixels.view.tolist(), pixels.pixel.tolist(), strict=True)]
+    np.testing.assert_array_equal(pixels.depth.numpy(), np.array(expected))
+    assert bank.train(np.arange(3)).depth is None
+    assert build_bank(make_scene(depth=False)).train(np.arange(3), depth=True).depth is None
 
 
 def test_without_true_depth_there_is_none(make_scene: MakeScene, build_bank: BuildBank) -> None:
@@ -112,7 +136,8 @@ def test_the_margin_grows_the_bounds_by_a_fraction_of_their_size(scene: Scene, b
 
 
 def test_min_near_is_kept(scene: Scene, build_bank: BuildBank) -> None:
-    rays = build_bank(scene, min_near=2.8).train(np.arange(100))
+    bank = build_bank(scene, min_near=2.8)
+    rays = rays_of(bank, bank.train(np.arange(100)))
     assert rays.near.min() == pytest.approx(2.8)
 
 
@@ -143,9 +168,7 @@ def test_pictures_and_depths_are_read_once_and_let_go(scene: Scene, build_bank: 
         read_depth=watched("depths", scene.read_depth),
     )
     build_bank(watching)
-    assert sorted(log) == [("depths", v) for v in sorted(splits["test"])] + [
-        ("pictures", v) for v in range(scene.views)
-    ]
+    assert sorted(log) == [(what, view) for what in ("depths", "pictures") for view in range(scene.views)]
 
 
 def test_a_picture_of_another_size_than_its_camera_is_refused(scene: Scene, build_bank: BuildBank) -> None:
@@ -232,7 +255,7 @@ def test_the_summary_tells_views_bounds_and_rays(bank: RayBank) -> None:
     lines = bank.summary().splitlines()
     assert lines[0] == "scene ball: 6 train, 2 val, 2 test views"
     assert lines[1] == "bounds (-0.8, -0.8, -0.8) to (0.8, 0.8, 0.8), background white behind an alpha channel"
-    rays = bank.train(np.arange(bank.train_rays))
+    rays = rays_of(bank, bank.train(np.arange(bank.train_rays)))
     assert lines[2].startswith(f"near {float(rays.near.min()):.3g}, far {float(rays.far.max()):.3g} scene units")
     assert lines[3].startswith(f"{bank.train_rays:,} of {6 * 16 * 12:,} train rays meet the bounds")
 

@@ -1,4 +1,4 @@
-"""Rays: where they enter and leave the bounds, and the rays of a camera."""
+"""Rays: near and far within the bounds, the rays of a camera, and batches of rays and pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from nerfpipe.geometry.cameras import Camera, look_at
-from nerfpipe.geometry.rays import RayBatch, near_far
+from nerfpipe.geometry.rays import PixelBatch, RayBatch, near_far
 from nerfpipe.geometry.space import Bounded, camera_rays
 
 UNIT_BOX = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
@@ -102,7 +102,9 @@ def test_camera_rays_are_those_of_every_pixel_row_by_row() -> None:
     pose = look_at(torch.tensor([2.0, -3.0, 1.5]), torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.0, 0, 1]))
     rays = camera_rays(camera, pose, Bounded.over(UNIT_BOX, 0.1))
     assert len(rays) == 63
-    assert rays.target is None
+    assert rays.pixels is None
+    with pytest.raises(ValueError, match="no pixels"):
+        rays.target  # noqa: B018, a property
     for row in range(7):
         for column in range(9):
             x, y = (column + 0.5 - 4.0) / 12.0, -(row + 0.5 - 3.0) / 10.0
@@ -117,27 +119,41 @@ def test_camera_rays_are_those_of_every_pixel_row_by_row() -> None:
     assert not rays.hits.all()
 
 
-def make_rays(target: bool) -> RayBatch:
+def make_rays(pixels: bool, depth: bool = False) -> RayBatch:
     R = torch.arange(4.0)
-    return RayBatch(
-        R[:, None].expand(4, 3), -R[:, None].expand(4, 3), R, R + 1, R[:, None].expand(4, 4) if target else None
+    seen = PixelBatch(
+        view=R.long(),
+        pixel=R.long() + 10,
+        in_camera=R[:, None].expand(4, 3) + 20,
+        radius=R + 30,
+        target=R[:, None].expand(4, 4),
+        depth=R + 40 if depth else None,
     )
+    return RayBatch(R[:, None].expand(4, 3), -R[:, None].expand(4, 3), R, R + 1, seen if pixels else None)
 
 
 @pytest.mark.parametrize("which", [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True, False])])
 def test_a_part_of_a_batch_has_all_of_its_rays_values(which: slice | torch.Tensor) -> None:
-    part = make_rays(target=True)[which]
+    part = make_rays(pixels=True, depth=True)[which]
     assert len(part) == 2
     assert part.origins[:, 0].tolist() == [1, 2]
     assert part.directions[:, 0].tolist() == [-1, -2]
     assert part.near.tolist() == [1, 2]
     assert part.far.tolist() == [2, 3]
     assert part.target[:, 3].tolist() == [1, 2]
-    assert make_rays(target=False)[which].target is None
+    pixels = part.pixels
+    assert len(pixels) == 2
+    assert pixels.view.tolist() == [1, 2]
+    assert pixels.pixel.tolist() == [11, 12]
+    assert pixels.in_camera[:, 0].tolist() == [21, 22]
+    assert pixels.radius.tolist() == [31, 32]
+    assert pixels.depth.tolist() == [41, 42]
+    assert make_rays(pixels=True)[which].pixels.depth is None
+    assert make_rays(pixels=False)[which].pixels is None
 
 
 def test_to_moves_every_tensor() -> None:
-    moved = make_rays(target=True).to(torch.device("meta"))
-    tensors = (moved.origins, moved.directions, moved.near, moved.far, moved.target)
+    moved = make_rays(pixels=True, depth=True).to(torch.device("meta"))
+    tensors = [moved.origins, moved.directions, moved.near, moved.far, moved.target, *vars(moved.pixels).values()]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert make_rays(target=False).to(torch.device("meta")).target is None
+    assert make_rays(pixels=False).to(torch.device("meta")).pixels is None

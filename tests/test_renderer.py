@@ -6,48 +6,52 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.config.params import Params
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Bounded, camera_rays
-from nerfpipe.models.model import Model, Pass
-from nerfpipe.rendering.renderer import Picture, Renderer, render_rays
+from nerfpipe.models.model import Model
+from nerfpipe.rendering.render_rays import Pass, render_rays
+from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.samplers.importance import Importance
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 
 CPU = torch.device("cpu")
-RADIUS, SIGMA, COLOUR = 0.7, 3.0, (0.8, 0.4, 0.1)
+RADIUS, SIGMA, ORANGE = 0.7, 3.0, (0.8, 0.4, 0.1)
 BACKGROUND = torch.tensor([0.25, 0.5, 1.0])
 BOUNDS = torch.tensor([[-0.8] * 3, [0.8] * 3])
+SPACE = Bounded.over(BOUNDS, 0.05)
 CAMERA = Camera.centred(20, 14, focal=24.0)
 POSE = look_at(torch.tensor([2.0, -2.0, 1.0]), torch.tensor([0.1, 0.0, 0.0]), torch.tensor([0.0, 0, 1]))
 
 
-class Ball(nn.Module):
+class Ball(Field):
     """Even density inside a ball at the origin."""
 
     def __init__(self, radius: float = RADIUS, sigma: float = SIGMA) -> None:
         super().__init__()
         self.radius, self.sigma = radius, sigma
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         assert positions.shape == directions.shape
         density = torch.where(positions.norm(dim=1) < self.radius, self.sigma, 0.0)
-        return density, torch.tensor(COLOUR).expand(len(positions), 3)
+        return FieldOutput(density, {COLOUR: torch.tensor(ORANGE).expand(len(positions), 3)})
 
 
-class Compass(nn.Module):
+class Compass(Field):
     """Thick everywhere, its colour the direction that it is seen along."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.full((len(positions),), 1e4), (directions + 1) / 2
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        return FieldOutput(torch.full((len(positions),), 1e4), {COLOUR: (directions + 1) / 2})
 
 
 def rays_of_view() -> RayBatch:
-    return camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
+    return camera_rays(CAMERA, POSE, SPACE)
 
 
 def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
@@ -57,9 +61,9 @@ def chord(rays: RayBatch, radius: float = RADIUS) -> tuple[Tensor, Tensor]:
     return -b - half, 2 * half
 
 
-def render(field: nn.Module, samples: int, with_params: Callable[..., Params], **runtime: int) -> Picture:
+def render(field: Field, samples: int, with_params: Callable[..., Params], **runtime: int) -> Picture:
     params = with_params(**{f"runtime.{key}": value for key, value in runtime.items()})
-    model = Model([Pass(Stratified(samples), field)])
+    model = Model([Pass(Stratified(samples, SPACE), field)])
     return Renderer(model, CPU, params.runtime, bf16=False).view(
         rays_of_view(), BACKGROUND, CAMERA.height, CAMERA.width
     )
@@ -73,7 +77,7 @@ def test_an_even_ball_looks_as_it_must(with_params: Callable[..., Params]) -> No
     # The chord is found to within one segment, sigma · delta = 3 · 2.8 / 1024 = 0.008 thick.
     tolerance = SIGMA * float((rays.far - rays.near).max()) / S
     assert_close(picture.opacity.reshape(-1), opacity, atol=tolerance, rtol=0)
-    colour = opacity[:, None] * torch.tensor(COLOUR) + (1 - opacity[:, None]) * BACKGROUND
+    colour = opacity[:, None] * torch.tensor(ORANGE) + (1 - opacity[:, None]) * BACKGROUND
     assert_close(picture.colour.reshape(-1, 3), colour, atol=tolerance, rtol=0)
     # The mean of t under sigma e^(-sigma s) on [0, L]: enter + 1/sigma - L e^(-sigma L) / (1 - e^(-sigma L)).
     thick = L > 0.1
@@ -102,8 +106,9 @@ def test_rays_that_miss_the_bounds_see_exactly_the_background(with_params: Calla
 
 
 def test_a_view_that_misses_the_bounds_altogether_is_background(with_params: Callable[..., Params]) -> None:
-    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS + 100, 0.05))
-    renderer = Renderer(Model([Pass(Stratified(4), Compass())]), CPU, with_params().runtime, bf16=False)
+    far_off = Bounded.over(BOUNDS + 100, 0.05)
+    rays = camera_rays(CAMERA, POSE, far_off)
+    renderer = Renderer(Model([Pass(Stratified(4, far_off), Compass())]), CPU, with_params().runtime, bf16=False)
     assert (renderer.view(rays, BACKGROUND, 14, 20).colour == BACKGROUND).all()
 
 
@@ -118,10 +123,10 @@ def test_the_size_of_the_blocks_does_not_matter(samples_at_once: int, with_param
 def test_a_second_look_comes_closer_to_the_truth() -> None:
     radius, sigma = 0.35, 4.0
     field = Ball(radius, sigma)
-    model = Model([Pass(Stratified(24), field), Pass(Importance(24, 48), field)])
+    model = Model([Pass(Stratified(24, SPACE), field), Pass(Importance(24, 48, SPACE), field)])
     rays = rays_of_view()
     rays = rays[rays.hits]
-    coarse, fine = render_rays(model, rays, BACKGROUND)
+    coarse, fine = render_rays(model.passes, rays, BACKGROUND)
     enter, L = chord(rays, radius)
     seen = L > 0.1
     depth = enter + 1 / sigma - L * torch.exp(-sigma * L) / (1 - torch.exp(-sigma * L))
@@ -133,43 +138,43 @@ def test_a_second_look_comes_closer_to_the_truth() -> None:
 
 
 def test_the_picture_is_that_of_the_last_pass(with_params: Callable[..., Params]) -> None:
-    model = Model([Pass(Stratified(8), Ball()), Pass(Importance(8, 8), Compass())])
+    model = Model([Pass(Stratified(8, SPACE), Ball()), Pass(Importance(8, 8, SPACE), Compass())])
     picture = Renderer(model, CPU, with_params().runtime, bf16=False).view(rays_of_view(), BACKGROUND, 14, 20)
     expected = render(Compass(), 8, with_params)
     assert_close(picture.colour, expected.colour, atol=1e-4, rtol=0)
 
 
 def test_every_pass_gets_its_own_part_of_the_jitter() -> None:
-    model = Model([Pass(Stratified(5), Ball()), Pass(Importance(5, 3), Ball())])
+    model = Model([Pass(Stratified(5, SPACE), Ball()), Pass(Importance(5, 3, SPACE), Ball())])
     assert (model.random_numbers_per_ray, model.samples_per_ray) == (8, 8)
     rays = rays_of_view()
     rays = rays[rays.hits]
     jitter = torch.rand(len(rays), 8, generator=torch.Generator().manual_seed(0))
-    coarse, fine = render_rays(model, rays, BACKGROUND, jitter)
-    expected = Stratified(5)(rays, None, jitter[:, :5])
+    coarse, fine = model.renderings(rays, BACKGROUND, jitter)
+    expected = Stratified(5, SPACE)(rays, None, jitter[:, :5])
     assert torch.equal(coarse.samples.t, expected.t)
-    assert torch.equal(fine.samples.t, Importance(5, 3)(rays, coarse, jitter[:, 5:]).t)
+    assert torch.equal(fine.samples.t, Importance(5, 3, SPACE)(rays, coarse, jitter[:, 5:]).t)
 
 
 def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params: Callable[..., Params]) -> None:
-    """The inference kernel against march, field and compositing one after the other, in kernels and in twins."""
+    """The inference kernel against march, field and compositing one after the other, in kernels and in plain torch."""
     from nerfpipe.models.registry import build_model
     from nerfpipe.ops import dispatch
 
     sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
     params = with_params(method="ngp", **sizes)
     model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
-    sampler, field = model.passes[0].sampler, model.passes[0].field
+    sampler, field = model.last.sampler, model.last.field
     with torch.no_grad():
         field.grid.table.uniform_(-1, 1)
         field.density_layers[1].weight.mul_(4)  # from empty to opaque
     torch.manual_seed(0)
     sampler.mark(torch.rand(sampler.distance.shape) < 0.5)
-    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
+    rays = rays_of_view()
     fused = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     sub = rays[rays.hits]
     with torch.no_grad():
-        stepwise = render_rays(model, sub, BACKGROUND)[-1]
+        stepwise = model.renderings(sub, BACKGROUND)[-1]
     with dispatch.definitions():
         plain = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert 0.2 < fused.opacity.mean() < 0.98
@@ -183,9 +188,35 @@ def test_an_empty_grid_shows_the_background(with_params: Callable[..., Params]) 
 
     params = with_params(method="ngp")
     model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
-    model.passes[0].sampler.mark(torch.zeros_like(model.passes[0].sampler.distance, dtype=torch.bool))
-    rays = camera_rays(CAMERA, POSE, Bounded.over(BOUNDS, 0.05))
+    model.last.sampler.mark(torch.zeros_like(model.last.sampler.distance, dtype=torch.bool))
+    rays = rays_of_view()
     picture = Renderer(model, CPU, params.runtime, False).view(rays, BACKGROUND, 14, 20)
     assert_close(picture.colour, BACKGROUND.expand(14, 20, 3))
     assert not picture.opacity.any()
     assert not picture.depth.any()
+
+
+class Labelled(Ball):
+    """The ball with a channel beside its colour: how far a point is from the centre, and its height."""
+
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        output = super().forward(positions, directions)
+        label = torch.stack([positions.norm(dim=1), positions[:, 2]], dim=1)
+        return FieldOutput(output.density, {**output.channels, "label": label})
+
+
+def test_other_channels_are_rendered_over_nothing_with_the_weights_of_the_colour(
+    with_params: Callable[..., Params],
+) -> None:
+    plain, labelled = render(Ball(), 64, with_params), render(Labelled(), 64, with_params, cpu_block=640)
+    assert plain.channels == {}
+    assert_close(labelled.colour, plain.colour)
+    assert labelled.channels.keys() == {"label"}
+    found = labelled.channels["label"].reshape(-1, 2)
+    rays = rays_of_view()
+    [seen] = render_rays([Pass(Stratified(64, SPACE), Labelled())], rays[rays.hits], BACKGROUND)
+    at = seen.samples.positions
+    by_hand = torch.stack([(seen.weights * values).reshape(-1, 64).sum(dim=1) for values in (at.norm(dim=1), at[:, 2])])
+    assert_close(found[rays.hits], by_hand.T, rtol=1e-4, atol=1e-5)
+    assert (found[~rays.hits] == 0).all()
+    assert found[rays.hits, 0].max() > 0.5

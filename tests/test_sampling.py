@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,11 +12,14 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.space import Bounded
 from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.samplers.importance import EVERYWHERE, Importance, inverse_transform
 from nerfpipe.samplers.intervals import pack, segment_edges
 from nerfpipe.samplers.stratified import Stratified, stratified
-from nerfpipe.types import Rendering, Samples
+from nerfpipe.types import COLOUR, FieldOutput, Rendering, Samples
+
+SPACE = Bounded(((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0)), near=0.0)
 
 
 def make_rays(count: int) -> RayBatch:
@@ -35,8 +40,8 @@ def uniform(*shape: int, seed: int = 1) -> Tensor:
 
 def rendering_of(samples: Samples, weights: Tensor) -> Rendering:
     """What a pass that found these weights [R, S] hands on."""
-    rendering = composite(samples, torch.ones_like(samples.t), torch.ones(len(samples.t), 3), torch.zeros(3))
-    return Rendering(**{**vars(rendering), "weights": weights.reshape(-1)})
+    even = FieldOutput(torch.ones_like(samples.t), {COLOUR: torch.ones(len(samples.t), 3)})
+    return replace(composite(samples, even, torch.zeros(3)), weights=weights.reshape(-1))
 
 
 def assert_covers(samples: Samples, rays: RayBatch) -> None:
@@ -56,7 +61,7 @@ def assert_covers(samples: Samples, rays: RayBatch) -> None:
 
 def test_stratified_puts_one_sample_into_each_bin() -> None:
     rays, S = make_rays(50), 16
-    samples = Stratified(S)(rays, None, uniform(50, S))
+    samples = Stratified(S, SPACE)(rays, None, uniform(50, S))
     assert_covers(samples, rays)
     place = (samples.pad(samples.t) - rays.near[:, None]) / (rays.far - rays.near)[:, None] * S  # in bins
     bins = torch.arange(S)
@@ -76,7 +81,7 @@ def test_segments_meet_halfway_and_end_at_near_and_far() -> None:
 
 
 def test_stratified_samples_follow_from_the_jitter_alone() -> None:
-    rays, sampler = make_rays(5), Stratified(8)
+    rays, sampler = make_rays(5), Stratified(8, SPACE)
     before = torch.get_rng_state()
     one, again, other = (sampler(rays, None, uniform(5, 8, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(one.t, again.t)
@@ -142,12 +147,12 @@ def test_all_samples_go_where_all_the_weight_is(segment: int, weight: float) -> 
         assert ((t >= segment) & (t <= segment + 1)).float().mean() > 0.95
 
 
-def test_hierarchical_looks_again_where_something_was_found() -> None:
+def test_importance_looks_again_where_something_was_found() -> None:
     rays, C, F = make_rays(20), 8, 32
-    coarse = Stratified(C)(rays, None, uniform(20, C))
+    coarse = Stratified(C, SPACE)(rays, None, uniform(20, C))
     weights = torch.full((20, C), 1e-3)
     weights[:, 5] = 0.9
-    fine = Importance(C, F)(rays, rendering_of(coarse, weights), uniform(20, F, seed=2))
+    fine = Importance(C, F, SPACE)(rays, rendering_of(coarse, weights), uniform(20, F, seed=2))
     assert_covers(fine, rays)
     assert fine.longest == C + F
     t, coarse_t = fine.pad(fine.t), coarse.pad(coarse.t)
@@ -157,28 +162,29 @@ def test_hierarchical_looks_again_where_something_was_found() -> None:
     assert (within.sum(dim=1) >= 0.9 * F).all()
 
 
-def test_hierarchical_gives_no_gradient_to_the_pass_before() -> None:
+def test_importance_gives_no_gradient_to_the_pass_before() -> None:
     rays = make_rays(3)
     weights = torch.rand(3, 4, requires_grad=True)
-    fine = Importance(4, 6)(rays, rendering_of(Stratified(4)(rays, None, None), weights), None)
+    fine = Importance(4, 6, SPACE)(rays, rendering_of(Stratified(4, SPACE)(rays, None, None), weights), None)
     assert not fine.t.requires_grad
     assert not fine.delta.requires_grad
     assert not fine.positions.requires_grad
 
 
-def test_hierarchical_needs_a_pass_before_it() -> None:
+def test_importance_needs_a_pass_before_it() -> None:
     with pytest.raises(ValueError, match="before"):
-        Importance(4, 6)(make_rays(3), None, None)
+        Importance(4, 6, SPACE)(make_rays(3), None, None)
 
 
 def test_samplers_say_what_they_use() -> None:
-    assert (Stratified(7).random_numbers_per_ray, Stratified(7).samples_per_ray) == (7, 7)
-    assert (Importance(4, 6).random_numbers_per_ray, Importance(4, 6).samples_per_ray) == (6, 10)
+    even, important = Stratified(7, SPACE), Importance(4, 6, SPACE)
+    assert (even.random_numbers_per_ray, even.samples_per_ray) == (7, 7)
+    assert (important.random_numbers_per_ray, important.samples_per_ray) == (6, 10)
 
 
 def test_pack_lays_ray_after_ray() -> None:
     rays = make_rays(2)
-    samples = pack(rays, torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.ones(2, 3))
+    samples = pack(SPACE, rays, torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.ones(2, 3))
     assert samples.t.tolist() == [1, 2, 3, 4, 5, 6]
     assert samples.ray.tolist() == [0, 0, 0, 1, 1, 1]
     assert samples.ray_offsets.tolist() == [0, 3, 6]
@@ -187,17 +193,17 @@ def test_pack_lays_ray_after_ray() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=8))
-def test_rows_and_packed_hold_the_same(counts: list[int]) -> None:
+def test_padded_and_packed_hold_the_same(counts: list[int]) -> None:
     M = sum(counts)
     ray = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    first = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
     numbers = torch.arange(1.0, M + 1)
-    samples = Samples(torch.zeros(M, 3), torch.zeros(M, 3), numbers, numbers, ray, first, max(counts))
-    rows = samples.pad(numbers)
-    for place, count in enumerate(counts):
-        start = int(first[place])
-        assert rows[place].tolist() == list(range(start + 1, start + count + 1)) + [0] * (max(counts) - count)
-    assert torch.equal(samples.pack(rows), numbers)
+    samples = Samples(torch.zeros(M, 3), torch.zeros(M, 3), numbers, numbers, ray, offsets, max(counts))
+    padded = samples.pad(numbers)
+    for row, count in enumerate(counts):
+        start = int(offsets[row])
+        assert padded[row].tolist() == list(range(start + 1, start + count + 1)) + [0] * (max(counts) - count)
+    assert torch.equal(samples.pack(padded), numbers)
     colours = numbers[:, None] * torch.tensor([1.0, 10, 100])
     assert samples.pad(colours).shape == (len(counts), max(counts), 3)
     assert torch.equal(samples.pack(samples.pad(colours)), colours)

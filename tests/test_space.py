@@ -1,4 +1,4 @@
-"""Where rays enter and leave each kind of space, and samplers and kernels in an unbounded one."""
+"""Near and far of rays in each kind of space, and samplers and kernels in an unbounded one."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
 from nerfpipe.config.params import NgpSamplingParams, Params
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
 from nerfpipe.geometry.rays import DepthRange, RayBatch
 from nerfpipe.geometry.space import Bounded, Forward, Space, Unbounded
 from nerfpipe.models.registry import build_model
 from nerfpipe.ops import dispatch
-from nerfpipe.rendering.renderer import Renderer, render_rays
+from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.samplers.stratified import Stratified
-from nerfpipe.types import Samples
+from nerfpipe.types import COLOUR, FieldOutput, Samples
 
 EVERYWHERE = Unbounded(CUBE, near=0.1)
 GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}
@@ -38,7 +38,7 @@ def rays_from_inside(count: int) -> RayBatch:
 
 def grid_with(share: float) -> Occupancy:
     """A grid in which every cell is occupied with this probability."""
-    grid = Occupancy(NgpSamplingParams(**GRID), EVERYWHERE.box, unbounded=True)
+    grid = Occupancy(NgpSamplingParams(**GRID), EVERYWHERE)
     grid.mark(torch.from_numpy(np.random.default_rng(1).random(tuple(grid.density.shape)) < share))
     return grid
 
@@ -75,16 +75,35 @@ def test_marching_finds_every_occupied_place_and_no_other(share: float, step: st
 
 
 @pytest.mark.parametrize("share", [0.0, 0.002, 0.1, 1.0])
-def test_the_kernel_finds_what_its_twin_finds_to_the_bit(share: float) -> None:
-    from nerfpipe.kernels.numba.bindings import march
-
+def test_the_kernel_finds_what_its_definition_finds_to_the_bit(share: float) -> None:
     grid, rays = grid_with(share), rays_from_inside(500)
     shift = torch.rand(len(rays))
-    fast, slow = march(grid, rays, shift, grid.train_step), grid.march(rays, shift, grid.train_step)
-    for name in ("positions", "directions", "t", "delta", "ray", "first"):
+    assert dispatch.is_fast(rays.origins)
+    fast, slow = grid(rays, None, shift[:, None]), grid.march(rays, shift, grid.train_step)
+    for name in ("positions", "directions", "t", "delta", "ray", "ray_offsets"):
         assert torch.equal(getattr(fast, name), getattr(slow, name)), name
-    assert fast.unbounded
-    assert slow.unbounded
+    assert fast.longest == slow.longest
+
+
+@pytest.mark.parametrize("space", [EVERYWHERE, Bounded(CUBE, near=0.1)], ids=["unbounded", "bounded"])
+def test_the_kernels_samples_move_with_their_rays_as_those_of_its_definition(space: Space) -> None:
+    grid, gradients = Occupancy(NgpSamplingParams(**GRID), space), []
+    grid.mark(torch.from_numpy(np.random.default_rng(1).random(tuple(grid.density.shape)) < 0.3))
+    torch.manual_seed(1)
+    shift = torch.rand(300)
+    start = torch.nn.functional.normalize(torch.randn(300, 3), dim=1) * 4  # near depends on it in a box
+    along = torch.nn.functional.normalize(torch.rand(300, 3) * 2 - 1 - start, dim=1)
+    for march in (lambda rays: grid(rays, None, shift[:, None]), lambda rays: grid.march(rays, shift, grid.train_step)):
+        origins, directions = start.clone().requires_grad_(), along.clone().requires_grad_()
+        samples = march(space.rays(origins, directions))
+        assert not samples.t.requires_grad
+        torch.manual_seed(2)
+        up = torch.randn_like(samples.positions), torch.randn_like(samples.directions)
+        loss = (samples.positions * up[0]).sum() + (samples.directions * up[1]).sum()
+        gradients.append(torch.autograd.grad(loss, [origins, directions]))
+    assert len(samples.t) > 1000
+    for one, other in zip(*gradients, strict=True):
+        assert_close(one, other, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
@@ -93,12 +112,12 @@ def test_every_method_looks_at_all_of_space(method: str, with_params: Callable[.
     model = build_model(with_params(method=method).recipe, 0, EVERYWHERE)
     rays = rays_from_inside(20)
     if method == "ngp":
-        model.passes[0].sampler.mark(torch.ones_like(model.passes[0].sampler.density, dtype=torch.bool))
-    rendering = render_rays(model, rays, torch.zeros(3), torch.rand(20, model.random_numbers_per_ray))[-1]
+        model.last.sampler.mark(torch.ones_like(model.last.sampler.density, dtype=torch.bool))
+    rendering = model.renderings(rays, torch.zeros(3), torch.rand(20, model.random_numbers_per_ray))[-1]
     samples = rendering.samples
-    assert samples.unbounded
+    assert all(sampler.space is EVERYWHERE for sampler in model.samplers)
     assert samples.positions.abs().max() <= 2
-    rows = samples.pad(samples.s)
+    rows = samples.pad(EVERYWHERE.spacing(samples.t))
     counts = samples.ray_offsets.diff()
     for row, count in zip(rows, counts, strict=True):
         assert (row[:count].diff() > 0).all()
@@ -113,37 +132,36 @@ def test_every_method_looks_at_all_of_space(method: str, with_params: Callable[.
     rendering.colour.sum().backward()
 
 
-class Shell(nn.Module):
+class Shell(Field):
     """Fog of density 3 per unit of s beyond the inner cube, grey; nothing within."""
 
-    def forward(self, positions: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, positions: torch.Tensor, directions: torch.Tensor) -> FieldOutput:
         beyond = positions.abs().amax(dim=1) > 1
-        return 3.0 * beyond.float(), torch.full_like(positions, 0.5)
+        return FieldOutput(3.0 * beyond.float(), {COLOUR: torch.full_like(positions, 0.5)})
 
 
 def test_fog_beyond_the_cube_is_seen_by_how_much_of_s_it_fills() -> None:
     origins, directions = torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 1.0]])
     rays = EVERYWHERE.rays(origins, directions)
-    samples = Stratified(4000, unbounded=True)(rays, None, None)
-    density, colour = Shell()(samples.positions, samples.directions)
-    seen = composite(samples, density, colour, torch.zeros(3))
+    samples = Stratified(4000, EVERYWHERE)(rays, None, None)
+    seen = composite(samples, Shell()(samples.positions, samples.directions), torch.zeros(3))
     length = float(warp(rays.far) - 1.0)  # of s, from the face of the cube on
     assert_close(seen.opacity, torch.tensor([1 - np.exp(-3 * length)]).float(), atol=2e-3, rtol=0)
 
 
 def test_the_render_kernel_sees_what_training_sees(with_params: Callable[..., Params]) -> None:
-    """Its twin is render_rays, in an unbounded scene too."""
+    """Its definition is render_rays, in an unbounded scene too."""
     params = with_params(method="ngp")
     model = build_model(params.recipe, 0, EVERYWHERE)
-    sampler = model.passes[0].sampler
+    sampler = model.last.sampler
     sampler.mark(torch.from_numpy(np.random.default_rng(0).random(tuple(sampler.density.shape)) < 0.3))
     with torch.no_grad():
-        model.passes[0].field.grid.table.mul_(5e3)
+        model.last.field.grid.table.mul_(5e3)
     rays = rays_from_inside(300)
     renderer = Renderer(model, torch.device("cpu"), params.runtime, bf16=False)
     picture = renderer.view(rays, torch.ones(3), 15, 20)
     with dispatch.definitions():
-        slow = render_rays(model, rays, torch.ones(3))[-1]
+        slow = model.renderings(rays, torch.ones(3))[-1]
     assert 0.05 < slow.opacity.mean() < 0.999
     assert_close(picture.colour.reshape(-1, 3), slow.colour, atol=2e-3, rtol=0)
     assert_close(picture.opacity.flatten(), slow.opacity, atol=2e-3, rtol=0)

@@ -17,6 +17,7 @@ from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.training.batch_size import first_batch
 from nerfpipe.training.batches import draw_batch
 from nerfpipe.training.header import describe_model
 from nerfpipe.training.trainer import Trainer
@@ -145,12 +146,13 @@ def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trai
 
 def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayBank, make_trainer) -> None:
     from nerfpipe.images.convert import over
-    from nerfpipe.rendering.renderer import render_rays
+    from nerfpipe.rendering.render_rays import render_rays
 
     trainer = make_trainer(bank, method="nerf", **{"nerf.train.bf16": False})
     batch = draw_batch(bank, 0, 0, 64, trainer.model.random_numbers_per_ray)
-    passes = render_rays(trainer.model, batch.rays, batch.background, batch.jitter)
-    target = over(batch.rays.target, batch.background)
+    rays = trainer.step.rays(batch)
+    passes = render_rays(trainer.model.passes, rays, batch.background, batch.jitter)
+    target = over(rays.target, batch.background)
     loss = sum(torch.nn.functional.mse_loss(each.colour, target) for each in passes)
     expected = torch.autograd.grad(loss, list(trainer.model.parameters()))
     result = trainer.step.take(0, 64)
@@ -181,7 +183,7 @@ def test_history_has_a_row_every_so_often_and_at_the_end(bank: RayBank, make_tra
 def test_a_dead_density_stops_with_advice_and_leaves_no_checkpoint(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **{"tiny.train.steps": 200})
     with torch.no_grad():
-        trainer.model.passes[0].field.head.bias[0] = -1e6  # ReLU: no density anywhere, and no gradient
+        trainer.model.last.field.head.bias[0] = -1e6  # ReLU: no density anywhere, and no gradient
     with pytest.raises(NerfpipeError, match=r"saw the same density everywhere, or nothing.*tiny\.train\.lr.*softplus"):
         trainer.run(report=lambda row: None)
     assert not trainer.checkpoint.file.exists()
@@ -191,7 +193,7 @@ def test_a_dead_density_stops_with_advice_and_leaves_no_checkpoint(bank: RayBank
 def test_haze_and_fog_are_collapses_too(bank: RayBank, make_trainer, raw: float) -> None:
     changes = {"method": "nerf", "nerf.train.steps": 200, "nerf.train.lr": 1e-9, "nerf.train.lr_final": 1e-9}
     trainer = make_trainer(bank, **changes)
-    head = trainer.model.passes[0].field.density_head
+    head = trainer.model.fields[0].density_head
     with torch.no_grad():
         head.weight.zero_()
         head.bias.fill_(raw)
@@ -202,7 +204,7 @@ def test_haze_and_fog_are_collapses_too(bank: RayBank, make_trainer, raw: float)
 def test_a_loss_that_is_not_a_number_stops_with_advice(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank)
     with torch.no_grad():
-        trainer.model.passes[0].field.head.bias[1] = torch.nan
+        trainer.model.last.field.head.bias[1] = torch.nan
     with pytest.raises(NerfpipeError, match=r"the loss is nan at step 0; try a lower tiny\.train\.lr"):
         trainer.run(report=lambda row: None)
 
@@ -279,14 +281,16 @@ def test_the_number_of_rays_follows_the_samples_and_is_resumed(bank: RayBank, ma
     trainer.step.take = noting
     trainer.run(report=lambda row: None)
     assert sum(samples[10:]) / 30 == pytest.approx(1000, rel=0.1)
-    assert trainer.at.batch_rays > 1.3 * trainer.step.first_batch()  # empty space was found, and left out
+    assert trainer.at.batch_rays > 1.3 * first_batch(
+        trainer.settings, trainer.model
+    )  # empty space was found, and left out
 
 
 def test_a_batch_never_exceeds_its_rays(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **NGP, **{"ngp.train.batch_rays": 16})
     trainer.run(report=lambda row: None)
     assert trainer.at.batch_rays == 16
-    assert trainer.at.rays == trainer.step.first_batch() + 16 * 5
+    assert trainer.at.rays == first_batch(trainer.settings, trainer.model) + 16 * 5
 
 
 def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer) -> None:
@@ -299,7 +303,7 @@ def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer)
 
 def test_levels_that_are_not_open_stay_as_they_began_and_all_learn_in_the_end(bank: RayBank, make_trainer) -> None:
     trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 8, "ngp.train.open_levels": 0.5, "ngp.field.levels": 4})
-    grid, rays = trainer.model.passes[0].field.grid, trainer.step.first_batch()
+    grid, rays = trainer.model.last.field.grid, first_batch(trainer.settings, trainer.model)
     began = grid.table.detach().clone()
 
     def learned(level: int) -> bool:

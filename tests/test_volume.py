@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.images.convert import over
-from nerfpipe.rendering.volume_rendering import composite
-from nerfpipe.types import Samples
+from nerfpipe.rendering import volume_rendering
+from nerfpipe.types import COLOUR, FieldOutput, Rendering, Samples
 
 BLACK, WHITE = torch.zeros(3), torch.ones(3)
 
@@ -21,8 +21,12 @@ BLACK, WHITE = torch.zeros(3), torch.ones(3)
 def packed(counts: list[int], t: Tensor, delta: Tensor) -> Samples:
     """Samples of rays with these counts; where they lie in space is of no matter to compositing."""
     ray = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    first = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
-    return Samples(torch.zeros(len(t), 3), torch.zeros(len(t), 3), t, delta, ray, first, max(counts))
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.tensor(counts).cumsum(0)])
+    return Samples(torch.zeros(len(t), 3), torch.zeros(len(t), 3), t, delta, ray, offsets, max(counts))
+
+
+def composite(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendering:
+    return volume_rendering.composite(samples, FieldOutput(density, {COLOUR: colour}), background)
 
 
 def slow_composite(

@@ -87,8 +87,11 @@ class Occupancy(Sampler):
         return self.low, self.cell, self.distance
 
     def march(self, rays: RayBatch, shift: Tensor, step: float) -> Samples:
-        """The definition: all steps of all rays, shifted by shift [R] of one; those in occupied cells are kept."""
-        near, far = self.space.spacing(rays.near), self.space.spacing(rays.far)
+        """The definition: all steps of all rays, shifted by shift [R] of one; those in occupied cells are kept.
+
+        Distances along the rays are constants for the gradient: a sample moves with its ray, not along it.
+        """
+        near, far = self.space.spacing(rays.near.detach()), self.space.spacing(rays.far.detach())
         span = (far - near).max().clamp_min(0)
         steps = torch.arange(int(span / step) + 2, device=shift.device)  # [S]
         s = near[:, None] + (steps + shift[:, None]) * np.float32(step)  # [R, S]
