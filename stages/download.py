@@ -20,7 +20,7 @@ RAW = Path("data/raw")
 def main() -> None:
     started = time.monotonic()
     params = load_params()
-    set_threads(params.runtime)
+    set_threads(params.runtime.threads)
     keep_freed_memory()
     entry = load_entry(params.scene)
     with atomic_folder(RAW) as folder:

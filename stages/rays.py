@@ -18,7 +18,7 @@ RAW, RAYS = Path("data/raw"), Path("data/rays")
 
 def main() -> None:
     params = load_params()
-    set_threads(params.runtime)
+    set_threads(params.runtime.threads)
     scene = load_scene(RAW)
     for note in scene.notes:
         say(f"notice: {note}")

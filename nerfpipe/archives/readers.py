@@ -76,6 +76,7 @@ class ZipReader:
             yield Member(name, info.file_size, name.endswith("/"), self._fault(info), info)
 
     def open(self, member: Member) -> IO[bytes]:
+        assert isinstance(member.handle, zipfile.ZipInfo)  # as `members` gave it
         return self._zip.open(member.handle)
 
     @staticmethod
@@ -110,7 +111,10 @@ class TarReader:
         self._check_end()
 
     def open(self, member: Member) -> IO[bytes]:
-        return self._tar.extractfile(member.handle)
+        assert isinstance(member.handle, tarfile.TarInfo)  # as `members` gave it
+        content = self._tar.extractfile(member.handle)
+        assert content is not None  # only folders and special files have none, and these are not opened
+        return content
 
     def _check_end(self) -> None:
         """tarfile takes a damaged header for the end, and gzip compares its checksum only when read to its own."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from nerfpipe.runtime.addresses import without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
@@ -94,7 +95,7 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model 
         return None, [_fault_line(model, fault, prefix) for fault in error.errors()]
 
 
-def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> str:
+def _fault_line(model: type[BaseModel], fault: ErrorDetails, prefix: str) -> str:
     location = [str(part) for part in fault["loc"]]
     key = ".".join(plain(part) for part in ([prefix, *location] if prefix else location)) or "(top)"
     if fault["type"] == "missing":

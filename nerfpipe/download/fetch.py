@@ -145,8 +145,8 @@ def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
     try:
         with line.watch.least(math.inf, ANSWER_SECONDS, f"no whole answer within {ANSWER_SECONDS:g} s"):
             for _ in range(REDIRECTS + 1):
-                asked = {"headers": headers, "auth": _auth(line, url, place), "timeout": timeout}
-                response = line.session.get(place, stream=True, **asked)
+                auth = _auth(line, url, place)
+                response = line.session.get(place, stream=True, headers=headers, auth=auth, timeout=timeout)
                 target = line.session.get_redirect_target(response)
                 if target is None:
                     return response

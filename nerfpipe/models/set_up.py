@@ -14,7 +14,7 @@ def set_up(runtime: RuntimeParams) -> torch.device:
 
     Raises NerfpipeError when the device is not there.
     """
-    set_threads(runtime)
+    set_threads(runtime.threads)
     dispatch.allow(runtime.kernels == "auto")
     if runtime.threads and runtime.kernels == "auto":
         dispatch.set_threads(runtime.threads)

@@ -50,7 +50,7 @@ def fingerprint(params: dict[str, Any], rays: Path) -> str:
 def loaded_code() -> list[Path]:
     """The source files of every nerfpipe module that this process has imported."""
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "nerfpipe"]
-    return sorted(Path(module.__file__) for module in modules if getattr(module, "__file__", None))
+    return sorted(Path(module.__file__) for module in modules if module.__file__)
 
 
 def digest_of(tensors: dict[str, Tensor], state: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from nerfpipe.config.params import RuntimeParams
 from nerfpipe.runtime.errors import NerfpipeError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
@@ -32,10 +31,10 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_threads(runtime: RuntimeParams) -> None:
+def set_threads(threads: int) -> None:
     """Set the number of CPU threads; 0 leaves torch's choice, one per core."""
-    if runtime.threads:
-        torch.set_num_threads(runtime.threads)
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:
