@@ -12,7 +12,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.config.params import NerfParams, Params, TinyParams, load_params, params_faults, parse_method
+from nerfpipe.config.methods import NerfParams, TinyParams, parse_method
+from nerfpipe.config.params import Params, load_params, params_faults
 from nerfpipe.config.yaml_file import read_yaml
 from nerfpipe.runtime.errors import NerfpipeError
 

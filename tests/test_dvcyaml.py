@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nerfpipe.config.params import METHODS, Params
+from nerfpipe.config.methods import METHODS
+from nerfpipe.config.params import Params
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

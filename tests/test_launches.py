@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpFieldParams, NgpSamplingParams
+from nerfpipe.config.methods import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.kernels.numba import bindings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.config.methods import NgpFieldParams
 from nerfpipe.fields.activations import LARGEST, exponential_density
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.kernels.numba.dense import add_outer, linear, padded, relu, relu_gradient

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpSamplingParams
+from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch, near_far
 from nerfpipe.ops import dispatch
 from nerfpipe.procedural.robot_arm import solids

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpSamplingParams, Params
+from nerfpipe.config.methods import NgpSamplingParams
+from nerfpipe.config.params import Params
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
 from nerfpipe.geometry.rays import Extent, RayBatch
 from nerfpipe.geometry.space import Space

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, Panel, Params, RenderParams, TinyParams
+from nerfpipe.config.methods import MethodParams, NerfParams, NgpParams, TinyParams
+from nerfpipe.config.params import Panel, Params, RenderParams
 from nerfpipe.runtime.errors import NerfpipeError
 
 FLOAT = 4

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.config.methods import NgpFieldParams
 from nerfpipe.fields.activations import exponential_density
 from nerfpipe.fields.hash_encoding import HashGrid
 from nerfpipe.ops import dispatch

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from nerfpipe import __version__
-from nerfpipe.config.params import MethodParams, parse_method
+from nerfpipe.config.methods import MethodParams, parse_method
 from nerfpipe.config.yaml_file import plain
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import BACKGROUNDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, TinyParams
+from nerfpipe.config.methods import MethodParams, NerfParams, NgpParams, TinyParams
 from nerfpipe.fields.nerf import NerfField
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.fields.tiny import TinyField

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config.params import NgpSamplingParams
+from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.contraction import LINEAR
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.ops import dispatch

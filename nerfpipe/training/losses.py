@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nerfpipe.config.params import TrainParams
+from nerfpipe.config.methods import TrainParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.samplers.intervals import limits
 from nerfpipe.types import Rendering

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpTrainParams, Params
+from nerfpipe.config.methods import NgpTrainParams
+from nerfpipe.config.params import Params
 from nerfpipe.images.convert import over
 from nerfpipe.models.model import Model, block_rays
 from nerfpipe.raybank.bank import RayBank

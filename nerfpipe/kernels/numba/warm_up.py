@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nerfpipe.config.params import NgpParams
+from nerfpipe.config.methods import NgpParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
 from nerfpipe.models.registry import build_model
