@@ -24,7 +24,15 @@ from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.types import Samples
 
 EVERYWHERE = Space("unbounded", CUBE, near=0.1)
-GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}
+GRID = {
+    "steps": 64,
+    "render_steps": 96,
+    "grid": 24,
+    "update_every": 2,
+    "decay": 0.8,
+    "threshold": 0.03,
+    "early_stop_eps": 1e-4,
+}
 
 
 def rays_from_inside(count: int) -> RayBatch:

@@ -61,7 +61,7 @@ def beyond(keys: str, needed: float, there: int, of_what: str) -> list[str]:
 def needs(params: Params) -> Iterator[tuple[str, float]]:
     """Keys, and the bytes they take together, of the method in use and of renders."""
     on_cpu = params.runtime.device in ("auto", "cpu")
-    yield from method_needs(params.method, params.recipe, params.runtime.cpu_block if on_cpu else 0)
+    yield from method_needs(params.method, params.recipe, params.runtime.cpu_chunk if on_cpu else 0)
     side = params.render.size or USUAL_SIDE
     yield render_needs(params.render, side, max(1, side // FLAT))
 
@@ -85,8 +85,8 @@ def method_needs(name: str, recipe: MethodParams, block: int) -> Iterator[tuple[
 def _grid_needs(name: str, recipe: NgpParams) -> Iterator[tuple[str, float]]:
     train, field = recipe.train, recipe.field
     yield f"{name}.train.batch_rays", train.batch_rays * RAY
-    rows = field.levels * min(2**field.log2_rows, (field.finest + 1) ** 3)
-    yield f"{name}.field.levels, {name}.field.log2_rows", rows * FEATURES * FLOAT * WITH_ADAM
+    rows = field.levels * min(2**field.log2_hashmap_size, (field.max_resolution + 1) ** 3)
+    yield f"{name}.field.levels, {name}.field.log2_hashmap_size", rows * FEATURES * FLOAT * WITH_ADAM
     yield f"{name}.sampling.grid", recipe.sampling.grid**3 * CELL
     encoded = 2 * field.levels * FEATURES * FLOAT
     yield f"{name}.train.batch_samples, {name}.field.levels", train.batch_samples * (encoded + SAMPLE)
@@ -99,7 +99,7 @@ def _layer_needs(name: str, recipe: TinyParams | NerfParams, block: int) -> Iter
     layer = field.width * FLOAT
     yield f"{name}.field.width, {name}.field.depth", field.depth * field.width * layer * WITH_ADAM
     activations = block * (2 * field.depth * layer + SAMPLE)
-    yield f"{name}.field.width, {name}.field.depth, runtime.cpu_block", activations
+    yield f"{name}.field.width, {name}.field.depth, runtime.cpu_chunk", activations
 
 
 def _samples(name: str, recipe: TinyParams | NerfParams) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -112,38 +112,45 @@ class NerfParams(Section):
 class NgpFieldParams(Section):
     """The hash grid and the MLPs of `ngp`."""
 
+    renamed: ClassVar = {
+        "coarsest": "base_resolution",
+        "finest": "max_resolution",
+        "log2_rows": "log2_hashmap_size",
+    }
     levels: Annotated[int, Field(ge=1, le=16)]
-    coarsest: Resolution
-    finest: Resolution
-    log2_rows: Annotated[int, Field(ge=4, le=24)]
+    base_resolution: Resolution
+    max_resolution: Resolution
+    log2_hashmap_size: Annotated[int, Field(ge=4, le=24)]
     width: Annotated[int, Field(gt=0, le=256, multiple_of=4)]
 
-    @field_validator("finest")
+    @field_validator("max_resolution")
     @classmethod
-    def _finest_not_below_coarsest(cls, finest: int, info: ValidationInfo) -> int:
-        coarsest = info.data.get("coarsest")
-        if coarsest is not None and finest < coarsest:
-            raise ValueError(f"must not lie below coarsest, {coarsest}")
-        return finest
+    def _max_not_below_base(cls, max_resolution: int, info: ValidationInfo) -> int:
+        base = info.data.get("base_resolution")
+        if base is not None and max_resolution < base:
+            raise ValueError(f"must not lie below base_resolution, {base}")
+        return max_resolution
 
 
 class NgpSamplingParams(Section):
     """The steps of `ngp` along a ray, and its occupancy grid."""
 
+    renamed: ClassVar = {"stop": "early_stop_eps"}
     steps: StepsPerRay
     render_steps: StepsPerRay
     grid: Annotated[int, Field(ge=1, le=512)]
     update_every: Count
     decay: Annotated[float, Field(gt=0, lt=1)]
     threshold: Annotated[float, Field(gt=0, lt=1)]
-    stop: Annotated[float, Field(ge=0, lt=1)]
+    early_stop_eps: Annotated[float, Field(ge=0, lt=1)]
 
 
 class NgpTrainParams(TrainParams):
     """The training of `ngp`."""
 
+    renamed: ClassVar = {"open_levels": "coarse_to_fine"}
     batch_samples: SampleCount
-    open_levels: Annotated[float, Field(ge=0, le=1)]
+    coarse_to_fine: Annotated[float, Field(ge=0, le=1)]
 
 
 class NgpParams(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -71,10 +71,11 @@ class RenderParams(Section):
 class RuntimeParams(Section):
     """How the pipeline runs. Nothing here decides a result."""
 
+    renamed: ClassVar = {"cpu_block": "cpu_chunk", "gpu_block": "gpu_chunk"}
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
     threads: Annotated[int, Field(ge=0, le=MAX_THREADS)]
-    cpu_block: SampleCount
-    gpu_block: SampleCount
+    cpu_chunk: SampleCount
+    gpu_chunk: SampleCount
     kernels: Literal["auto", "torch"]
     checkpoint_seconds: NotNegative
 

@@ -29,7 +29,9 @@ class NgpField(nn.Module):
         self.side = float((bounds[1] - bounds[0]).max())  # of the cube that holds the bounds
         low = bounds.mean(dim=0) - self.side / 2
         H = params.width
-        self.grid = HashGrid(low, self.side, params.levels, params.coarsest, params.finest, params.log2_rows)
+        self.grid = HashGrid(
+            low, self.side, params.levels, params.base_resolution, params.max_resolution, params.log2_hashmap_size
+        )
         self.density_layers = layers(self.grid.size, H, GEOMETRY)
         self.colour_layers = layers(GEOMETRY + COMPONENTS, H, H, COLOURS)
 

@@ -87,5 +87,5 @@ def block_rays(model: Model, runtime: RuntimeParams, device: torch.device) -> in
     """How many rays to compute at once, from the runtime's samples per block. Kernels make blocks of their own."""
     if runs_in_kernels(model, device):
         return KERNEL_RAYS
-    block = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
+    block = runtime.cpu_chunk if device.type == "cpu" else runtime.gpu_chunk
     return max(1, block // model.samples_per_ray)

@@ -85,7 +85,7 @@ class Occupancy(nn.Module):
             ray=ray,
             first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             longest=int(counts.max()) if len(counts) else 0,
-            stop=self.params.stop,
+            stop=self.params.early_stop_eps,
             unbounded=self.unbounded,
         )
 

@@ -63,8 +63,8 @@ class TrainingStep:
             self._backward(batch[i : i + self.block].to(self.device), batch_rays)
             for i in range(0, batch_rays, self.block)
         ]
-        if isinstance(self.settings, NgpTrainParams) and self.settings.open_levels:
-            self.model.hold_back(step / (self.settings.steps * self.settings.open_levels))
+        if isinstance(self.settings, NgpTrainParams) and self.settings.coarse_to_fine:
+            self.model.hold_back(step / (self.settings.steps * self.settings.coarse_to_fine))
         self.optimizer.step()
         return self._result(batch_rays, blocks)
 

@@ -81,7 +81,7 @@ def march(grid: Occupancy, rays: RayBatch, shift: Tensor, step: float) -> Sample
         packed.append((*found, ray + part.start))
     positions, along, t, delta, ray = (joined(each) for each in zip(*packed, strict=True))
     first, most = torch.from_numpy(first_of(counts)), int(counts.max()) if R else 0
-    return Samples(positions, along, t, delta, ray, first, most, grid.params.stop, grid.unbounded)
+    return Samples(positions, along, t, delta, ray, first, most, grid.params.early_stop_eps, grid.unbounded)
 
 
 def note(grid: Occupancy, positions: Tensor, density: Tensor) -> None:
@@ -103,7 +103,7 @@ def render(grid: Occupancy, field: NgpField, rays: RayBatch, background: Tensor)
         np.float32(1 / grid.cell),
         numbers(grid.distance),
     )
-    known = (*cells, *geometry(field), *weights_of(field), np.float32(grid.params.stop))
+    known = (*cells, *geometry(field), *weights_of(field), np.float32(grid.params.early_stop_eps))
     pixels = [np.empty(shape, np.float32) for shape in ((R, 3), R, R)]
     for part in slices(R, RENDER_SAMPLES // grid.longest(grid.render_step)):
         launch(render_kernels.render, *(x[part] for x in bundle), *known, *(x[part] for x in pixels))

@@ -12,12 +12,15 @@ from nerfpipe.rendering.renderer import render_rays
 from nerfpipe.training.optimizer import build_optimizer
 
 SMALL = {
-    "field": {"levels": 2, "coarsest": 2, "finest": 8, "log2_rows": 6, "width": 4},  # one level dense, one hashed
+    "field": {  # one level dense, one hashed
+        "levels": 2, "base_resolution": 2, "max_resolution": 8, "log2_hashmap_size": 6, "width": 4
+    },
     "sampling": {
-        "steps": 8, "render_steps": 8, "grid": 2, "update_every": 1, "decay": 0.5, "threshold": 0.01, "stop": 0.01
+        "steps": 8, "render_steps": 8, "grid": 2, "update_every": 1, "decay": 0.5, "threshold": 0.01,
+        "early_stop_eps": 0.01
     },
     "train": {
-        "steps": 1, "batch_samples": 1, "open_levels": 0, "batch_rays": 1, "lr": 0.1, "lr_final": 0.1, "warmup": 0,
+        "steps": 1, "batch_samples": 1, "coarse_to_fine": 0, "batch_rays": 1, "lr": 0.1, "lr_final": 0.1, "warmup": 0,
         "loss": "mse", "huber_delta": 0.1, "distortion": 0, "entropy": 0, "bf16": False,
         "validate_every": 1, "validate_views": 1
     },
