@@ -21,8 +21,8 @@ from nerfpipe.archives.unpack import unpack
 from nerfpipe.download.cache import fetch_kept
 from nerfpipe.download.fetch import file_name
 from nerfpipe.procedural.generate import generate
-from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry
-from nerfpipe.project.entry_file import ENTRY_FILE
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.project.paths import CATALOGUE_FILE, ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path, write_json
 from nerfpipe.runtime.progress import Progress

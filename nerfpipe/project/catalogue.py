@@ -10,10 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nerfpipe.config.yaml_file import Section, plain, read_yaml, validate
+from nerfpipe.project.paths import CATALOGUE_FILE, OUT_FOLDERS
 from nerfpipe.runtime.errors import NerfpipeError
-
-CATALOGUE_FILE = Path("data/scenes.yaml")
-OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 
 MADE_HERE = {"size", "views"}  # keys for what is drawn
 PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
@@ -94,8 +92,8 @@ class Entry(Section):
             place = None if value is None else Path(value).expanduser().resolve()
         except (RuntimeError, OSError) as error:
             raise ValueError(f"is no path on this machine ({error})") from None
-        for out in OUTS:
-            if place is not None and place.is_relative_to(Path(out).resolve()):
+        for out in OUT_FOLDERS:
+            if place is not None and place.is_relative_to(out.resolve()):
                 raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
         return value
 
