@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.config.methods import NerfParams, TinyParams, parse_method
+from nerfpipe.config.methods import METHODS, MethodName, NerfParams, TinyParams, parse_method
 from nerfpipe.config.params import Params, load_params, params_faults
 from nerfpipe.config.yaml_file import read_yaml
 from nerfpipe.runtime.errors import NerfpipeError
@@ -269,6 +269,11 @@ def test_garbage_anywhere_is_told_and_never_raises_anything_else(
 def test_any_text_is_told_and_never_raises_anything_else(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     only_told(file)
+
+
+def test_every_method_has_a_name_and_a_section() -> None:
+    assert list(METHODS) == list(get_args(MethodName))
+    assert {name: Params.model_fields[name].annotation for name in METHODS} == METHODS
 
 
 def test_settings_in_a_model_file_are_checked_too(with_params: Callable[..., Params]) -> None:

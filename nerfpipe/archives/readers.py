@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, megabytes
+from nerfpipe.archives.checksum import megabytes
 from nerfpipe.archives.members import AGAIN, BY_HAND, Member
 from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import CHUNK_BYTES
 from nerfpipe.runtime.progress import Progress
 
 PIECE_BYTES = 1 << 24  # most that is read at once: 100,000 lines of a zip's index

@@ -19,6 +19,7 @@ MAX_STEPS_PER_RAY = 2**14  # through an occupancy grid, which skips most of them
 MAX_FRAMES = 100_000
 MAX_SIDE = 16_384  # pixels of a render
 MAX_THREADS = 4096
+SEED_LIMIT = 2**63
 MAX_NUMBER, MIN_POSITIVE = 1e9, 1e-12  # of numbers used in single precision
 
 
@@ -29,6 +30,7 @@ def not_too_small(value: float) -> float:
     return value
 
 
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 Count = Annotated[int, Field(gt=0, le=MAX_STEPS)]
 BatchRays = Annotated[int, Field(gt=0, le=MAX_BATCH_RAYS)]
 SampleCount = Annotated[int, Field(gt=0, le=MAX_SAMPLES)]

@@ -161,8 +161,9 @@ class NgpParams(Section):
     train: NgpTrainParams
 
 
+MethodName = Literal["ngp", "ngp_photos", "tiny", "nerf"]
 MethodParams = TinyParams | NerfParams | NgpParams
-METHODS: dict[str, type[MethodParams]] = {
+METHODS: dict[MethodName, type[MethodParams]] = {
     "ngp": NgpParams,
     "ngp_photos": NgpParams,  # the same recipe in other sizes
     "tiny": TinyParams,

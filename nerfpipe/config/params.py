@@ -14,9 +14,10 @@ from nerfpipe.config.constraints import (
     NotNegative,
     Positive,
     SampleCount,
+    Seed,
     not_too_small,
 )
-from nerfpipe.config.methods import MethodParams, NerfParams, NgpParams, TinyParams
+from nerfpipe.config.methods import MethodName, MethodParams, NerfParams, NgpParams, TinyParams
 from nerfpipe.config.yaml_file import Section, read_yaml, validate
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -84,8 +85,8 @@ class Params(Section):
     """The whole of params.yaml."""
 
     scene: str
-    method: Literal["ngp", "ngp_photos", "tiny", "nerf"]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    method: MethodName
+    seed: Seed
     rays: RaysParams
     tiny: TinyParams
     nerf: NerfParams

@@ -17,12 +17,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 import urllib3
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, SPARE_BYTES, Expected, check_room, megabytes
+from nerfpipe.archives.checksum import SPARE_BYTES, Expected, check_room, megabytes
 from nerfpipe.download.answers import BrokenError, RefusedError, check_answer, refuse_other_files
 from nerfpipe.download.partial import Partial, Version
 from nerfpipe.download.watch import EndedError, Watch
 from nerfpipe.runtime.addresses import presentable, without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import CHUNK_BYTES
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.runtime.terminal import say
 

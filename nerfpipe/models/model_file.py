@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from nerfpipe import __version__
+from nerfpipe.config.constraints import Seed
 from nerfpipe.config.methods import METHODS, MethodParams, parse_method
 from nerfpipe.config.yaml_file import Section, plain
 from nerfpipe.geometry.cameras import Camera
@@ -49,7 +50,7 @@ class ModelAbout:
     scene: str
     method: str
     settings: dict[str, Any]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Seed
     space: Space
     similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]

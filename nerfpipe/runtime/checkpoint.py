@@ -22,12 +22,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import PARTIAL, atomic_file, open_regular, refuse_irregular, text_path, work_folder
+from nerfpipe.runtime.files import (
+    PARTIAL,
+    atomic_file,
+    open_regular,
+    refuse_irregular,
+    text_path,
+    update_digest,
+    work_folder,
+)
 from nerfpipe.runtime.terminal import say
 
 STATE, DIGEST = "state", "sha256"
 CHECKPOINT, PREVIEWS, LOCK, FINISHED = "checkpoint.safetensors", "previews", "lock", "finished"  # in a run's folder
-READ_BYTES = 1 << 20
 NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
 
 
@@ -42,8 +49,7 @@ def fingerprint(params: dict[str, Any], rays: Path, code: Mapping[str, Path]) ->
     for name, file in [*((file.name, file) for file in sorted(rays.iterdir())), *sorted(code.items())]:
         digest.update(f"{name}:{file.stat().st_size}".encode())
         with open_regular(file) as stream:
-            while block := stream.read(READ_BYTES):
-                digest.update(block)
+            update_digest(digest, stream)
     return digest.hexdigest()[:NAME_LENGTH]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from nerfpipe.runtime.errors import NerfpipeError
 
 PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
 WORKSPACE = Path(".nerfpipe")  # the working folder; git and DVC ignore it
+CHUNK_BYTES = 1 << 16  # read and written at once
 PROJECT_VARIABLE = "DVC_ROOT"  # names the original project, in the copies of it that DVC runs queued experiments in
 
 
@@ -71,6 +73,12 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
+
+
+def update_digest(digest: hashlib._Hash, file: BinaryIO) -> None:
+    """Add the rest of a file to a digest, chunk by chunk."""
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
 
 
 def refuse_irregular(path: Path) -> None:
