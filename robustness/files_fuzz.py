@@ -56,7 +56,14 @@ WRONG_HEADERS: list[tuple[str, Callable[[dict], object]]] = [
     ("a huge seed", lambda header: {**header, "seed": 2**70}),
     ("no settings", lambda header: {**header, "settings": {}}),
 ]
-HUGE_SETTINGS = {"width": 2**30, "depth": 2**30, "levels": 2**30, "log2_rows": 60, "frequencies": 2**30, "grid": 2**30}
+HUGE_SETTINGS = {
+    "width": 2**30,
+    "depth": 2**30,
+    "levels": 2**30,
+    "log2_hashmap_size": 60,
+    "frequencies": 2**30,
+    "grid": 2**30,
+}
 
 
 def fuzz_models(files: list[Path], seed: int, work: Path, count: int = 60) -> Counts:

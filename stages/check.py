@@ -6,16 +6,12 @@ same, so that a change of params runs no other stage than those which it is list
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nerfpipe.config.params import PARAMS_FILE
-from nerfpipe.project.catalogue import CATALOGUE_FILE
 from nerfpipe.project.check import settings_faults
+from nerfpipe.project.paths import CATALOGUE_FILE, CHECKED
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import atomic_file
 from nerfpipe.runtime.stage import stage
-
-CHECKED = Path("data/checked")
 
 
 def main() -> None:

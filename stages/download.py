@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from nerfpipe.archives.checksum import megabytes
 from nerfpipe.config.params import load_params
 from nerfpipe.download.acquire import make_raw
 from nerfpipe.project.catalogue import load_entry
+from nerfpipe.project.paths import RAW
 from nerfpipe.runtime.device import keep_freed_memory, set_threads
 from nerfpipe.runtime.files import atomic_folder
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.terminal import say
-
-RAW = Path("data/raw")
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nerfpipe.config.params import load_params
 from nerfpipe.evaluation.evaluate import DIGITS, evaluate_view, summarise
 from nerfpipe.images.write import write_png
 from nerfpipe.models.model_file import load_model
 from nerfpipe.models.set_up import give_threads, set_up
+from nerfpipe.project.paths import MODEL, RAYS, TEST_METRICS, VIEWS, VIEWS_TABLE, view_picture
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.checkpoint import forget_finished
@@ -17,9 +16,6 @@ from nerfpipe.runtime.progress import Progress
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.tables import write_table
 from nerfpipe.runtime.terminal import say
-
-RAYS, MODEL, VIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/views")
-METRICS, TABLE = Path("metrics/test.json"), Path("metrics/views.csv")
 
 
 def main() -> None:
@@ -35,11 +31,11 @@ def main() -> None:
         for view in views:
             row, sheet = evaluate_view(renderer, bank, view, params.evaluate.error_scale, extent)
             rows.append(row)
-            write_png(folder / f"test_{view:03d}.png", sheet)
+            write_png(folder / view_picture(view).name, sheet)
             progress.advance(notes=f"{row['psnr']:.2f} dB")
-    write_table(TABLE, rows, f"%.{DIGITS}f")
+    write_table(VIEWS_TABLE, rows, f"%.{DIGITS}f")
     test = summarise(rows)
-    write_json(METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
+    write_json(TEST_METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
     forget_finished()
     say(f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()))
 

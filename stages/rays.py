@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nerfpipe.config.params import load_params
+from nerfpipe.project.paths import RAW, RAYS
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.raybank.writer import build
 from nerfpipe.runtime.device import set_threads
@@ -12,8 +11,6 @@ from nerfpipe.runtime.files import atomic_folder
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.terminal import say
 from nerfpipe.scenes.loading import load_scene
-
-RAW, RAYS = Path("data/raw"), Path("data/rays")
 
 
 def main() -> None:

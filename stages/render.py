@@ -9,19 +9,17 @@ from nerfpipe.config.params import PATH_FILE, load_params
 from nerfpipe.film.film import render_film
 from nerfpipe.models.model_file import load_model
 from nerfpipe.models.set_up import give_threads, set_up
+from nerfpipe.project.paths import KEY_FRAMES, MODEL, RENDERS
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.terminal import say
-
-MODEL, RENDERS = Path("data/model/field.safetensors"), Path("data/renders")
-PATHS = Path("data/paths")  # a dep of the stage: what changes elsewhere, DVC does not see
 
 
 def main() -> None:
     params = load_params()
     check_memory(params)
     if params.render.path.endswith(PATH_FILE) and not in_sight(Path(params.render.path)):
-        say(f"notice: {params.render.path} lies outside {PATHS}: when it changes, `dvc repro -f render`")
+        say(f"notice: {params.render.path} lies outside {KEY_FRAMES}: when it changes, `dvc repro -f render`")
     device = set_up(params.runtime)
     model, about = load_model(MODEL)
     give_threads(model, device)
@@ -31,8 +29,8 @@ def main() -> None:
 
 
 def in_sight(path: Path) -> bool:
-    """Whether DVC sees a change of the file."""
-    return path.resolve().is_relative_to(PATHS.resolve())
+    """Whether DVC sees a change of the file: only data/paths is a dependency of the stage."""
+    return path.resolve().is_relative_to(KEY_FRAMES.resolve())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-from pathlib import Path
 
 import torch
 
@@ -16,19 +15,25 @@ from nerfpipe.models.model_file import save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import give_threads, set_up
 from nerfpipe.ops import dispatch
+from nerfpipe.project.paths import (
+    HISTORY_TABLE,
+    MODEL,
+    PREVIEWS,
+    RAYS,
+    SPEED_METRICS,
+    SPEED_TABLE,
+    TRAIN_METRICS,
+)
+from nerfpipe.project.pipeline import stage_code
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, runs_folder
 from nerfpipe.runtime.device import has_bf16, processor
-from nerfpipe.runtime.files import atomic_folder, write_json
+from nerfpipe.runtime.files import WORKSPACE, atomic_folder, write_json
 from nerfpipe.runtime.stage import stage
 from nerfpipe.runtime.tables import write_table
 from nerfpipe.runtime.terminal import say
 from nerfpipe.training.header import describe_model
 from nerfpipe.training.trainer import Row, Trainer
-
-RAYS, MODEL, PREVIEWS = Path("data/rays"), Path("data/model/field.safetensors"), Path("data/model/previews")
-METRICS, HISTORY = Path("metrics/train.json"), Path("metrics/history.csv")
-SPEED, CLOCK = Path("metrics/speed.json"), Path("metrics/speed.csv")  # apart, so that the others hold no wall-clock
 
 
 def main() -> None:
@@ -36,13 +41,14 @@ def main() -> None:
     check_memory(params)
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
-    decides = {"seed": params.seed, "method": params.method, **params.recipe.model_dump()}
     model = build_model(params.recipe, params.seed, bank.space)
     give_threads(model, device)
-    if model.uses_kernels(device):
-        dispatch.compile_kernels()  # or load: seconds that are none of training, and code that the fingerprint must see
-    run = runs_folder() / fingerprint(decides, RAYS)
-    with Checkpoint(run, workspace=Path(".nerfpipe")) as checkpoint:
+    in_kernels = model.uses_kernels(device)
+    decides = {"seed": params.seed, "method": params.method, "kernels": in_kernels, **params.recipe.model_dump()}
+    run = runs_folder() / fingerprint(decides, RAYS, stage_code("train"))
+    if in_kernels:
+        dispatch.compile_kernels()  # or load: seconds that do not count as training
+    with Checkpoint(run, workspace=WORKSPACE) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
         say(
             f"train {params.method} on {bank.about.scene}: {model.weights:,} weights, "
@@ -67,10 +73,13 @@ def how_it_runs(model: Model, device: torch.device, bf16: bool) -> str:
 
 
 def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
-    """Write history and metrics anew after each row, so that `dvc exp show` follows a run."""
+    """Write history and metrics anew after each row, so that `dvc exp show` follows a run.
+
+    What the clock says has files of its own: the others are the same in every run.
+    """
     rows = trainer.history
-    write_table(HISTORY, [row.learned() for row in rows])
-    write_table(CLOCK, [row.speed() for row in rows])
+    write_table(HISTORY_TABLE, [row.learned() for row in rows])
+    write_table(SPEED_TABLE, [row.speed() for row in rows])
     train = {
         "scene": trainer.bank.about.scene,
         "method": trainer.params.method,
@@ -86,8 +95,8 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
         "threads": torch.get_num_threads() if not trainer.model.uses_kernels(device) else dispatch.threads(),
         "versions": {"nerfpipe": __version__, "python": platform.python_version(), "torch": torch.__version__},
     }
-    write_json(METRICS, {"train": train})
-    write_json(SPEED, {"speed": speed})
+    write_json(TRAIN_METRICS, {"train": train})
+    write_json(SPEED_METRICS, {"speed": speed})
 
 
 if __name__ == "__main__":

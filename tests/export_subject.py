@@ -21,7 +21,7 @@ from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified
 
 CPU = torch.device("cpu")
-FEW_BLOCKS = RUNTIME.model_copy(update={"cpu_block": 2**19})
+FEW_BLOCKS = RUNTIME.model_copy(update={"cpu_chunk": 2**19})
 EDGE = 0.004  # how soft a ball's surface is
 HALF = 200.0  # density of a ball's field at its radius
 TURN = np.array([[0.0, -1.0, 0.0], [0.6, 0.0, -0.8], [0.8, 0.0, 0.6]])  # a rotation

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, forget_finished, loaded_code, runs_folder
+from nerfpipe.runtime.checkpoint import Checkpoint, fingerprint, forget_finished, runs_folder
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import PARTIAL
 
@@ -114,24 +114,25 @@ def test_the_fingerprint_changes_with_params_rays_and_nothing_else(tmp_path: Pat
     rays.mkdir()
     (rays / "a.npy").write_bytes(b"12")
     (rays / "b.npy").write_bytes(b"34")
-    name = fingerprint({"seed": 0, "lr": 1e-3}, rays)
-    assert name == fingerprint({"lr": 1e-3, "seed": 0}, rays)
-    assert name != fingerprint({"seed": 1, "lr": 1e-3}, rays)
+    name = fingerprint({"seed": 0, "lr": 1e-3}, rays, {})
+    assert name == fingerprint({"lr": 1e-3, "seed": 0}, rays, {})
+    assert name != fingerprint({"seed": 1, "lr": 1e-3}, rays, {})
     (rays / "a.npy").write_bytes(b"123")
     (rays / "b.npy").write_bytes(b"4")
-    assert name != fingerprint({"seed": 0, "lr": 1e-3}, rays)
+    assert name != fingerprint({"seed": 0, "lr": 1e-3}, rays, {})
 
 
-def test_the_fingerprint_changes_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = tmp_path / "module.py"
-    code.write_text("a = 1")
-    rays = tmp_path / "rays"
+def test_the_fingerprint_changes_with_the_code_and_not_with_the_folder_that_it_is_in(tmp_path: Path) -> None:
+    here, copy, rays = tmp_path / "module.py", tmp_path / "copy.py", tmp_path / "rays"
+    for file in (here, copy):
+        file.write_text("a = 1")
     rays.mkdir()
-    assert any(file.name == "checkpoint.py" for file in loaded_code())
-    monkeypatch.setattr("nerfpipe.runtime.checkpoint.loaded_code", lambda: [code])
-    name = fingerprint({}, rays)
-    code.write_text("a = 2")
-    assert name != fingerprint({}, rays)
+    name = fingerprint({}, rays, {"nerfpipe/module.py": here})
+    assert name == fingerprint({}, rays, {"nerfpipe/module.py": copy})  # a queued experiment runs in a copy
+    assert name != fingerprint({}, rays, {"nerfpipe/other.py": here})
+    assert name != fingerprint({}, rays, {"nerfpipe/module.py": here, "nerfpipe/other.py": here})
+    here.write_text("a = 2")
+    assert name != fingerprint({}, rays, {"nerfpipe/module.py": here})
 
 
 def test_any_flipped_bit_is_noticed(checkpoint: Checkpoint, capsys) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nerfpipe.config.params import NerfParams, Params, TinyParams, load_params, params_faults, parse_method
+from nerfpipe.config.methods import METHODS, MethodName, NerfParams, TinyParams, parse_method
+from nerfpipe.config.params import Params, load_params, params_faults
 from nerfpipe.config.yaml_file import read_yaml
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -68,8 +69,8 @@ def test_the_recipe_is_the_section_of_the_method(with_params: Callable[..., Para
         ("tiny.field.density", "exp", "tiny.field.density: must be 'relu' or 'softplus' (got 'exp')"),
         ("method", "ngpp", "method: must be 'ngp', 'ngp_photos', 'tiny' or 'nerf' (got 'ngpp')"),
         ("ngp.field.width", 30, "ngp.field.width: must be a multiple of 4 (got 30)"),
-        ("ngp.field.finest", 8, "ngp.field.finest: must not lie below coarsest, 16 (got 8)"),
-        ("ngp.field.log2_rows", 25, "ngp.field.log2_rows: must be less than or equal to 24 (got 25)"),
+        ("ngp.field.max_resolution", 8, "ngp.field.max_resolution: must not lie below base_resolution, 16 (got 8)"),
+        ("ngp.field.log2_hashmap_size", 25, "ngp.field.log2_hashmap_size: must be less than or equal to 24 (got 25)"),
         ("ngp.sampling.decay", 1, "ngp.sampling.decay: must be less than 1 (got 1)"),
         ("ngp.sampling.grid", 0, "ngp.sampling.grid: must be greater than or equal to 1 (got 0)"),
         ("ngp.train.loss", "l1", "ngp.train.loss: must be 'mse' or 'huber' (got 'l1')"),
@@ -90,6 +91,48 @@ def test_the_recipe_is_the_section_of_the_method(with_params: Callable[..., Para
 )
 def test_a_fault_is_told_in_one_line(file: Path, key: str, value: Any, line: str) -> None:
     assert faults(file, changed(**{key: value})) == [line]
+
+
+RENAMED = {
+    "ngp.field.coarsest": "base_resolution",
+    "ngp.field.finest": "max_resolution",
+    "ngp.field.log2_rows": "log2_hashmap_size",
+    "ngp.sampling.stop": "early_stop_eps",
+    "ngp.train.open_levels": "coarse_to_fine",
+    "ngp_photos.field.coarsest": "base_resolution",
+    "ngp_photos.field.finest": "max_resolution",
+    "ngp_photos.field.log2_rows": "log2_hashmap_size",
+    "ngp_photos.sampling.stop": "early_stop_eps",
+    "ngp_photos.train.open_levels": "coarse_to_fine",
+    "runtime.cpu_block": "cpu_chunk",
+    "runtime.gpu_block": "gpu_chunk",
+}
+
+
+def new_key(old: str) -> str:
+    return f"{old.rpartition('.')[0]}.{RENAMED[old]}"
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_key_of_an_earlier_version_is_refused_in_one_line_with_its_new_name(file: Path, old: str) -> None:
+    line = f"{old}: unknown key; it is called {RENAMED[old]} now"
+    assert faults(file, changed(**{new_key(old): None, old: 1})) == [line]
+    assert faults(file, changed(**{old: 1})) == [line]  # beside the new one: `dvc exp run -S +KEY=VALUE`
+
+
+def test_a_file_of_an_earlier_version_is_refused_in_a_line_for_each_key(file: Path) -> None:
+    old_names = {new_key(old): None for old in RENAMED} | dict.fromkeys(RENAMED, 1)
+    assert faults(file, changed(**old_names)) == [
+        f"{old}: unknown key; it is called {new} now" for old, new in RENAMED.items()
+    ]
+
+
+def test_an_old_name_hides_no_other_missing_key(file: Path) -> None:
+    lines = faults(file, changed(**{"runtime.cpu_chunk": None, "runtime.gpu_chunk": None, "runtime.cpu_block": 1}))
+    assert sorted(lines) == [
+        "runtime.cpu_block: unknown key; it is called cpu_chunk now",
+        "runtime.gpu_chunk: missing",
+    ]
 
 
 def test_all_faults_are_told_at_once(file: Path) -> None:
@@ -226,6 +269,11 @@ def test_garbage_anywhere_is_told_and_never_raises_anything_else(
 def test_any_text_is_told_and_never_raises_anything_else(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     only_told(file)
+
+
+def test_every_method_has_a_name_and_a_section() -> None:
+    assert list(METHODS) == list(get_args(MethodName))
+    assert {name: Params.model_fields[name].annotation for name in METHODS} == METHODS
 
 
 def test_settings_in_a_model_file_are_checked_too(with_params: Callable[..., Params]) -> None:

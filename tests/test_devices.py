@@ -147,7 +147,7 @@ def test_a_block_has_as_many_rays_as_its_samples_allow(with_params: Callable[...
     for samples, on_cpu, on_gpu in ((64, 15, 1000), (4000, 1, 16)):
         params = with_params(method="tiny", **{"tiny.sampling.samples": samples})
         model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
-        runtime = params.runtime.model_copy(update={"cpu_block": 1000, "gpu_block": 64000})
+        runtime = params.runtime.model_copy(update={"cpu_chunk": 1000, "gpu_chunk": 64000})
         assert block_rays(model, runtime, torch.device("cpu")) == on_cpu
         assert block_rays(model, runtime, torch.device("cuda")) == on_gpu
         assert block_rays(model, runtime, torch.device("mps")) == on_gpu

@@ -257,10 +257,10 @@ def test_all_that_cannot_be_copied_is_named_at_once(capsys) -> None:
 
 def kept_in_dvcs_cache(content: bytes) -> Path:
     """A file with this content, as DVC keeps it."""
-    name = hashlib.md5(checksum, usedforsecurity=False).hexdigest()
+    name = hashlib.md5(content, usedforsecurity=False).hexdigest()
     file = Path("dvc-cache/files/md5").resolve() / name[:2] / name[2:]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(checksum)
+    file.write_bytes(content)
     return file
 
 

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nerfpipe.config.params import METHODS, Params
+from nerfpipe.config.methods import METHODS
+from nerfpipe.config.params import Params
+from nerfpipe.project import paths
+from nerfpipe.project.pipeline import stage_code
+from nerfpipe.runtime.errors import NerfpipeError
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -62,6 +66,41 @@ def test_no_dep_of_a_stage_is_without_use(stage: str) -> None:
     closure = import_closure(ROOT / f"stages/{stage}.py")
     idle = [dep for dep in code_deps(stage) if not any(file == dep or dep in file.parents for file in closure)]
     assert not idle, f"remove from dvc.yaml, {stage}: {idle}"
+
+
+def test_the_fingerprint_covers_all_code_that_training_can_import() -> None:
+    code = stage_code("train")
+    closure = {file.relative_to(ROOT).as_posix() for file in import_closure(ROOT / "stages/train.py")}
+    assert closure <= code.keys()
+    assert {"stages/train.py", "nerfpipe/runtime/checkpoint.py", "nerfpipe/kernels/numba/render.py"} <= code.keys()
+    assert not {"stages/render.py", "nerfpipe/film/film.py", "nerfpipe/project/check.py"} & code.keys()
+    assert all(code[name] == ROOT / name for name in code)
+
+
+def test_code_of_a_stage_is_all_that_its_deps_hold(tmp_path: Path) -> None:
+    for name in ("nerfpipe/a/one.py", "nerfpipe/a/b/two.cu", "nerfpipe/a/__pycache__/one.pyc", "nerfpipe/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "dvc.yaml").write_text("stages: {fit: {deps: [data/rays, nerfpipe/a, stages/fit.py, params.yaml]}}")
+    assert list(stage_code("fit", tmp_path)) == ["nerfpipe/a/b/two.cu", "nerfpipe/a/one.py", "stages/fit.py"]
+
+
+@pytest.mark.parametrize("content", ["stages: {}", "stages: {fit: {}}", "stages: [fit]", "stages: {fit: {deps: 3}}"])
+def test_a_pipeline_without_the_stage_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dvc.yaml").write_text(content)
+    with pytest.raises(NerfpipeError, match=r"dvc\.yaml: stages\.fit\.deps: must list the files of the stage"):
+        stage_code("fit", tmp_path)
+
+
+def test_the_paths_of_outs_and_metrics_are_those_of_the_pipeline() -> None:
+    outs = {out for stage in STAGES.values() for out in stage["outs"]}
+    assert {path.as_posix() for path in (*paths.OUT_FOLDERS, paths.CHECKED)} == outs
+    files = [entry for stage in STAGES.values() for kind in ("metrics", "plots") for entry in stage.get(kind, [])]
+    metrics = (paths.TRAIN_METRICS, paths.SPEED_METRICS, paths.TEST_METRICS)
+    tables = (paths.HISTORY_TABLE, paths.SPEED_TABLE, paths.VIEWS_TABLE)
+    assert {path.as_posix() for path in (*metrics, *tables)} == {name for entry in files for name in entry}
+    deps = {dep for stage in STAGES.values() for dep in stage["deps"]}
+    assert {path.as_posix() for path in (paths.CATALOGUE_FILE, paths.MODEL, paths.KEY_FRAMES)} <= deps
 
 
 def test_every_section_of_params_is_used_by_a_stage_except_runtime() -> None:

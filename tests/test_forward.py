@@ -33,7 +33,7 @@ SETTINGS = {
     "nerf.field.position_frequencies": 3,
     "nerf.sampling.coarse": 8,
     "nerf.sampling.fine": 8,
-    "runtime.cpu_block": 8192,
+    "runtime.cpu_chunk": 8192,
     "runtime.checkpoint_seconds": 0,
 }
 

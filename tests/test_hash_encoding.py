@@ -71,7 +71,7 @@ def inside(count: int) -> Tensor:
 
 def test_levels_grow_geometrically_and_are_dense_as_long_as_they_fit() -> None:
     assert make_encoding().levels == [(3, 0, 64, 1), (6, 64, 256, 0), (12, 320, 256, 0), (24, 576, 256, 0)]
-    assert [level[3] for level in make_encoding(log2_rows=9).levels] == [1, 1, 0, 0]  # 7^3 = 343 rows fit
+    assert [level[3] for level in make_encoding(log2_hashmap_size=9).levels] == [1, 1, 0, 0]  # 7^3 = 343 rows fit
 
 
 @pytest.mark.parametrize("where", ["inside", "borders"])
@@ -89,7 +89,7 @@ def test_at_a_lattice_point_it_is_that_points_row() -> None:
 
 
 def test_its_gradient_is_that_of_finite_differences() -> None:
-    encoding = make_encoding(levels=2, finest=9, log2_rows=7).double()
+    encoding = make_encoding(levels=2, max_resolution=9, log2_hashmap_size=7).double()
     positions = inside(5).double()
 
     def encoded(table: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
 from stages import train
 
+ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 
@@ -76,20 +78,28 @@ def test_compiling_twice_changes_nothing() -> None:
     compile_all()
 
 
-def test_the_checkpoints_fingerprint_is_taken_when_the_kernels_are_loaded(
-    bank: RayBank, with_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+def test_the_checkpoints_fingerprint_covers_the_kernels_and_whether_they_run(
+    kernels: str, bank: RayBank, with_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hashes the code that is loaded: without the kernels, a run would go on with others than it began with."""
-    calls = []
+    """Without them, a run would go on with other kernels than it began with."""
+    taken: list[tuple[dict[str, object], dict[str, Path]]] = []
 
-    def fingerprint(*_: object) -> str:
-        calls.append("fingerprint")
+    def fingerprint(decides: dict[str, object], _: Path, code: dict[str, Path]) -> str:
+        taken.append((decides, code))
         raise StopIteration
 
-    monkeypatch.setattr(train, "load_params", lambda: with_params(method="ngp", **{"runtime.device": "cpu"}))
+    settings = {"runtime.device": "cpu", "runtime.kernels": kernels}
+    monkeypatch.setattr(train, "load_params", lambda: with_params(method="ngp", **settings))
     monkeypatch.setattr(train, "RayBank", lambda _: bank)
-    monkeypatch.setattr(dispatch, "compile_kernels", lambda: calls.append("compile"))
     monkeypatch.setattr(train, "fingerprint", fingerprint)
-    with pytest.raises(StopIteration):
-        train.main()
-    assert calls == ["compile", "fingerprint"]
+    try:
+        with pytest.raises(StopIteration):
+            train.main()
+    finally:
+        dispatch.allow(True)
+    [(decides, code)] = taken
+    assert decides["kernels"] is (kernels == "auto")
+    sources = {file.relative_to(ROOT).as_posix() for file in (ROOT / "nerfpipe/kernels").rglob("*.py")}
+    assert sources
+    assert sources <= code.keys()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpFieldParams, NgpSamplingParams
+from nerfpipe.config.methods import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Bounded
@@ -20,14 +20,18 @@ from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.training.row_adam import RowAdam
 
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
-SAMPLING = NgpSamplingParams(steps=40, render_steps=50, grid=8, update_every=16, decay=0.9, threshold=0.01, stop=1e-3)
+SAMPLING = NgpSamplingParams(
+    steps=40, render_steps=50, grid=8, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
+)
 LIMITS = ("FIELD_SAMPLES", "LIGHT_SAMPLES", "MARCH_STEPS", "RENDER_SAMPLES", "TABLE_ROWS")
 
 
 @pytest.fixture
 def field() -> NgpField:
     torch.manual_seed(0)
-    field = NgpField(NgpFieldParams(levels=3, coarsest=4, finest=20, log2_rows=8, width=16), BOUNDS)
+    field = NgpField(
+        NgpFieldParams(levels=3, base_resolution=4, max_resolution=20, log2_hashmap_size=8, width=16), BOUNDS
+    )
     with torch.no_grad():
         field.grid.table.uniform_(-0.5, 0.5)
     return field

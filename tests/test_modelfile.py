@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nerfpipe import __version__
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import Bounded
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import HEADER, ModelAbout, load_model, save_model
+from nerfpipe.models.model_file import FORMAT, HEADER, ModelAbout, load_model, save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
@@ -144,6 +145,51 @@ def test_a_file_without_our_header_is_refused(file: Path) -> None:
 def test_a_header_of_another_version_is_refused(file: Path, about: ModelAbout, change: Callable[[dict], Any]) -> None:
     rewrite(file, change(asdict(about)))
     assert fault(file) == f"its header is of another version of nerfpipe than {__version__}"
+
+
+OLD_NAMES = {
+    "field": {"base_resolution": "coarsest", "max_resolution": "finest", "log2_hashmap_size": "log2_rows"},
+    "sampling": {"early_stop_eps": "stop"},
+    "train": {"coarse_to_fine": "open_levels"},
+}
+
+
+def in_format_1(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as the first format of the header has them."""
+    return {
+        section: {OLD_NAMES[section].get(key, key): value for key, value in content.items()}
+        for section, content in settings.items()
+    }
+
+
+def test_a_file_of_the_first_format_loads_as_the_same_model(
+    tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
+) -> None:
+    params = with_params(**{"method": "ngp", "ngp.sampling.grid": 8, "ngp.field.log2_hashmap_size": 8})
+    file, about = tmp_path / "field.safetensors", describe_model(params, bank)
+    save_model(file, build_model(params.recipe, 1, Space.boxed(BOUNDS)), about)
+    new, _ = load_model(file)
+    old = in_format_1(about.settings)
+    assert not {"max_resolution", "log2_hashmap_size"} & old["field"].keys()
+    rewrite(file, {**asdict(about), "settings": old})
+    model, read = load_model(file)
+    assert read == about
+    for name, tensor in new.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_the_header_says_its_format_and_another_is_refused(file: Path, about: ModelAbout) -> None:
+    with safe_open(file, framework="pt") as stream:
+        assert json.loads(stream.metadata()[HEADER])["format"] == FORMAT == 2
+    for other in (0, FORMAT + 1, "2", None, [1]):
+        rewrite(file, {**asdict(about), "format": other})
+        assert fault(file) == f"its header is of another version of nerfpipe than {__version__}"
+
+
+def test_a_file_of_this_format_has_no_old_names(file: Path, bank: RayBank, with_params: Callable[..., Params]) -> None:
+    about = describe_model(with_params(method="ngp"), bank)
+    rewrite(file, {"format": FORMAT, **asdict(about), "settings": in_format_1(about.settings)})
+    assert fault(file) == "ngp.field.coarsest: unknown key; it is called base_resolution now (and 4 more)"
 
 
 def test_a_method_that_is_unknown_is_named(file: Path, about: ModelAbout) -> None:

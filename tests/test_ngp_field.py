@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.config.methods import NgpFieldParams
 from nerfpipe.fields.activations import LARGEST, exponential_density
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.kernels.numba.dense import add_outer, linear, padded, relu, relu_gradient
@@ -26,7 +26,7 @@ SIZES = [0, 1, 63, 255, 256, 257, 2000]
 
 def make_field(width: int = 32, levels: int = 3) -> NgpField:
     torch.manual_seed(1)
-    params = NgpFieldParams(levels=levels, coarsest=4, finest=20, log2_rows=8, width=width)
+    params = NgpFieldParams(levels=levels, base_resolution=4, max_resolution=20, log2_hashmap_size=8, width=width)
     field = NgpField(params, BOUNDS)
     with torch.no_grad():
         field.grid.table.uniform_(-0.5, 0.5)
@@ -166,7 +166,7 @@ def test_the_switch_runs_the_definition_on_the_cpu_too() -> None:
 
 def test_a_scenes_scale_does_not_matter() -> None:
     """Ten times as large and a tenth as dense: the same picture."""
-    params = NgpFieldParams(levels=2, coarsest=4, finest=8, log2_rows=8, width=16)
+    params = NgpFieldParams(levels=2, base_resolution=4, max_resolution=8, log2_hashmap_size=8, width=16)
     positions, directions = samples(20)
     fields = []
     for scale in (1.0, 10.0):

@@ -122,9 +122,9 @@ def test_what_has_no_end_is_told_apart() -> None:
         ("nerf.sampling.fine", 10**7),
         ("ngp.sampling.render_steps", 10**7),
         ("ngp.train.batch_samples", 10**12),
-        ("ngp.field.coarsest", 10**12),
+        ("ngp.field.base_resolution", 10**12),
         ("runtime.threads", 10**6),
-        ("runtime.gpu_block", 10**12),
+        ("runtime.gpu_chunk", 10**12),
         ("rays.margin", 1e300),
         ("evaluate.error_scale", 1e-300),
     ],
@@ -138,11 +138,14 @@ def test_no_number_is_without_bounds(with_params: Callable[..., Params], key: st
     ("changes", "keys"),
     [
         ({"render.frames": 100_000, "render.size": 16_384}, "render.frames, render.size, render.panels"),
-        ({"ngp.field.log2_rows": 24, "ngp.field.levels": 16, "ngp.field.finest": 4096}, "ngp.field.levels"),
+        (
+            {"ngp.field.log2_hashmap_size": 24, "ngp.field.levels": 16, "ngp.field.max_resolution": 4096},
+            "ngp.field.levels",
+        ),
         ({"ngp.sampling.grid": 512}, "ngp.sampling.grid"),
         ({"ngp.train.batch_samples": 2**26}, "ngp.train.batch_samples"),
         ({"method": "tiny", "tiny.field.width": 8192, "tiny.field.depth": 64}, "tiny.field.width, tiny.field.depth"),
-        ({"method": "tiny", "runtime.cpu_block": 2**26}, "tiny.field.width, tiny.field.depth, runtime.cpu_block"),
+        ({"method": "tiny", "runtime.cpu_chunk": 2**26}, "tiny.field.width, tiny.field.depth, runtime.cpu_chunk"),
         (
             {"method": "tiny", "tiny.train.batch_rays": 2**22, "tiny.sampling.samples": 4096},
             "tiny.train.batch_rays, tiny.sampling.samples",

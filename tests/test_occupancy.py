@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpSamplingParams
+from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch, near_far
 from nerfpipe.geometry.space import Bounded
 from nerfpipe.ops import dispatch
@@ -24,7 +24,7 @@ BOUNDS = torch.tensor([[-1.0, -2.0, 0.5], [1.0, 2.0, 2.0]])  # 2 x 4 x 1.5, not 
 
 def make_grid(bounds: Tensor = BOUNDS, **changes: float) -> Occupancy:
     settings = {"steps": 40, "render_steps": 60, "grid": 16, "update_every": 2, "decay": 0.8, "threshold": 0.03}
-    return Occupancy(NgpSamplingParams(**{"stop": 1e-4, **settings, **changes}), Bounded.over(bounds))
+    return Occupancy(NgpSamplingParams(**{"early_stop_eps": 1e-4, **settings, **changes}), Bounded.over(bounds))
 
 
 def make_rays(count: int) -> RayBatch:

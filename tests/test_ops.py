@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from nerfpipe.config.params import NgpFieldParams, NgpSamplingParams
+from nerfpipe.config.methods import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.contraction import CUBE
 from nerfpipe.geometry.rays import RayBatch
@@ -35,8 +35,12 @@ BACKENDS = [
 ]
 UNIT = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
 SPACES: dict[str, Space] = {"bounded": Bounded(UNIT, near=0.05), "unbounded": Unbounded(CUBE, near=0.1)}
-FIELD = NgpFieldParams(levels=3, coarsest=3, finest=24, log2_rows=8, width=8)  # levels dense and hashed
-SAMPLING = NgpSamplingParams(steps=48, render_steps=64, grid=6, update_every=16, decay=0.9, threshold=0.01, stop=1e-3)
+FIELD = NgpFieldParams(
+    levels=3, base_resolution=3, max_resolution=24, log2_hashmap_size=8, width=8
+)  # levels dense and hashed
+SAMPLING = NgpSamplingParams(
+    steps=48, render_steps=64, grid=6, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
+)
 VALUES = {"rtol": 2e-5, "atol": 2e-6}
 GRADIENTS = {"rtol": 2e-3, "atol": 2e-5}  # sums of many in single precision
 
@@ -257,7 +261,13 @@ def test_rendering_in_one_pass_is_rendering_pass_by_pass(of: str) -> None:
     space, batch, made = SPACES[of], rays(), field()
     sampler = half_full(space)
     ends = space.spacing(batch.near), space.spacing(batch.far)
-    known = (sampler.render_step, space.linear, *sampler.grid, sampler.longest(sampler.render_step), SAMPLING.stop)
+    known = (
+        sampler.render_step,
+        space.linear,
+        *sampler.grid,
+        sampler.longest(sampler.render_step),
+        SAMPLING.early_stop_eps,
+    )
     with torch.no_grad():
         ours = ngp_render.ngp_render([batch.origins, batch.directions, *ends], torch.rand(3), *known, *made.tensors)
         torch.manual_seed(0)

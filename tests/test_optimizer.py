@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.config.methods import NgpFieldParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.ops import dispatch, zeroed
 from nerfpipe.training.row_adam import BETAS, EPSILON, RowAdam

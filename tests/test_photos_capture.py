@@ -19,11 +19,12 @@ from nerfpipe.camera_paths.shapes import orbit
 from nerfpipe.cli.app import app
 from nerfpipe.geometry.cameras import Camera, to_camera
 from nerfpipe.photos import command
-from nerfpipe.photos.capture import CAPTURES, POINTS, TRANSFORMS, add_entry, capture_folder, write_capture
+from nerfpipe.photos.capture import POINTS, TRANSFORMS, add_entry, capture_folder, write_capture
 from nerfpipe.photos.pairs import exhaustive, sequential, tiles
 from nerfpipe.photos.preparing import IMAGES, MASKS, View
 from nerfpipe.photos.reconstruct import Model
-from nerfpipe.project.catalogue import CATALOGUE_FILE, load_entry
+from nerfpipe.project.catalogue import load_entry
+from nerfpipe.project.paths import CAPTURES, CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 
 CATALOGUE = """\

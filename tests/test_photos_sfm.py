@@ -24,7 +24,8 @@ from nerfpipe.photos.pairs import exhaustive
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, prepare_files
 from nerfpipe.photos.reconstruct import by_lens, reconstruct
 from nerfpipe.procedural import drawing, robot_arm
-from nerfpipe.project.catalogue import CATALOGUE_FILE, load_entry
+from nerfpipe.project.catalogue import load_entry
+from nerfpipe.project.paths import CATALOGUE_FILE
 
 pycolmap = pytest.importorskip("pycolmap", reason="structure from motion needs pycolmap (the photos extra)")
 pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")

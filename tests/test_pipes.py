@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system h
 READERS = {
     "a model": "from nerfpipe.models.model_file import load_model; load_model(place)",
     "a ray bank": "from nerfpipe.raybank.bank import RayBank; RayBank(place.parent)",
-    "a bank's fingerprint": "from nerfpipe.runtime.checkpoint import fingerprint; fingerprint({}, place.parent)",
+    "a bank's fingerprint": "from nerfpipe.runtime.checkpoint import fingerprint; fingerprint({}, place.parent, {})",
     "settings": "from nerfpipe.config.yaml_file import read_yaml; read_yaml(place)",
     "key frames": "from nerfpipe.camera_paths.key_frames import read_key_frames as read; read(place, None, None)",
     "a picture": "from nerfpipe.photos.images import read_picture; read_picture(place)",

@@ -114,8 +114,8 @@ def test_a_view_that_misses_the_bounds_altogether_is_background(with_params: Cal
 
 @pytest.mark.parametrize("samples_at_once", [1, 7 * 16, 100 * 16])
 def test_the_size_of_the_blocks_does_not_matter(samples_at_once: int, with_params: Callable[..., Params]) -> None:
-    whole = render(Ball(), 16, with_params, cpu_block=10**6)
-    parts = render(Ball(), 16, with_params, cpu_block=samples_at_once)
+    whole = render(Ball(), 16, with_params, cpu_chunk=10**6)
+    parts = render(Ball(), 16, with_params, cpu_chunk=samples_at_once)
     for name in ("colour", "opacity", "depth"):
         assert_close(getattr(parts, name), getattr(whole, name))
 
@@ -161,7 +161,12 @@ def test_the_ngp_picture_is_the_same_in_one_pass_and_in_plain_torch(with_params:
     from nerfpipe.models.registry import build_model
     from nerfpipe.ops import dispatch
 
-    sizes = {"ngp.field.finest": 32, "ngp.field.log2_rows": 10, "ngp.sampling.grid": 12, "ngp.sampling.stop": 1e-3}
+    sizes = {
+        "ngp.field.max_resolution": 32,
+        "ngp.field.log2_hashmap_size": 10,
+        "ngp.sampling.grid": 12,
+        "ngp.sampling.early_stop_eps": 1e-3,
+    }
     params = with_params(method="ngp", **sizes)
     model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
     sampler, field = model.last.sampler, model.last.field

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nerfpipe.config.params import NgpSamplingParams, Params
+from nerfpipe.config.methods import NgpSamplingParams
+from nerfpipe.config.params import Params
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
 from nerfpipe.geometry.rays import DepthRange, RayBatch
@@ -23,7 +24,15 @@ from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.types import COLOUR, FieldOutput, Samples
 
 EVERYWHERE = Unbounded(CUBE, near=0.1)
-GRID = {"steps": 64, "render_steps": 96, "grid": 24, "update_every": 2, "decay": 0.8, "threshold": 0.03, "stop": 1e-4}
+GRID = {
+    "steps": 64,
+    "render_steps": 96,
+    "grid": 24,
+    "update_every": 2,
+    "decay": 0.8,
+    "threshold": 0.03,
+    "early_stop_eps": 1e-4,
+}
 
 
 def rays_from_inside(count: int) -> RayBatch:

@@ -36,9 +36,9 @@ QUICK = {
     "nerf.train.batch_rays": 64,
     "nerf.train.validate_every": 3,
     "ngp.field.levels": 3,
-    "ngp.field.coarsest": 4,
-    "ngp.field.finest": 16,
-    "ngp.field.log2_rows": 8,
+    "ngp.field.base_resolution": 4,
+    "ngp.field.max_resolution": 16,
+    "ngp.field.log2_hashmap_size": 8,
     "ngp.field.width": 16,
     "ngp.sampling.steps": 32,
     "ngp.sampling.render_steps": 48,
@@ -47,7 +47,7 @@ QUICK = {
     "ngp.train.steps": 6,
     "ngp.train.batch_samples": 1000,
     "ngp.train.validate_every": 3,
-    "runtime.cpu_block": 300,  # several blocks a step, the last one smaller
+    "runtime.cpu_chunk": 300,  # several blocks a step, the last one smaller
     "runtime.checkpoint_seconds": 0,
 }
 CPU = torch.device("cpu")
@@ -124,7 +124,7 @@ def test_training_lowers_the_loss_and_learns_the_held_out_views(
         "tiny.field.frequencies": 3,
         "nerf.field.position_frequencies": 3,
         "nerf.field.width": 32,
-        "runtime.cpu_block": 8192,
+        "runtime.cpu_chunk": 8192,
     }
     trainer = make_trainer(build_bank(make_scene(train=16)), method=method, **changes)
     trainer.run(report=lambda row: None)
@@ -137,7 +137,7 @@ def test_training_lowers_the_loss_and_learns_the_held_out_views(
 def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trainer) -> None:
     gradients = []
     for block in (100, 10**6):
-        trainer = make_trainer(bank, **{"runtime.cpu_block": block, "tiny.train.bf16": False})
+        trainer = make_trainer(bank, **{"runtime.cpu_chunk": block, "tiny.train.bf16": False})
         trainer.step.take(0, 64)
         gradients.append([p.grad.clone() for p in trainer.model.parameters()])
     for one, other in zip(*gradients, strict=True):
@@ -302,7 +302,9 @@ def test_the_terms_of_the_loss_are_reported_by_name(bank: RayBank, make_trainer)
 
 
 def test_levels_that_are_not_open_stay_as_they_began_and_all_learn_in_the_end(bank: RayBank, make_trainer) -> None:
-    trainer = make_trainer(bank, **NGP, **{"ngp.train.steps": 8, "ngp.train.open_levels": 0.5, "ngp.field.levels": 4})
+    trainer = make_trainer(
+        bank, **NGP, **{"ngp.train.steps": 8, "ngp.train.coarse_to_fine": 0.5, "ngp.field.levels": 4}
+    )
     grid, rays = trainer.model.last.field.grid, first_batch(trainer.settings, trainer.model)
     began = grid.table.detach().clone()
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import open_regular
+from nerfpipe.runtime.files import open_regular, update_digest
 
-CHUNK_BYTES = 1 << 16
 SPARE_BYTES = 16_000_000  # left free on the disk, for everything else that writes meanwhile
 MEGABYTE = 1e6
 
@@ -47,8 +46,7 @@ def checksum_of(path: Path, algorithm: str) -> str:
     else:
         raise ValueError(f"unknown checksum algorithm {algorithm!r}")
     with open_regular(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            hasher.update(chunk)
+        update_digest(hasher, file)
     return f"{algorithm}:{hasher.hexdigest()}"
 
 

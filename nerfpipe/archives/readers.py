@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, megabytes
+from nerfpipe.archives.checksum import megabytes
 from nerfpipe.archives.members import AGAIN, BY_HAND, Member
 from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import CHUNK_BYTES
 from nerfpipe.runtime.progress import Progress
 
 PIECE_BYTES = 1 << 24  # most that is read at once: 100,000 lines of a zip's index
@@ -76,6 +77,7 @@ class ZipReader:
             yield Member(name, info.file_size, name.endswith("/"), self._fault(info), info)
 
     def open(self, member: Member) -> IO[bytes]:
+        assert isinstance(member.handle, zipfile.ZipInfo)  # as `members` gave it
         return self._zip.open(member.handle)
 
     @staticmethod
@@ -110,7 +112,10 @@ class TarReader:
         self._check_end()
 
     def open(self, member: Member) -> IO[bytes]:
-        return self._tar.extractfile(member.handle)
+        assert isinstance(member.handle, tarfile.TarInfo)  # as `members` gave it
+        content = self._tar.extractfile(member.handle)
+        assert content is not None  # only folders and special files have none, and these are not opened
+        return content
 
     def _check_end(self) -> None:
         """tarfile takes a damaged header for the end, and gzip compares its checksum only when read to its own."""

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, check_room, megabytes
+from nerfpipe.archives.checksum import check_room, megabytes
 from nerfpipe.archives.members import BY_HAND, Member, placed, quoted
 from nerfpipe.archives.readers import DAMAGES, DamagedError, Kind, TarReader, ZipReader
 from nerfpipe.archives.subfolder import folders_of, locate, wrapper
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import named_errors
+from nerfpipe.runtime.files import CHUNK_BYTES, named_errors
 from nerfpipe.runtime.progress import Progress
 
 UNPACKED_RATIO = 50  # most that an archive may grow: pictures do not, text does tenfold, bombs do a thousandfold

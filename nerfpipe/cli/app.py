@@ -12,20 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 from nerfpipe.cli.output_folder import check_render_folder
-from nerfpipe.config.defaults import MODEL, render_params
+from nerfpipe.config.defaults import render_params
 from nerfpipe.config.options import check_free, checked
 from nerfpipe.config.params import PARAMS_FILE, PATH_FILE, RenderParams, load_params
 from nerfpipe.export.command import app as export
-from nerfpipe.project.catalogue import CATALOGUE_FILE
 from nerfpipe.project.check import data_faults, lock_faults, settings_faults
+from nerfpipe.project.paths import CATALOGUE_FILE, METRICS, MODEL, ORBIT, ORBIT_DEPTH, RAW, VIEWS
 from nerfpipe.project.repository import repository_faults
 from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
 from nerfpipe.runtime.files import local_path, open_regular
 from nerfpipe.runtime.stage import read_timings
 from nerfpipe.runtime.terminal import plain, say, tidy_output
 
-RAW = Path("data/raw")
-METRICS, RENDERS = Path("metrics"), Path("data/renders")
 STAGES = ("download", "rays", "train", "evaluate", "render")
 
 
@@ -237,7 +235,7 @@ def summary() -> None:
         timings = read_timings()
         seconds = ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings)
         say(f"seconds  {seconds or 'unknown'} (when each stage last ran here)")
-        say(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
+        say(f"look at  {ORBIT}, {ORBIT_DEPTH}, {VIEWS}/")
 
 
 def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:

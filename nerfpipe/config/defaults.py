@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nerfpipe.config.params import PARAMS_FILE, RenderParams, RuntimeParams, load_params
 
-MODEL = Path("data/model/field.safetensors")  # as the stage train leaves it
 RENDER = RenderParams(frames=60, fps=15, path="auto", elevation=None, tilt=0.0, radius=1.0, size=0, panels=["colour"])
 RUNTIME = RuntimeParams(
-    device="auto", threads=0, cpu_block=4096, gpu_block=2**20, kernels="auto", checkpoint_seconds=30
+    device="auto", threads=0, cpu_chunk=4096, gpu_chunk=2**20, kernels="auto", checkpoint_seconds=30
 )
 
 

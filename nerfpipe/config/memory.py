@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, Panel, Params, RenderParams, TinyParams
+from nerfpipe.config.methods import MethodParams, NerfParams, NgpParams, TinyParams
+from nerfpipe.config.params import Panel, Params, RenderParams
 from nerfpipe.runtime.errors import NerfpipeError
 
 FLOAT = 4
@@ -60,7 +61,7 @@ def beyond(keys: str, needed: float, there: int, of_what: str) -> list[str]:
 def needs(params: Params) -> Iterator[tuple[str, float]]:
     """Keys, and the bytes they take together, of the method in use and of renders."""
     on_cpu = params.runtime.device in ("auto", "cpu")
-    yield from method_needs(params.method, params.recipe, params.runtime.cpu_block if on_cpu else 0)
+    yield from method_needs(params.method, params.recipe, params.runtime.cpu_chunk if on_cpu else 0)
     side = params.render.size or USUAL_SIDE
     yield render_needs(params.render, side, max(1, side // FLAT))
 
@@ -74,22 +75,31 @@ def render_needs(settings: RenderParams, width: int, height: int) -> tuple[str, 
 
 def method_needs(name: str, recipe: MethodParams, block: int) -> Iterator[tuple[str, float]]:
     """The same for training one method; block: samples at once on the CPU."""
-    train, field = recipe.train, recipe.field
     match recipe:
         case NgpParams():
-            yield f"{name}.train.batch_rays", train.batch_rays * RAY
-            rows = field.levels * min(2**field.log2_rows, (field.finest + 1) ** 3)
-            yield f"{name}.field.levels, {name}.field.log2_rows", rows * FEATURES * FLOAT * WITH_ADAM
-            yield f"{name}.sampling.grid", recipe.sampling.grid**3 * CELL
-            encoded = 2 * field.levels * FEATURES * FLOAT
-            yield f"{name}.train.batch_samples, {name}.field.levels", train.batch_samples * (encoded + SAMPLE)
+            yield from _grid_needs(name, recipe)
         case TinyParams() | NerfParams():
-            keys, drawn = _samples(name, recipe)
-            yield f"{name}.train.batch_rays, {keys}", train.batch_rays * (RAY + FLOAT * drawn)
-            layer = field.width * FLOAT
-            yield f"{name}.field.width, {name}.field.depth", field.depth * field.width * layer * WITH_ADAM
-            activations = block * (2 * field.depth * layer + SAMPLE)
-            yield f"{name}.field.width, {name}.field.depth, runtime.cpu_block", activations
+            yield from _layer_needs(name, recipe, block)
+
+
+def _grid_needs(name: str, recipe: NgpParams) -> Iterator[tuple[str, float]]:
+    train, field = recipe.train, recipe.field
+    yield f"{name}.train.batch_rays", train.batch_rays * RAY
+    rows = field.levels * min(2**field.log2_hashmap_size, (field.max_resolution + 1) ** 3)
+    yield f"{name}.field.levels, {name}.field.log2_hashmap_size", rows * FEATURES * FLOAT * WITH_ADAM
+    yield f"{name}.sampling.grid", recipe.sampling.grid**3 * CELL
+    encoded = 2 * field.levels * FEATURES * FLOAT
+    yield f"{name}.train.batch_samples, {name}.field.levels", train.batch_samples * (encoded + SAMPLE)
+
+
+def _layer_needs(name: str, recipe: TinyParams | NerfParams, block: int) -> Iterator[tuple[str, float]]:
+    train, field = recipe.train, recipe.field
+    keys, drawn = _samples(name, recipe)
+    yield f"{name}.train.batch_rays, {keys}", train.batch_rays * (RAY + FLOAT * drawn)
+    layer = field.width * FLOAT
+    yield f"{name}.field.width, {name}.field.depth", field.depth * field.width * layer * WITH_ADAM
+    activations = block * (2 * field.depth * layer + SAMPLE)
+    yield f"{name}.field.width, {name}.field.depth, runtime.cpu_chunk", activations
 
 
 def _samples(name: str, recipe: TinyParams | NerfParams) -> tuple[str, int]:

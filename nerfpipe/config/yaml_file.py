@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import io
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from nerfpipe.runtime.addresses import without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
@@ -48,6 +50,7 @@ class Section(BaseModel):
     """A part of a YAML file: unknown keys are faults, values do not change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # what DVC records as text is no number here
+    renamed: ClassVar[Mapping[str, str]] = {}  # a key of an earlier version -> its name now
 
     @field_validator("*", mode="before")
     @classmethod
@@ -91,16 +94,28 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model 
     try:
         return model.model_validate(content), []
     except ValidationError as error:
-        return None, [_fault_line(model, fault, prefix) for fault in error.errors()]
+        faults = error.errors()
+    told = {(*fault["loc"][:-1], _new_name(model, fault)) for fault in faults}  # by the line about the old name
+    untold = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in told]
+    return None, [_fault_line(model, fault, prefix) for fault in untold]
 
 
-def _fault_line(model: type[BaseModel], fault: dict[str, Any], prefix: str) -> str:
+def _new_name(model: type[BaseModel], fault: ErrorDetails) -> str | None:
+    """The name that a faulty key has now, where it is a key of an earlier version."""
+    section = _section_of(model, fault["loc"]) if fault["type"] == "extra_forbidden" else None
+    return section.renamed.get(str(fault["loc"][-1])) if section and issubclass(section, Section) else None
+
+
+def _fault_line(model: type[BaseModel], fault: ErrorDetails, prefix: str) -> str:
     location = [str(part) for part in fault["loc"]]
     key = ".".join(plain(part) for part in ([prefix, *location] if prefix else location)) or "(top)"
     if fault["type"] == "missing":
         return f"{key}: missing"
+    if (name := _new_name(model, fault)) is not None:
+        return f"{key}: unknown key; it is called {name} now"
     if fault["type"] == "extra_forbidden":
-        known = _keys_beside(model, location)
+        section = _section_of(model, fault["loc"])
+        known = list(section.model_fields) if section else []
         close = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
@@ -119,11 +134,12 @@ def plain(name: Any) -> str:
     return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)
 
 
-def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
+def _section_of(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The section that the key at this location belongs to."""
     for part in location[:-1]:
-        field = model.model_fields.get(part)
+        field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
+            return None
         model = annotation
-    return list(model.model_fields)
+    return model

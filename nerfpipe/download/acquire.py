@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, Expected, check_room
+from nerfpipe.archives.checksum import Expected, check_room
 from nerfpipe.archives.readers import archive_kind
 from nerfpipe.archives.subfolder import NoSuchFolderError, locate
 from nerfpipe.archives.unpack import unpack
 from nerfpipe.download.cache import fetch_kept
 from nerfpipe.download.fetch import file_name
 from nerfpipe.procedural.generate import generate
-from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry
-from nerfpipe.project.entry_file import ENTRY_FILE
+from nerfpipe.project.catalogue import Entry
+from nerfpipe.project.paths import CATALOGUE_FILE, ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import local_path, write_json
+from nerfpipe.runtime.files import local_path, update_digest, write_json
 from nerfpipe.runtime.progress import Progress
 
 IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by what it holds
@@ -192,8 +192,7 @@ def _in_dvcs_cache(target: Path) -> bool:
         return False
     hasher = hashlib.md5(usedforsecurity=False)
     with target.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            hasher.update(chunk)
+        update_digest(hasher, file)
     return hasher.hexdigest() == named[1] + named[2]
 
 

@@ -17,12 +17,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 import urllib3
 
-from nerfpipe.archives.checksum import CHUNK_BYTES, SPARE_BYTES, Expected, check_room, megabytes
+from nerfpipe.archives.checksum import SPARE_BYTES, Expected, check_room, megabytes
 from nerfpipe.download.answers import BrokenError, RefusedError, check_answer, refuse_other_files
 from nerfpipe.download.partial import Partial, Version
 from nerfpipe.download.watch import EndedError, Watch
 from nerfpipe.runtime.addresses import presentable, without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
+from nerfpipe.runtime.files import CHUNK_BYTES
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.runtime.terminal import say
 
@@ -145,8 +146,8 @@ def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
     try:
         with line.watch.least(math.inf, ANSWER_SECONDS, f"no whole answer within {ANSWER_SECONDS:g} s"):
             for _ in range(REDIRECTS + 1):
-                asked = {"headers": headers, "auth": _auth(line, url, place), "timeout": timeout}
-                response = line.session.get(place, stream=True, **asked)
+                auth = _auth(line, url, place)
+                response = line.session.get(place, stream=True, headers=headers, auth=auth, timeout=timeout)
                 target = line.session.get_redirect_target(response)
                 if target is None:
                     return response

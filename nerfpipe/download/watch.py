@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import requests
@@ -96,8 +96,8 @@ class Watch:
 class _Session(requests.Session):
     """Leaves redirects to its user: requests would read the body of each, which may have no end."""
 
-    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        return iter(())
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
+        yield from ()
 
 
 class _Adapter(HTTPAdapter):
@@ -122,7 +122,9 @@ class _Adapter(HTTPAdapter):
 
 
 def _watched(kind: type[urllib3.HTTPConnectionPool], watch: Watch) -> type[urllib3.HTTPConnectionPool]:
-    class Connection(kind.ConnectionCls):
+    base: Any = kind.ConnectionCls  # a class that is known only at run time
+
+    class Connection(base):
         def _new_conn(self) -> socket.socket:
             connection = super()._new_conn()
             watch.add(connection)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerfpipe.config.defaults import MODEL, render_params
+from nerfpipe.config.defaults import render_params
 from nerfpipe.config.options import checked
 from nerfpipe.export.options import CloudOptions, DepthOptions, MeshOptions, ViewOptions, check_output
+from nerfpipe.project.paths import MODEL
 from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
 from nerfpipe.runtime.terminal import say
 

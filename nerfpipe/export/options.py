@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nerfpipe.config.constraints import MAX_NUMBER, MAX_SIDE, MAX_VIEWS, NotNegative, Positive
 from nerfpipe.config.options import check_free
-from nerfpipe.config.params import LARGEST, LONGEST_SIDE, MOST_VIEWS, NotNegative, Positive
 from nerfpipe.config.yaml_file import Section
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -17,13 +17,13 @@ from nerfpipe.runtime.errors import NerfpipeError
 class ViewOptions(Section):
     """Whence to look: at a train camera's place, or at a place around the scene's centre."""
 
-    view: Annotated[int, Field(ge=0, le=MOST_VIEWS)] | None = None
-    azimuth: Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] | None = (
+    view: Annotated[int, Field(ge=0, le=MAX_VIEWS)] | None = None
+    azimuth: Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False)] | None = (
         None  # degrees around z, from x to y
     )
     elevation: Annotated[float, Field(ge=-90, le=90)] | None = None
     radius: Positive | None = None  # times the mean distance of the cameras
-    size: Annotated[int, Field(ge=0, le=LONGEST_SIDE)] = 0  # pixels of the longer side; 0: the camera's own
+    size: Annotated[int, Field(ge=0, le=MAX_SIDE)] = 0  # pixels of the longer side; 0: the camera's own
 
 
 class DepthOptions(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config.params import NerfFieldParams
+from nerfpipe.config.methods import NerfFieldParams
 from nerfpipe.fields.activations import density_activation
 from nerfpipe.fields.base import Field
 from nerfpipe.fields.frequency_encoding import FrequencyEncoding

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nerfpipe.config.params import NgpFieldParams
+from nerfpipe.config.methods import NgpFieldParams
 from nerfpipe.fields.activations import exponential_density
 from nerfpipe.fields.base import Field
 from nerfpipe.fields.hash_encoding import HashEncoding
@@ -32,7 +32,9 @@ class NgpField(Field):
         self.side = float((bounds[1] - bounds[0]).max())  # of the cube that holds the bounds
         low = bounds.mean(dim=0) - self.side / 2
         H = params.width
-        self.grid = HashEncoding(low, self.side, params.levels, params.coarsest, params.finest, params.log2_rows)
+        self.grid = HashEncoding(
+            low, self.side, params.levels, params.base_resolution, params.max_resolution, params.log2_hashmap_size
+        )
         self.density_layers = Layers(self.grid.size, H, GEOMETRY)
         self.colour_layers = Layers(GEOMETRY + COMPONENTS, H, H, COLOURS)
 

@@ -63,7 +63,7 @@ class Model(nn.Module):
 
     def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int:
         """Rays to compute at once, from the runtime's samples per chunk."""
-        chunk = runtime.cpu_block if device.type == "cpu" else runtime.gpu_block
+        chunk = runtime.cpu_chunk if device.type == "cpu" else runtime.gpu_chunk
         return max(1, chunk // self.samples_per_ray)
 
     def before_step(self, seed: int, step: int) -> None:

@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from nerfpipe import __version__
-from nerfpipe.config.params import MethodParams, parse_method
-from nerfpipe.config.yaml_file import plain
+from nerfpipe.config.constraints import Seed
+from nerfpipe.config.methods import METHODS, MethodParams, parse_method
+from nerfpipe.config.yaml_file import Section, plain
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import BACKGROUNDS
 from nerfpipe.geometry.plausible import (
@@ -38,6 +39,7 @@ Row = tuple[float, float, float, float]
 Pose = tuple[Row, Row, Row]
 
 HEADER = "nerfpipe"  # the one key of the file's metadata; more would be written in no fixed order
+FORMAT = 2  # of the header; format 1, which has no such key, has other names for some settings
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -48,7 +50,7 @@ class ModelAbout:
     scene: str
     method: str
     settings: dict[str, Any]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Seed
     space: AnySpace
     similarity: Similarity  # from the data's coordinates to the scene's
     background: Literal["black", "white"]
@@ -69,7 +71,7 @@ class ModelAbout:
 def save_model(path: Path, model: Model, about: ModelAbout) -> None:
     """Write the file atomically. The bytes depend on weights and header alone."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, metadata={HEADER: json.dumps(asdict(about), sort_keys=True)})
+    content = save(tensors, metadata={HEADER: json.dumps({"format": FORMAT, **asdict(about)}, sort_keys=True)})
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
@@ -125,16 +127,31 @@ def _parse_header(path: Path, header: str | None) -> ModelAbout:
     if header is None:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
-        about = ModelAbout(**json.loads(header))
+        about = ModelAbout(**_in_present_format(json.loads(header)))
     except ValidationError as error:
         if fault := wrong_number(error):
             raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again") from None
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
-    except (ValueError, TypeError, RecursionError, OverflowError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
     for fault in header_faults(about):
         raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again")
     return about
+
+
+def _in_present_format(header: dict[str, Any]) -> dict[str, Any]:
+    """A header of any format as this version has it, without its format. Raises ValueError where that is unknown."""
+    written = header.pop("format", 1)
+    if written == FORMAT:
+        return header
+    if written != 1:
+        raise ValueError(f"format {written!r}")
+    sections = METHODS[header["method"]].model_fields if header.get("method") in METHODS else {}
+    for name, content in header["settings"].items():
+        if name in sections and isinstance(content, dict):
+            names = cast(type[Section], sections[name].annotation).renamed
+            header["settings"][name] = {names.get(key, key): value for key, value in content.items()}
+    return header
 
 
 def header_faults(about: ModelAbout) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nerfpipe.config.params import NerfParams
+from nerfpipe.config.methods import NerfParams
 from nerfpipe.fields.nerf import NerfField
 from nerfpipe.geometry.space import Space
 from nerfpipe.models.model import Model

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpParams, RuntimeParams
+from nerfpipe.config.methods import NgpParams
+from nerfpipe.config.params import RuntimeParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
@@ -48,7 +49,7 @@ class NgpModel(Model):
             self.space.linear,
             *sampler.grid,
             sampler.longest(sampler.render_step),
-            sampler.params.stop,
+            sampler.params.early_stop_eps,
             *field.tensors,
         )
         return Pixels(colour, opacity, depth)

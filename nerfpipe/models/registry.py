@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nerfpipe.config.params import MethodParams, NerfParams, NgpParams, TinyParams
+from nerfpipe.config.methods import MethodParams, NerfParams, NgpParams, TinyParams
 from nerfpipe.geometry.space import Space
 from nerfpipe.models.model import Model
 from nerfpipe.models.nerf import NerfModel

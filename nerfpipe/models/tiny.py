@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nerfpipe.config.params import TinyParams
+from nerfpipe.config.methods import TinyParams
 from nerfpipe.fields.tiny import TinyField
 from nerfpipe.geometry.space import Space
 from nerfpipe.models.model import Model

@@ -13,12 +13,12 @@ from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.photos.preparing import IMAGES, MASKS, View
 from nerfpipe.photos.reconstruct import Model
-from nerfpipe.project.catalogue import CATALOGUE_FILE, PLAIN_NAME, Entry
+from nerfpipe.project.catalogue import PLAIN_NAME, Entry
+from nerfpipe.project.paths import CAPTURES, CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import atomic_file, atomic_folder, write_json
 from nerfpipe.scenes.normalise import unbounded_similarity
 
-CAPTURES = Path("data/captures")
 HELD_OUT = 8  # one picture in so many; not the first and the last, which see what no other does
 TRANSFORMS, POINTS = "transforms.json", "points.ply"
 

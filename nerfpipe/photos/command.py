@@ -9,11 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerfpipe.config.params import LONGEST_SIDE, MOST_FRAMES
+from nerfpipe.config.constraints import MAX_FRAMES, MAX_SIDE
 from nerfpipe.photos import pairs
 from nerfpipe.photos.capture import (
-    CAPTURES,
-    CATALOGUE_FILE,
     POINTS,
     TRANSFORMS,
     add_entry,
@@ -25,6 +23,7 @@ from nerfpipe.photos.masks import find_masks
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, View, prepare_files, prepare_frames
 from nerfpipe.photos.reconstruct import Model, load_pycolmap, reconstruct
 from nerfpipe.photos.video import not_a_video, sharp_frames
+from nerfpipe.project.paths import CAPTURES, CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular, work_folder
 
@@ -106,12 +105,12 @@ def check_options(options: Options) -> None:
         )
     if options.frames < FEWEST:
         raise NerfpipeError(f"--frames: must be at least {FEWEST} (got {options.frames})")
-    if options.frames > MOST_FRAMES:
-        raise NerfpipeError(f"--frames: must be at most {MOST_FRAMES:,} (got {options.frames})")
+    if options.frames > MAX_FRAMES:
+        raise NerfpipeError(f"--frames: must be at most {MAX_FRAMES:,} (got {options.frames})")
     if 0 != options.size < SMALLEST:
         raise NerfpipeError(f"--size: must be at least {SMALLEST} pixels, or 0 to keep it (got {options.size})")
-    if options.size > LONGEST_SIDE:
-        raise NerfpipeError(f"--size: must be at most {LONGEST_SIDE:,} pixels, or 0 to keep it (got {options.size})")
+    if options.size > MAX_SIDE:
+        raise NerfpipeError(f"--size: must be at most {MAX_SIDE:,} pixels, or 0 to keep it (got {options.size})")
     if not 0 <= options.seed <= LAST_SEED:
         raise NerfpipeError(f"--seed: must be from 0 to {LAST_SEED:,} (got {options.seed})")
 

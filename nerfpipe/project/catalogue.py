@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from nerfpipe.config.constraints import MAX_NUMBER, MAX_VIEWS
 from nerfpipe.config.yaml_file import Section, plain, read_yaml, validate
+from nerfpipe.project.paths import CATALOGUE_FILE, OUT_FOLDERS
 from nerfpipe.runtime.errors import NerfpipeError
-
-CATALOGUE_FILE = Path("data/scenes.yaml")
-OUTS = ("data/raw", "data/rays", "data/model", "data/views", "data/renders")
 
 MADE_HERE = {"size", "views"}  # keys for what is drawn
 PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
@@ -40,10 +39,10 @@ IDLE_KEYS = {
 }
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
-MOST_VIEWS = 10_000  # of a split of a scene that is drawn here
-MOST_BYTES = 2**50
-Views = Annotated[int, Field(gt=0, le=MOST_VIEWS)]
-Coordinate = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+MAX_MADE_VIEWS = 10_000  # of a split of a scene that is drawn here
+MAX_BYTES = 2**50
+Views = Annotated[int, Field(gt=0, le=MAX_MADE_VIEWS)]
+Coordinate = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False)]
 Corner = Annotated[list[Coordinate], Field(min_length=3, max_length=3)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f]{40})$")]
 
@@ -64,7 +63,7 @@ class Entry(Section):
     )
     path: str | None = None
     url: Annotated[list[str], Field(min_length=1)] | None = None
-    bytes: Annotated[int, Field(gt=0, le=MOST_BYTES)] | None = None
+    bytes: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
     checksum: Checksum | None = None
     folder: str | None = None  # where in the archive or folder the scene lies; None: all of it is the scene
     background: Literal["black", "white"] = "black"
@@ -75,12 +74,12 @@ class Entry(Section):
     factor: Annotated[int, Field(ge=1, le=64)] = 1  # pictures are made smaller so many times
     missing: Literal["error", "skip"] = "error"  # what to do with frames whose picture is not there
     order: Literal["name", "number"] = "name"  # of pictures without names: 10.png before 9.png, or behind it
-    test_every: Annotated[int, Field(ge=2, le=10**6)] = (
+    test_every: Annotated[int, Field(ge=2, le=MAX_VIEWS)] = (
         8  # every so many-th view is held out, where the data names no splits
     )
     size: Annotated[int, Field(ge=8, le=4096)] = 100
     views: SplitSizes = SplitSizes()
-    train_views: Annotated[int, Field(gt=0, le=10**6)] = 100
+    train_views: Annotated[int, Field(gt=0, le=MAX_VIEWS)] = 100
 
     @field_validator("url", mode="before")
     @classmethod
@@ -94,8 +93,8 @@ class Entry(Section):
             place = None if value is None else Path(value).expanduser().resolve()
         except (RuntimeError, OSError) as error:
             raise ValueError(f"is no path on this machine ({error})") from None
-        for out in OUTS:
-            if place is not None and place.is_relative_to(Path(out).resolve()):
+        for out in OUT_FOLDERS:
+            if place is not None and place.is_relative_to(out.resolve()):
                 raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
         return value
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from nerfpipe.config.memory import beyond, memory_faults
 from nerfpipe.config.params import NO_PATH_FILE, PARAMS_FILE, PATH_FILE, Params, params_faults
 from nerfpipe.config.yaml_file import read_yaml
-from nerfpipe.project.catalogue import CATALOGUE_FILE, Entry, catalogue_faults, unknown_scene
+from nerfpipe.project.catalogue import Entry, catalogue_faults, unknown_scene
+from nerfpipe.project.paths import CATALOGUE_FILE, LOCK_FILE, RUNNING_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path
 
-LOCK_FILE, RUNNING_FILE = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 ON_DISK = 17  # bytes of a pixel of a scene that is drawn here: colour, depth and labels, and as rays
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nerfpipe.project.paths import PIPELINE_FILE
+
 NO_DVC = (
     "no .dvc folder is here, so that DVC does not run; copy it from where the project came from (it is hidden), "
     "or run `{}`"
@@ -18,7 +20,7 @@ NO_GIT = (
 def repository_faults() -> list[str]:
     """What keeps DVC from running the pipeline of this folder, in lines; DVC is imported only where git is not here."""
     folder = Path.cwd()
-    if not (folder / "dvc.yaml").exists():
+    if not (folder / PIPELINE_FILE).exists():
         return []  # there is nothing to run
     in_git = "GIT_DIR" in os.environ or any((each / ".git").exists() for each in (folder, *folder.parents))
     if not any((each / ".dvc").is_dir() for each in (folder, *folder.parents)):

@@ -13,14 +13,15 @@ from pydantic import BaseModel, ConfigDict
 
 from nerfpipe.config.yaml_file import validate
 from nerfpipe.config.yaml_reader import parse_yaml
+from nerfpipe.project import paths
 from nerfpipe.report.sources import WORKSPACE, Reader, open_source
 from nerfpipe.runtime.addresses import without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
 
-TRAIN, SPEED, TEST = "metrics/train.json", "metrics/speed.json", "metrics/test.json"
-HISTORY, CLOCK, VIEWS = "metrics/history.csv", "metrics/speed.csv", "metrics/views.csv"
-LOCK = "dvc.lock"
-GIFS = {"colour": "data/renders/orbit.gif", "depth": "data/renders/orbit_depth.gif"}
+TRAIN, SPEED, TEST = (file.as_posix() for file in (paths.TRAIN_METRICS, paths.SPEED_METRICS, paths.TEST_METRICS))
+HISTORY, CLOCK, VIEWS = (file.as_posix() for file in (paths.HISTORY_TABLE, paths.SPEED_TABLE, paths.VIEWS_TABLE))
+LOCK = paths.LOCK_FILE.as_posix()
+GIFS = {"colour": paths.ORBIT.as_posix(), "depth": paths.ORBIT_DEPTH.as_posix()}
 
 
 class _Numbers(BaseModel):
@@ -82,7 +83,7 @@ class Run:
 
     def sheet(self, view: int) -> bytes | None:
         """A test view's PNG: truth, render, error, depth."""
-        return self.picture(f"data/views/test_{view:03d}.png")
+        return self.picture(paths.view_picture(view).as_posix())
 
     def remarks(self) -> list[str]:
         """What is missing of it so far, in sentences."""

@@ -13,7 +13,9 @@ IN_A_TEXT = re.compile(r"([a-z][a-z0-9+.-]*:[/\\]{2,}\S*?)(['\")\],:;.]*)(?=\s|$
 
 def presentable(url: str) -> str:
     """Scheme, host, port and path of an address. What is no address is shown as far as no `@` follows."""
-    scheme, slashes, host, path, rest = (part or "" for part in ADDRESS.fullmatch(url).groups())
+    parts = ADDRESS.fullmatch(url)
+    assert parts is not None  # every part of the pattern is optional
+    scheme, slashes, host, path, rest = (part or "" for part in parts.groups())
     if not slashes and "@" in url:
         return f"{scheme}{HIDDEN}"
     host = host.rpartition("@")[2]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,12 +22,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import PARTIAL, atomic_file, open_regular, refuse_irregular, text_path, work_folder
+from nerfpipe.runtime.files import (
+    PARTIAL,
+    atomic_file,
+    open_regular,
+    refuse_irregular,
+    text_path,
+    update_digest,
+    work_folder,
+)
 from nerfpipe.runtime.terminal import say
 
 STATE, DIGEST = "state", "sha256"
 CHECKPOINT, PREVIEWS, LOCK, FINISHED = "checkpoint.safetensors", "previews", "lock", "finished"  # in a run's folder
-READ_BYTES = 1 << 20
 NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
 
 
@@ -36,21 +43,14 @@ def runs_folder() -> Path:
     return work_folder() / "checkpoints"
 
 
-def fingerprint(params: dict[str, Any], rays: Path) -> str:
-    """A name for the run with these parameters, the ray bank in the folder `rays`, and the code now loaded."""
+def fingerprint(params: dict[str, Any], rays: Path, code: Mapping[str, Path]) -> str:
+    """A name for the run with these parameters, the ray bank in the folder `rays`, and the files of this code."""
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for file in [*sorted(rays.iterdir()), *loaded_code()]:
-        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+    for name, file in [*((file.name, file) for file in sorted(rays.iterdir())), *sorted(code.items())]:
+        digest.update(f"{name}:{file.stat().st_size}".encode())
         with open_regular(file) as stream:
-            while block := stream.read(READ_BYTES):
-                digest.update(block)
+            update_digest(digest, stream)
     return digest.hexdigest()[:NAME_LENGTH]
-
-
-def loaded_code() -> list[Path]:
-    """The source files of every nerfpipe module that this process has imported."""
-    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "nerfpipe"]
-    return sorted(Path(module.__file__) for module in modules if getattr(module, "__file__", None))
 
 
 def digest_of(tensors: dict[str, Tensor], state: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -21,6 +22,9 @@ import psutil
 from nerfpipe.runtime.errors import NerfpipeError
 
 PARTIAL = ".partial-"  # in the name of everything unfinished; git ignores it
+WORKSPACE = Path(".nerfpipe")  # the working folder; git and DVC ignore it
+CHUNK_BYTES = 1 << 16  # read and written at once
+PROJECT_VARIABLE = "DVC_ROOT"  # names the original project, in the copies of it that DVC runs queued experiments in
 
 
 def work_folder() -> Path:
@@ -29,13 +33,17 @@ def work_folder() -> Path:
     DVC runs queued experiments in a copy of the project and names the original in DVC_ROOT, so that a
     run which is started again elsewhere still finds what it left.
     """
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".nerfpipe"
+    return _original_project() / WORKSPACE
+
+
+def _original_project() -> Path:
+    return Path(os.environ.get(PROJECT_VARIABLE, "."))
 
 
 def local_path(text: str) -> Path:
     """The path of a user's data: `~` is the home folder; relative ones start at the project, also in a copy of it."""
     path = Path(text).expanduser()
-    in_original = Path(os.environ.get("DVC_ROOT", ".")) / path
+    in_original = _original_project() / path
     return path if path.exists() or not in_original.exists() else in_original
 
 
@@ -65,6 +73,12 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
+
+
+def update_digest(digest: hashlib._Hash, file: BinaryIO) -> None:
+    """Add the rest of a file to a digest, chunk by chunk."""
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
 
 
 def refuse_irregular(path: Path) -> None:

@@ -6,14 +6,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
-from nerfpipe.runtime.files import open_regular, write_json
+from nerfpipe.runtime.files import WORKSPACE, open_regular, write_json
 from nerfpipe.runtime.interrupt import as_exceptions, too_late
 from nerfpipe.runtime.terminal import tidy_output
 
-TIMINGS_FILE = Path(".nerfpipe/timings.json")  # not an out: wall-clock must never make an out differ
+TIMINGS_FILE = WORKSPACE / "timings.json"  # not an out: wall-clock must never make an out differ
 
 
 @contextmanager

@@ -155,9 +155,9 @@ def _give_up_all() -> None:
 
 
 def _format_warning(
-    message: Warning | str, category: type[Warning], file: str, line: int, text: str | None = None
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    return f"{plain(f'{file}:{line}: {category.__name__}: {message}')}\n"
+    return f"{plain(f'{filename}:{lineno}: {category.__name__}: {message}')}\n"
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfpipe.config.params import NgpSamplingParams
+from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
 from nerfpipe.ops import dispatch
@@ -79,7 +79,7 @@ class Occupancy(Sampler):
             rays.origins, rays.directions, near, far, shift, step, self.space.linear, *self.grid, self.longest(step)
         )
         longest = int(offsets.diff().max()) if len(rays) else 0
-        return Samples(positions, directions, t, delta, ray, offsets, longest, self.params.stop)
+        return Samples(positions, directions, t, delta, ray, offsets, longest, self.params.early_stop_eps)
 
     @property
     def grid(self) -> tuple[Tensor, float, Tensor]:
@@ -108,7 +108,7 @@ class Occupancy(Sampler):
             ray=ray,
             ray_offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             longest=int(counts.max()) if len(counts) else 0,
-            early_stop_eps=self.params.stop,
+            early_stop_eps=self.params.early_stop_eps,
         )
 
     def is_occupied(self, positions: Tensor) -> Tensor:

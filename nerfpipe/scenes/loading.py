@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nerfpipe.images.image_file import HEIC, HEIC_REMEDY
-from nerfpipe.project.entry_file import ENTRY_FILE
+from nerfpipe.project.paths import ENTRY_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 from nerfpipe.scenes.formats import blender, colmap, colmap_model, llff, procedural, tiny_nerf, transforms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nerfpipe.config.params import TrainParams
+from nerfpipe.config.methods import TrainParams
 from nerfpipe.models.model import Model
 
 GROWTH = 1.5  # a batch has at most so many times the rays of the one before

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nerfpipe.config.params import TrainParams
+from nerfpipe.config.methods import TrainParams
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Space
 from nerfpipe.types import Rendering

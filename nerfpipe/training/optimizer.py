@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nerfpipe.config.params import MethodParams
+from nerfpipe.config.methods import MethodParams
 from nerfpipe.models.model import Model
 from nerfpipe.training.row_adam import RowAdam
 

@@ -12,8 +12,9 @@ from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout, load_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
+from nerfpipe.runtime.checkpoint import CHECKPOINT, runs_folder
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import refuse_irregular, text_path, work_folder
+from nerfpipe.runtime.files import refuse_irregular, text_path
 
 PREFIX = "model."  # of the model's tensors in a checkpoint
 Loaded = tuple[Model, ModelAbout]
@@ -74,7 +75,7 @@ class TrainingSource(Source):
 
     def __init__(self, file: Path, rays: Path, checkpoints: Path | None = None) -> None:
         self.file, self.rays = file, rays
-        self.checkpoints = work_folder() / "checkpoints" if checkpoints is None else checkpoints
+        self.checkpoints = runs_folder() if checkpoints is None else checkpoints
 
     def version(self) -> object:
         return max(self._found(), default=None)
@@ -91,7 +92,7 @@ class TrainingSource(Source):
         return load_model(file) if file == self.file else load_checkpoint(file, self.rays)
 
     def _found(self) -> list[tuple[int, int, Path]]:
-        files = [self.file, *self.checkpoints.glob("*/checkpoint.safetensors")]
+        files = [self.file, *self.checkpoints.glob(f"*/{CHECKPOINT}")]
         return [(*version, file) for file in files if (version := version_of(file)) is not None]
 
 

@@ -197,7 +197,7 @@ def read_scene(job: Job, work: Path) -> Rays:
     """Bring the scene as the download stage does, and read it as the stage `rays` does."""
     from nerfpipe.download.acquire import NOT_FOR_READING, make_raw
     from nerfpipe.project.catalogue import Entry
-    from nerfpipe.project.entry_file import ENTRY_FILE
+    from nerfpipe.project.paths import ENTRY_FILE
     from nerfpipe.raybank.writer import build
     from nerfpipe.runtime.files import write_json
     from nerfpipe.scenes.loading import load_scene
