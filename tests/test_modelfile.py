@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -15,12 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nerfpipe import __version__
+from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.space import Bounded, camera_rays
+from nerfpipe.images.convert import to_8bit
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import FORMAT, HEADER, ModelAbout, load_model, save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
+from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.training.header import describe_model
 
@@ -167,7 +171,7 @@ def test_a_file_of_the_first_format_loads_as_the_same_model(
 ) -> None:
     params = with_params(**{"method": "ngp", "ngp.sampling.grid": 8, "ngp.field.log2_hashmap_size": 8})
     file, about = tmp_path / "field.safetensors", describe_model(params, bank)
-    save_model(file, build_model(params.recipe, 1, Space.boxed(BOUNDS)), about)
+    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), about)
     new, _ = load_model(file)
     old = in_format_1(about.settings)
     assert not {"max_resolution", "log2_hashmap_size"} & old["field"].keys()
@@ -259,3 +263,15 @@ def test_a_header_of_a_space_that_is_none_is_refused(
     save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), about)
     rewrite(file, {**asdict(about), "space": {**asdict(about)["space"], "bounds": bounds}})
     assert fault(file).startswith("its header describes no model (")
+
+
+def test_a_model_of_the_first_format_renders_the_same_picture() -> None:
+    """Both files were written by version 0.1.0, before its header had a format."""
+    kept = Path(__file__).parent / "data"
+    model, about = load_model(kept / "model_format_1.safetensors")
+    truth = iio.imread(kept / "model_format_1.png")
+    rays = camera_rays(about.camera, torch.tensor(about.poses[0]), about.space)
+    renderer = Renderer(model, torch.device("cpu"), RUNTIME, about.bf16)
+    picture = to_8bit(renderer.view(rays, about.background_colour, *truth.shape[:2]).colour)
+    assert np.abs(truth.astype(int) - 255).max() > 100, "it shows something"
+    assert np.abs(picture.astype(int) - truth).max() <= 1  # another processor may round otherwise

@@ -151,6 +151,8 @@ def _in_present_format(header: dict[str, Any]) -> dict[str, Any]:
         if name in sections and isinstance(content, dict):
             names = cast(type[Section], sections[name].annotation).renamed
             header["settings"][name] = {names.get(key, key): value for key, value in content.items()}
+    if header["space"].get("frustum") is None:  # format 1 had the key for every space
+        header["space"].pop("frustum", None)
     return header
 
 
