@@ -63,19 +63,19 @@ def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor
     camera = about.camera.pinhole()
     camera = sized(camera, options.size or max(camera.width, camera.height))
     check_needs("--size", camera.width * camera.height * PIXEL)
-    pose, words = _train_view(about, options) if options.view is not None else _around(about, options)
+    pose, words = _around(about, options) if options.view is None else _train_view(about, options, options.view)
     return camera, pose, f"{camera.width}x{camera.height}, {words}"
 
 
-def _train_view(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
+def _train_view(about: ModelAbout, options: ViewOptions, view: int) -> tuple[Tensor, str]:
     for name in ("azimuth", "elevation", "radius"):
         if getattr(options, name) is not None:
             raise NerfpipeError(f"--{name}: does not go with --view, whose camera has its place; leave one of them out")
-    if options.view >= len(about.poses):
+    if view >= len(about.poses):
         raise NerfpipeError(
-            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {options.view})"
+            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {view})"
         )
-    return torch.tensor(about.poses[options.view]), f"from train view {options.view}"
+    return torch.tensor(about.poses[view]), f"from train view {view}"
 
 
 def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:

@@ -13,10 +13,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
@@ -91,7 +92,7 @@ def look_at_header(file: Path) -> Header:
     """Size, alpha and orientation, without reading the pixels. Raises NerfpipeError naming the file."""
     with _opened(file) as image:
         sides = image.size
-        if image.format == TURNED_BY_PILLOW:  # some releases give the upright size
+        if isinstance(image, TiffImageFile):  # some releases of Pillow give the upright size
             sides = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
         return Header(*sides, has_alpha(image), orientation_of(image))
 
@@ -225,11 +226,11 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _unreadable(file: Path, stream: object) -> NerfpipeError:
+def _unreadable(file: Path, stream: BinaryIO) -> NerfpipeError:
     if file.suffix.lower() in HEIC:
         return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
-    stream.seek(0)  # type: ignore[attr-defined]
-    begins = stream.read(16)  # type: ignore[attr-defined]
+    stream.seek(0)
+    begins = stream.read(16)
     kind = next((kind for start, kind in BEGINNINGS.items() if begins.startswith(start)), None)
     kind = "HEIC or AVIF" if begins[4:8] == b"ftyp" else kind
     what = f"not a readable picture: it is {kind} inside" if kind else "not a readable picture"

@@ -13,7 +13,6 @@ from nerfpipe.config.params import LONGEST_SIDE, MOST_FRAMES
 from nerfpipe.photos import pairs
 from nerfpipe.photos.capture import (
     CAPTURES,
-    CATALOGUE_FILE,
     POINTS,
     TRANSFORMS,
     add_entry,
@@ -25,6 +24,7 @@ from nerfpipe.photos.masks import find_masks
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, View, prepare_files, prepare_frames
 from nerfpipe.photos.reconstruct import Model, load_pycolmap, reconstruct
 from nerfpipe.photos.video import not_a_video, sharp_frames
+from nerfpipe.project.catalogue import CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular, work_folder
 
