@@ -14,7 +14,7 @@ from nerfpipe.export import mesh_file, visibility
 from nerfpipe.export.components import without, worth_keeping
 from nerfpipe.export.marching import Grid, Surface, march
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.ndc import Frustum, from_ndc
 from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
@@ -26,7 +26,7 @@ THICKNESS = 1 / 40  # of the grid's longest side; see docs/export.md for how it 
 COLOUR_BLOCK = 2**17  # vertices coloured between two steps of the progress bar
 
 
-def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterator[str]:
+def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
     """Write the mesh as .ply or .glb; yields what to tell the user. Raises NerfpipeError where there is no surface."""
     space = subject.about.space
     grid, density, to_scene = meshed_part(subject, options.resolution)
@@ -56,7 +56,7 @@ def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) ->
     return surface
 
 
-def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
+def solid_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
     """Which faces [F] bool are neither of floaters nor of hollows. Raises NerfpipeError where none is left."""
     kept = worth_keeping(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
     if not kept.any():
@@ -64,7 +64,7 @@ def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share
     return kept
 
 
-def faces_in_sight(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def faces_in_sight(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool a train camera sees. Raises NerfpipeError where none is left."""
     kept = visibility.seen_faces(subject, vertices, faces)
     if not kept.any():
@@ -90,7 +90,7 @@ def extent_words(space: Space, cell: float) -> str:
 
 
 def meshed_part(
-    subject: Subject, resolution: int
+    subject: LoadedField, resolution: int
 ) -> tuple[Grid, Callable[[Tensor], Tensor], Callable[[Surface], tuple[np.ndarray, np.ndarray]]]:
     """The grid, the density at its points, and what brings a surface in it to vertices and faces in the scene.
 
@@ -117,7 +117,7 @@ def from_frustum(surface: Surface, frustum: Frustum) -> tuple[np.ndarray, np.nda
     return vertices, surface.faces[:, ::-1]
 
 
-def colour_of(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def colour_of(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Colour [V, 3] in [0, 1] of each vertex, seen straight on."""
     normals = torch.from_numpy(mesh_file.vertex_normals(vertices, faces)).float()
     points, colours = torch.from_numpy(vertices).float(), []

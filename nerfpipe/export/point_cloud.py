@@ -15,7 +15,7 @@ from torch import Tensor
 from nerfpipe.config.memory import PIXEL, check_needs
 from nerfpipe.export import point_cloud_file
 from nerfpipe.export.options import CloudOptions
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.cameras import sized
 from nerfpipe.geometry.contraction import contract
 from nerfpipe.geometry.ndc import to_ndc
@@ -45,7 +45,7 @@ class Cloud:
         return Cloud(self.points[which], self.colours[which], self.towards[which])
 
 
-def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> Iterator[str]:
+def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path) -> Iterator[str]:
     """Write the cloud as binary .ply; yields what to tell the user. Raises NerfpipeError where nothing is seen."""
     cloud = seen_points(subject, options)
     if not len(cloud.points):
@@ -67,7 +67,7 @@ def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> 
     )
 
 
-def seen_points(subject: Subject, options: CloudOptions) -> Cloud:
+def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
     """Where the pixels of all train views see something; the views as large as the number of points asks for."""
     about = subject.about
     check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))

@@ -26,7 +26,7 @@ BAND = 2**15  # rays between two steps of the progress bar
 
 
 @dataclass(frozen=True)
-class Subject:
+class LoadedField:
     """A model, ready to be looked at and asked."""
 
     about: ModelAbout
@@ -34,7 +34,7 @@ class Subject:
     probe: Probe
 
     @classmethod
-    def load(cls, file: Path, runtime: RuntimeParams) -> Subject:
+    def load(cls, file: Path, runtime: RuntimeParams) -> LoadedField:
         """Raises NerfpipeError as load_model does."""
         device = set_up(runtime)
         model, about = load_model(file)
@@ -114,8 +114,8 @@ def _place(pose: Tensor, centre: Tensor) -> str:
     return f"from azimuth {azimuth:.4g}°, elevation {elevation:.3g}°, {math.hypot(x, y, z):.3g} scene units away"
 
 
-def render_bands(subject: Subject, camera: Camera, pose: Tensor) -> Picture:
-    """`Subject.picture` with a progress bar."""
+def render_bands(subject: LoadedField, camera: Camera, pose: Tensor) -> Picture:
+    """`LoadedField.picture` with a progress bar."""
     rays = camera_rays(camera, pose, subject.about.space)
     rows = max(1, BAND // camera.width)
     parts = []

@@ -16,7 +16,7 @@ from nerfpipe.film.turntable import write_turntable
 from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.rays import Extent
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
+from nerfpipe.images.convert import depth_image, normal_image, to_8bit
 from nerfpipe.images.write import write_gif, write_mp4
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.rendering.normals import normal_map
@@ -73,11 +73,11 @@ def film(renderer: Renderer, about: ModelAbout, camera: Camera, poses: Tensor, n
     probe = Probe(renderer.model, space, renderer.device) if normals else None
     for pose, picture in _views(renderer, about, camera, poses):
         footage.colour.append(to_8bit(picture.colour))
-        shown = depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background)
+        shown = depth_image(*space.depth_scale(picture.depth, extent), picture.opacity, background)
         footage.depth.append(shown)
         if probe is not None:
             found = normal_map(probe, picture, camera, pose)
-            footage.normals.append(normal_picture(found, picture.opacity, background))
+            footage.normals.append(normal_image(found, picture.opacity, background))
     return footage
 
 

@@ -13,7 +13,7 @@ from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.space import Kind
-from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, look_at_header
+from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, read_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.scenes.file_finder import lies_in
@@ -142,7 +142,7 @@ def with_picture_sizes(frames: list[Frame]) -> tuple[list[Frame], bool, list[str
     fitted, alpha, scaled = [], False, {}
     lying: list[Path] = []  # not upright by EXIF, and read as they are stored
     for frame in frames:
-        header = look_at_header(frame.picture)
+        header = read_header(frame.picture)
         alpha |= header.has_alpha
         orientation = _orientation(frame, header)
         if orientation == UPRIGHT != header.orientation:

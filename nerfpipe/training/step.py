@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerfpipe.config.params import NgpTrainParams, Params
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.model import Model, block_rays
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import render_rays
@@ -88,7 +88,7 @@ class TrainingStep:
 
     def _backward(self, block: Batch, batch_rays: int) -> dict[str, Tensor]:
         """Add a block's gradient; returns what `_result` needs to know of it."""
-        target = over(block.rays.target, block.background)  # [R, 3]
+        target = alpha_composite(block.rays.target, block.background)  # [R, 3]
         passes = render_rays(self.model, block.rays, block.background, block.jitter, self.settings.bf16)
         terms: Counter[str] = Counter()
         for each in passes:

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
@@ -60,7 +60,7 @@ def _of_bank(bank: RayBank) -> list[Station]:
     @lru_cache(maxsize=KEPT)
     def photograph(view: int) -> Tensor:
         camera = bank.camera(view)
-        return over(bank.view(view).target, bank.background).reshape(camera.height, camera.width, 3)
+        return alpha_composite(bank.view(view).target, bank.background).reshape(camera.height, camera.width, 3)
 
     views, found = set(), []
     for split in SPLITS:

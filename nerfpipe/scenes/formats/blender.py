@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.geometry.conventions import SPLITS
-from nerfpipe.images.image_file import look_at_header
+from nerfpipe.images.image_file import read_header
 from nerfpipe.runtime.json_file import pose_of, read_frame_list, text
 from nerfpipe.scenes.file_finder import Places
 from nerfpipe.scenes.formats.transforms import camera_of, depth_notes, depth_of, mask_of
@@ -50,7 +50,7 @@ def read_frames(file: Path, places: Places) -> tuple[list[Frame], list[str]]:
     names = [text(entry, "file_path", file, f"frames[{place}]") for place, entry in enumerate(entries)]
     pictures = places.pictures(names)
     there = next((picture for picture in pictures if picture.is_file()), pictures[0])  # none: `present` will say so
-    size = dict(zip(("w", "h"), look_at_header(there)[:2], strict=True)) if there.is_file() else {"w": 2, "h": 2}
+    size = dict(zip(("w", "h"), read_header(there)[:2], strict=True)) if there.is_file() else {"w": 2, "h": 2}
     frames = []
     for place, (picture, entry) in enumerate(zip(pictures, entries, strict=True)):
         camera = camera_of({**size, **content, **entry}, file, picture)
