@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 from nerfpipe.config.defaults import render_params
 from nerfpipe.export.mesh import export_mesh
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.procedural import robot_arm
@@ -37,7 +37,7 @@ FAR_OFF = 0.05  # scene units: a point farther from the other surface is wrong, 
 
 
 def main(model: Path) -> None:
-    subject = Subject.load(model, render_params()[1])
+    subject = LoadedField.load(model, render_params()[1])
     truth = true_points(subject)
     low, high = np.array(robot_arm.BOUNDS)
     extent = float(np.linalg.norm(high - low))
@@ -66,7 +66,7 @@ def main(model: Path) -> None:
         )
 
 
-def exported(subject: Subject, options: MeshOptions) -> trimesh.Trimesh:
+def exported(subject: LoadedField, options: MeshOptions) -> trimesh.Trimesh:
     """The mesh as it is read back from its file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mesh.ply"
@@ -75,7 +75,7 @@ def exported(subject: Subject, options: MeshOptions) -> trimesh.Trimesh:
         return trimesh.load(file, process=False)
 
 
-def true_points(subject: Subject) -> np.ndarray:
+def true_points(subject: LoadedField) -> np.ndarray:
     """[at most POINTS, 3], where rays of the train cameras first meet the true surface."""
     solids, camera = robot_arm.solids(), Camera.centred(SIZE, SIZE, 1.4 * SIZE)
     in_camera, found = camera.directions(camera.pixel_centres()), []

@@ -11,7 +11,7 @@ import trimesh
 from torch import Tensor, nn
 
 from nerfpipe.config.defaults import RUNTIME
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Bounded, Space
 from nerfpipe.models.model import Model, Pass
@@ -45,7 +45,7 @@ class Balls(nn.Module):
 
 def subject(
     field: nn.Module, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
-) -> Subject:
+) -> LoadedField:
     """A model of the field, seen from all round."""
     space = space or Bounded.over(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
     model = Model([Pass(Stratified(samples, space.unbounded), field)])
@@ -55,7 +55,7 @@ def subject(
         "0", "balls", "tiny", {"train": {"bf16": False}}, 0, space, similarity or Similarity(), "white", camera,
         (0.0, 0.0, 0.0), poses.tolist(),
     )  # fmt: skip
-    return Subject(about, Renderer(model, CPU, FEW_BLOCKS, False), Probe(model, space, CPU))
+    return LoadedField(about, Renderer(model, CPU, FEW_BLOCKS, False), Probe(model, space, CPU))
 
 
 def lines(export: Iterator[str]) -> str:

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.space import Bounded
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.model import block_rays
 from nerfpipe.models.registry import build_model
 from nerfpipe.rendering.renderer import render_rays
@@ -60,7 +60,7 @@ def test_a_training_step_stays_on_its_device(method: str, jittered: bool, with_p
     jitter = torch.rand(5, model.random_numbers_per_ray).to(META) if jittered else None
     with OneDevice():
         passes = render_rays(model, rays, background, jitter)
-        loss = sum(((each.colour - over(rays.target, background)) ** 2).mean() for each in passes)
+        loss = sum(((each.colour - alpha_composite(rays.target, background)) ** 2).mean() for each in passes)
         loss.backward()
     results = [loss, *(p.grad for p in model.parameters())]
     for each in passes:

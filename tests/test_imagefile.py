@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nerfpipe.images import image_file
-from nerfpipe.images.image_file import SIDEWAYS, TURNS, load_image, look_at_header, mask_values, orientation_of, turned
+from nerfpipe.images.image_file import SIDEWAYS, TURNS, load_image, mask_values, orientation_of, read_header, turned
 from nerfpipe.photos.images import read_picture as photograph
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -40,7 +40,7 @@ def test_no_other_module_opens_a_picture() -> None:
 def test_the_usual_kinds_are_read_whatever_their_name(tmp_path: Path, suffix: str) -> None:
     Image.new("RGB", (6, 4), (200, 100, 50)).save(tmp_path / f"a.{suffix}")
     (tmp_path / f"a.{suffix}").rename(tmp_path / "a.xyz")
-    assert look_at_header(tmp_path / "a.xyz") == (6, 4, False, 1)
+    assert read_header(tmp_path / "a.xyz") == (6, 4, False, 1)
     assert np.abs(np.asarray(load_image(tmp_path / "a.xyz")).astype(int) - (200, 100, 50)).max() < 8
 
 
@@ -64,7 +64,7 @@ def test_a_picture_that_holds_several_is_its_first(tmp_path: Path) -> None:
 )
 def test_other_kinds_are_named_and_not_opened(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "r_0.png").write_bytes(content)
-    for read in (look_at_header, load_image):
+    for read in (read_header, load_image):
         with pytest.raises(
             NerfpipeError, match=rf"r_0.png: not a readable picture: it is {kind} inside; save it as PNG"
         ):
@@ -94,7 +94,7 @@ def test_pipes_and_folders_are_refused_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "b.png").mkdir()
     for name, kind in (("a.png", "a named pipe"), ("b.png", "a folder")):
         with pytest.raises(NerfpipeError, match=f"{name}: is {kind}"):
-            look_at_header(tmp_path / name)
+            read_header(tmp_path / name)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -109,10 +109,10 @@ def png_of_size(width: int, height: int) -> bytes:
 
 def test_honest_large_pictures_are_opened_and_bombs_are_not(tmp_path: Path) -> None:
     (tmp_path / "panorama.png").write_bytes(png_of_size(12000, 9000))
-    assert look_at_header(tmp_path / "panorama.png")[:2] == (12000, 9000)
+    assert read_header(tmp_path / "panorama.png")[:2] == (12000, 9000)
     (tmp_path / "bomb.png").write_bytes(png_of_size(60000, 60000))
     with pytest.raises(NerfpipeError, match=r"bomb.png: far too large a picture: more than 250,000,000 pixels"):
-        look_at_header(tmp_path / "bomb.png")
+        read_header(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
@@ -124,7 +124,7 @@ def test_pictures_are_turned_as_exif_says(tmp_path: Path, suffix: str, orientati
     inverse = {6: TURNS[8], 8: TURNS[6]}.get(orientation, TURNS[orientation])
     stored = Image.fromarray(upright).convert("RGB").transpose(inverse)
     stored.save(tmp_path / f"a.{suffix}", exif=exif(orientation))
-    assert look_at_header(tmp_path / f"a.{suffix}") == (*stored.size, False, orientation)
+    assert read_header(tmp_path / f"a.{suffix}") == (*stored.size, False, orientation)
     assert stored.size == ((24, 32) if orientation in SIDEWAYS else (32, 24))
     image = load_image(tmp_path / f"a.{suffix}")
     seen = np.asarray(turned(image, orientation_of(image)).convert("L"))
@@ -133,7 +133,7 @@ def test_pictures_are_turned_as_exif_says(tmp_path: Path, suffix: str, orientati
 
 def test_an_orientation_that_means_nothing_is_upright(tmp_path: Path) -> None:
     Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif(77))
-    assert look_at_header(tmp_path / "a.jpg").orientation == 1
+    assert read_header(tmp_path / "a.jpg").orientation == 1
 
 
 def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
@@ -146,7 +146,7 @@ def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.W
     assert len(recwarn) == 1, "Pillow warns by itself"
     recwarn.clear()
     for name in ("a.jpg", "b.jpg"):
-        look_at_header(tmp_path / name)
+        read_header(tmp_path / name)
         photograph(tmp_path / name)
     assert not list(recwarn)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerfpipe.images.convert import depth_picture, error_picture, to_8bit
+from nerfpipe.images.convert import depth_image, error_image, to_8bit
 from nerfpipe.images.write import write_gif, write_mp4, write_png
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -100,7 +100,7 @@ def test_without_a_codec_there_is_no_mp4(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_in_a_depth_picture_near_is_red_far_is_blue_and_nothing_is_background() -> None:
     depth, opacity = torch.tensor([[1.0, 3.0, 0.0, 0.5, 9.0]]), torch.tensor([[1.0, 1.0, 0.0, 1.0, 1.0]])
-    picture = depth_picture(depth, 1.0, 3.0, opacity, background=torch.tensor([1.0, 0.0, 1.0]))
+    picture = depth_image(depth, 1.0, 3.0, opacity, background=torch.tensor([1.0, 0.0, 1.0]))
     assert (picture.shape, picture.dtype) == ((1, 5, 3), np.uint8)
     near, far, nothing, nearer, farther = picture[0].astype(int)
     assert near.argmax() == 0
@@ -111,16 +111,16 @@ def test_in_a_depth_picture_near_is_red_far_is_blue_and_nothing_is_background() 
 
 
 def test_a_depth_picture_of_no_extent_is_finite() -> None:
-    picture = depth_picture(torch.ones(2, 2), 1.0, 1.0, torch.ones(2, 2), torch.zeros(3))
+    picture = depth_image(torch.ones(2, 2), 1.0, 1.0, torch.ones(2, 2), torch.zeros(3))
     assert (picture == picture[0, 0]).all()
 
 
 def test_an_error_picture_is_brightest_from_the_scale_on() -> None:
     truth = np.zeros((1, 4, 3), dtype=np.uint8)
     render = np.array([[[0, 0, 0], [51, 0, 0], [51, 51, 51], [255, 255, 255]]], dtype=np.uint8)
-    brightness = error_picture(render, truth, scale=0.2).astype(int).sum(axis=-1)[0]
+    brightness = error_image(render, truth, scale=0.2).astype(int).sum(axis=-1)[0]
     assert brightness[0] < brightness[1] < brightness[2] == brightness[3]
-    np.testing.assert_array_equal(error_picture(render, truth, 0.2), error_picture(truth, render, 0.2))
+    np.testing.assert_array_equal(error_image(render, truth, 0.2), error_image(truth, render, 0.2))
 
 
 @pytest.mark.parametrize(("write", "name"), [*WRITERS, pytest.param(lambda path, f, _: write_png(path, f[0]), "a.png")])

@@ -20,7 +20,7 @@ from nerfpipe.config.memory import memory_faults
 from nerfpipe.config.params import Params
 from nerfpipe.export.options import CloudOptions, ViewOptions
 from nerfpipe.export.point_cloud import seen_points
-from nerfpipe.export.views import Subject, choose_view
+from nerfpipe.export.views import LoadedField, choose_view
 from nerfpipe.film.film import render_film
 from nerfpipe.geometry.similarity import IDENTITY
 from nerfpipe.models.model_file import load_model
@@ -179,7 +179,7 @@ def test_a_turn_and_a_view_of_a_model_are_held_to_the_memory_that_is_there(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": 8 * 10**9})())
-    subject = Subject.load(file, RUNTIME)
+    subject = LoadedField.load(file, RUNTIME)
     settings = RENDER.model_copy(update={"size": 16_384})
     with pytest.raises(NerfpipeError, match=r"render\.frames, render\.size, render\.panels: together take about"):
         render_film(subject.renderer, subject.about, settings, tmp_path / "turn")

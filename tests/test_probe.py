@@ -15,7 +15,7 @@ from nerfpipe.geometry.contraction import CUBE, uncontract
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Bounded, Forward, Unbounded, camera_rays
-from nerfpipe.images.convert import normal_picture
+from nerfpipe.images.convert import normal_image
 from nerfpipe.models.model import Model
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
@@ -119,7 +119,7 @@ def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> N
     truth = ((place + t[:, None] * directions - centre) / radius).reshape(18, 24, 3)
     inner = seen & ((along**2 - towards @ towards + radius**2) > 0.3 * radius**2).reshape(18, 24)
     assert ((normals * truth).sum(dim=-1)[inner] > 0.95).all()
-    shown = normal_picture(normals, picture.opacity, torch.ones(3))
+    shown = normal_image(normals, picture.opacity, torch.ones(3))
     assert shown.shape == (18, 24, 3)
     assert (shown[0, 0] == 255).all()
 

@@ -1,4 +1,4 @@
-"""`nerfpipe report`: the page of runs that are made up, so that every number in it is known."""
+"""`nerfpipe report`: the page of made-up runs, whose every number is known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from nerfpipe.cli.app import app
 from nerfpipe.report import runs as runs_module
 from nerfpipe.report.charts import Curve, line_chart
-from nerfpipe.report.page import choose_views, page
+from nerfpipe.report.images import choose_views
+from nerfpipe.report.page import page
 from nerfpipe.report.runs import Run, differing, read_run
 
 VOID = {"meta", "img", "wbr"}
@@ -27,7 +28,7 @@ PSNR = {7: 30.0, 8: 20.0, 9: 25.0, 10: 35.0}  # of the test views of a made-up r
 
 
 class Reader(HTMLParser):
-    """Gathers what a page refers to, its text and its scripts, and holds it to well-formedness."""
+    """Gathers a page's references, tags and text, and asserts that it is well-formed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Reader(HTMLParser):
 
 
 def write_run(folder: Path, **changes: Any) -> Path:
-    """A run's files, with keys of train.json, speed.json, test.json and params (by dotted key) set otherwise."""
+    """The files of a run; `changes` replace its default values."""
     values = {"lr": 0.01, "scene": "arm", "method": "tiny", "psnr": 27.5, "seconds": 12.5, "frames": 60} | changes
     (folder / "metrics").mkdir(parents=True)
     metrics = {
@@ -80,7 +81,7 @@ def write_run(folder: Path, **changes: Any) -> Path:
     (folder / "metrics/views.csv").write_text("view,psnr\n" + "".join(f"{v},{psnr}\n" for v, psnr in PSNR.items()))
     recipe = {"method": values["method"], values["method"]: {"train": {"lr": values["lr"], "loss": "mse"}}}
     params = {"train": {"params.yaml": recipe}, "render": {"params.yaml": {"render": {"frames": values["frames"]}}}}
-    lock = {"schema": "2.0", "stages": {name: {"cmd": "x", "params": each} for name, each in params.items()}}
+    lock = {"schema": "2.0", "stages": {name: {"cmd": "x", "params": files} for name, files in params.items()}}
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
     picture = np.zeros((4, 19, 3), dtype=np.uint8)
     for file in (*(f"data/views/test_{view:03d}.png" for view in PSNR), "data/renders/orbit.gif"):
@@ -92,7 +93,7 @@ def write_run(folder: Path, **changes: Any) -> Path:
 
 @pytest.fixture
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Writes a run and reads it by its name, as if it were a revision."""
+    """Writes a run and reads it by its name, like a revision."""
     folders: dict[str, Path] = {}
     monkeypatch.setattr(runs_module, "open_source", lambda name: lambda path: (folders[name] / path).read_bytes())
 
@@ -105,7 +106,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run in the current folder, with no git and no DVC around it."""
+    """A run in the current folder, outside of git and DVC."""
     folder = write_run(tmp_path / "here")
     monkeypatch.chdir(folder)
     return folder
@@ -128,10 +129,10 @@ def test_the_page_needs_nothing_but_itself(make_run: Callable[..., Run]) -> None
     html = page([make_run("a"), make_run("b", lr=0.02)])
     found = Reader(html)
     assert found.refers
-    assert all(each.startswith(("data:image/", "#")) for each in found.refers)
+    assert all(reference.startswith(("data:image/", "#")) for reference in found.refers)
     assert not {"script", "link", "iframe", "object"} & set(found.tags)
     assert "@import" not in html
-    assert all(each.startswith("#") for each in re.findall(r"url\((.)", html))
+    assert all(start == "#" for start in re.findall(r"url\((.)", html))
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
 
 
@@ -188,16 +189,16 @@ def test_names_and_values_cannot_break_the_page(make_run: Callable[..., Run]) ->
     found = Reader(html)
     assert "script" not in found.tags
     assert "x" not in found.refers
-    assert any(evil in words for words in found.words), "it is shown as it is called"
+    assert any(evil in words for words in found.words), "the name is shown unchanged"
     assert "A <Processor>" in found.words
 
 
 def test_every_picture_is_shown_once_for_each_run_and_as_what_it_is(make_run: Callable[..., Run]) -> None:
     a, b = make_run("a"), make_run("b")
     alone, both = Reader(page([a])), Reader(page([a, b]))
-    kinds = [each.split(";")[0] for each in alone.refers if each.startswith("data:")]
+    kinds = [uri.split(";")[0] for uri in alone.refers if uri.startswith("data:")]
     assert kinds == ["data:image/png"] * 3 + ["data:image/gif"] * 2
-    assert sum(each.startswith("data:") for each in both.refers) == 2 * len(kinds)
+    assert sum(uri.startswith("data:") for uri in both.refers) == 2 * len(kinds)
 
 
 def test_best_median_and_worst_views_are_shown(make_run: Callable[..., Run]) -> None:

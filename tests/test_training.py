@@ -145,14 +145,14 @@ def test_the_gradient_does_not_depend_on_the_block_size(bank: RayBank, make_trai
 
 
 def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayBank, make_trainer) -> None:
-    from nerfpipe.images.convert import over
+    from nerfpipe.images.convert import alpha_composite
     from nerfpipe.rendering.render_rays import render_rays
 
     trainer = make_trainer(bank, method="nerf", **{"nerf.train.bf16": False})
     batch = draw_batch(bank, 0, 0, 64, trainer.model.random_numbers_per_ray)
     rays = trainer.step.rays(batch)
     passes = render_rays(trainer.model.passes, rays, batch.background, batch.jitter)
-    target = over(rays.target, batch.background)
+    target = alpha_composite(rays.target, batch.background)
     loss = sum(torch.nn.functional.mse_loss(each.colour, target) for each in passes)
     expected = torch.autograd.grad(loss, list(trainer.model.parameters()))
     result = trainer.step.take(0, 64)

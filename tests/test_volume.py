@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.rendering import volume_rendering
 from nerfpipe.types import COLOUR, FieldOutput, Rendering, Samples
 
@@ -169,10 +169,10 @@ def test_gradients_equal_finite_differences() -> None:
     assert torch.autograd.gradcheck(outputs, (density.requires_grad_(), colour.requires_grad_()))
 
 
-def test_over_mixes_straight_alpha_with_the_background() -> None:
+def test_alpha_compositing_mixes_straight_alpha_with_the_background() -> None:
     rgba = torch.tensor([[0.5, 1.0, 0.0, 1.0], [0.5, 1.0, 0.0, 0.0], [0.5, 1.0, 0.0, 0.25]])
     background = torch.tensor([1.0, 0.0, 0.0])
     expected = torch.tensor([[0.5, 1.0, 0.0], [1.0, 0.0, 0.0], [0.875, 0.25, 0.0]])
-    assert_close(over(rgba, background), expected)
-    assert_close(over(rgba, background.expand(3, 3)), expected)
-    assert_close(over(rgba.reshape(1, 3, 4), background), expected[None])
+    assert_close(alpha_composite(rgba, background), expected)
+    assert_close(alpha_composite(rgba, background.expand(3, 3)), expected)
+    assert_close(alpha_composite(rgba.reshape(1, 3, 4), background), expected[None])

@@ -44,7 +44,7 @@ def _plain_usage_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if hasattr(error, "format_message"):  # click's own class, which typer has under several names
+        if hasattr(error, "format_message") and hasattr(error, "message"):  # click's, of which typer has copies
             error.message = plain(error.message)
         raise
 
@@ -164,10 +164,18 @@ def render(
     with one_line_errors():
         check_render_folder(output, force)
         settings, runtime = render_params()
-        given = {"frames": frames, "fps": fps, "path": path, "elevation": elevation, "tilt": tilt, "radius": radius}
-        given |= {"size": size, "panels": None if panels is None else [name.strip() for name in panels.split(",")]}
-        said = {name: value for name, value in given.items() if value is not None}
-        settings = checked(RenderParams, **(settings.model_dump() | said))
+        given: dict[str, Any] = {
+            "frames": frames,
+            "fps": fps,
+            "path": path,
+            "elevation": elevation,
+            "tilt": tilt,
+            "radius": radius,
+            "size": size,
+            "panels": None if panels is None else [name.strip() for name in panels.split(",")],
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = checked(RenderParams, **(settings.model_dump() | given))
         from nerfpipe.film.film import render_film
         from nerfpipe.models.model_file import load_model  # torch takes seconds to import
         from nerfpipe.models.set_up import give_threads, set_up

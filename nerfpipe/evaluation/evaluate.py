@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from nerfpipe.geometry.rays import DepthRange
-from nerfpipe.images.convert import depth_picture, error_picture, over, to_8bit
+from nerfpipe.images.convert import alpha_composite, depth_image, error_image, to_8bit
 from nerfpipe.images.metrics import depth_error, psnr, ssim
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
@@ -29,7 +29,7 @@ def evaluate_view(
     H, W = camera.height, camera.width
     picture = renderer.view(rays, bank.background, H, W)
     render = to_8bit(picture.colour)
-    truth = to_8bit(over(rays.target, bank.background).reshape(H, W, 3))
+    truth = to_8bit(alpha_composite(rays.target, bank.background).reshape(H, W, 3))
     render, truth, counted = masked(render, truth, bank.mask(view), to_8bit(bank.background))
     row: dict[str, Any] = {"view": view, "psnr": psnr(render[counted], truth[counted])}
     row["ssim"] = ssim(render, truth, counted)
@@ -37,8 +37,8 @@ def evaluate_view(
     if true_depth is not None:
         depth = bank.distance(view, picture.depth.flatten()).reshape(H, W)
         row["depth_error"] = depth_error(depth, picture.opacity, true_depth.reshape(H, W))
-    shown = depth_picture(*bank.space.depth_scale(picture.depth, extent), picture.opacity, bank.background)
-    return row, sheet([truth, render, error_picture(render, truth, error_scale), shown])
+    shown = depth_image(*bank.space.depth_scale(picture.depth, extent), picture.opacity, bank.background)
+    return row, sheet([truth, render, error_image(render, truth, error_scale), shown])
 
 
 def masked(

@@ -17,7 +17,7 @@ from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
 from nerfpipe.runtime.terminal import say
 
 if TYPE_CHECKING:
-    from nerfpipe.export.views import Subject
+    from nerfpipe.export.views import LoadedField
 
 EXPORTS = Path("exports")
 ModelFile = Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")]
@@ -143,12 +143,12 @@ def mesh(
 
 
 @contextmanager
-def loaded(model: Path) -> Iterator[Subject]:
+def loaded(model: Path) -> Iterator[LoadedField]:
     """The model of a file, ready; on Ctrl-C says what is left of the work on it."""
-    from nerfpipe.export.views import Subject  # torch takes seconds to import
+    from nerfpipe.export.views import LoadedField  # torch takes seconds to import
 
     try:
-        yield Subject.load(model, render_params()[1])
+        yield LoadedField.load(model, render_params()[1])
     except KeyboardInterrupt:
         raise NerfpipeError("interrupted; what was not finished was not written") from None
 

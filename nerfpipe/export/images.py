@@ -15,9 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nerfpipe.export.options import DepthOptions, ViewOptions
-from nerfpipe.export.views import Subject, choose_view, render_bands
+from nerfpipe.export.views import LoadedField, choose_view, render_bands
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.images.convert import normal_picture, to_8bit
+from nerfpipe.images.convert import normal_image, to_8bit
 from nerfpipe.images.write import write_png
 from nerfpipe.rendering.normals import SEEN, normal_map
 from nerfpipe.rendering.renderer import Picture
@@ -28,14 +28,14 @@ TEXT_KEY = "nerfpipe"  # under which a PNG says what its numbers are
 KINDS = {"z": "z-depth, along the camera's axis", "ray": "distance along each pixel's ray"}
 
 
-def export_image(subject: Subject, options: ViewOptions, output: Path) -> Iterator[str]:
+def export_image(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write the view as PNG, over the scene's background; yields what to tell the user."""
     camera, pose, words = choose_view(subject.about, options)
     write_png(output, to_8bit(render_bands(subject, camera, pose).colour))
     yield f"{output}: {words}, over {subject.about.background}"
 
 
-def export_depth(subject: Subject, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
+def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
     """Write depth as 16-bit PNG, as .npy, and what both mean as .json; yields what to tell the user."""
     camera, pose, words = choose_view(subject.about, options)
     picture = render_bands(subject, camera, pose)
@@ -60,7 +60,7 @@ def export_depth(subject: Subject, options: ViewOptions, depth: DepthOptions, ou
     yield f"  {output.with_suffix('.npy')}: float32, NaN where nothing is seen"
 
 
-def original_depth(subject: Subject, camera: Camera, pose: Tensor, picture: Picture, kind: str) -> np.ndarray:
+def original_depth(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture, kind: str) -> np.ndarray:
     """Depth [H, W] float32 in the data's own units, of `kind` z or ray; NaN where less than half a pixel is covered."""
     _, _, distance = subject.distances(camera, pose, picture)
     if kind == "z":
@@ -90,7 +90,7 @@ def write_depth_png(path: Path, depth: np.ndarray, step: float, meaning: dict[st
         Image.fromarray(numbers).save(temporary, format="PNG", pnginfo=text)
 
 
-def camera_entry(subject: Subject, camera: Camera, pose: Tensor) -> dict[str, Any]:
+def camera_entry(subject: LoadedField, camera: Camera, pose: Tensor) -> dict[str, Any]:
     """The lens, and its camera-to-world pose in the data's own coordinates, for a .json."""
     [original] = subject.about.similarity.original_poses(pose[None].double().numpy())
     lens = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
@@ -98,18 +98,18 @@ def camera_entry(subject: Subject, camera: Camera, pose: Tensor) -> dict[str, An
     return {"camera": lens, "pose": original.tolist(), "camera_axes": axes}
 
 
-def export_normals(subject: Subject, options: ViewOptions, output: Path) -> Iterator[str]:
+def export_normals(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write normals as PNG and .npy; yields what to tell the user."""
     camera, pose, words = choose_view(subject.about, options)
     picture = render_bands(subject, camera, pose)
     normals = original_normals(subject, camera, pose, picture)
-    write_png(output, normal_picture(normals, picture.opacity, subject.about.background_colour))
+    write_png(output, normal_image(normals, picture.opacity, subject.about.background_colour))
     write_npy(output.with_suffix(".npy"), normals.numpy())
     yield f"{output}: {words}; normals along the data's own axes, red x, green y, blue z, each from -1 to 1"
     yield f"  {output.with_suffix('.npy')}: float32, unit vectors, 0 where nothing is seen"
 
 
-def original_normals(subject: Subject, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
+def original_normals(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
     """Unit normals [H, W, 3] in the data's own axes; zero where nothing is seen."""
     in_scene = normal_map(subject.probe, picture, camera, pose)
     return in_scene @ torch.tensor(subject.about.similarity.rotation)

@@ -14,24 +14,25 @@ from nerfpipe.export import mesh_file, visibility
 from nerfpipe.export.components import without, worth_keeping
 from nerfpipe.export.marching import Grid, Surface, march
 from nerfpipe.export.options import MeshOptions
-from nerfpipe.export.views import Subject
-from nerfpipe.geometry.ndc import Frustum, from_ndc
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
-INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what of an unbounded scene is not contracted
-FORWARD_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
 THICKNESS = 1 / 40  # of the grid's longest side; see docs/export.md for how it was found
 COLOUR_BLOCK = 2**17  # vertices coloured between two steps of the progress bar
 
 
-def export_mesh(subject: Subject, options: MeshOptions, output: Path) -> Iterator[str]:
+def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
     """Write the mesh as .ply or .glb; yields what to tell the user. Raises NerfpipeError where there is no surface."""
     space = subject.about.space
-    grid, density, to_scene = meshed_part(subject, options.resolution)
+    grid = inner_grid(space, options.resolution)
+
+    def density(points: Tensor) -> Tensor:
+        return subject.probe.density(space.to_world(points))
+
     level = usual_density(grid) if options.density is None else options.density
-    vertices, faces = to_scene(surface_at(density, grid, level))
+    vertices, faces = to_world(surface_at(density, grid, level), space)
     before = len(faces)
     vertices, faces = without(vertices, faces, solid_faces(subject, vertices, faces, options.pieces))
     dropped = before - len(faces)
@@ -56,7 +57,7 @@ def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) ->
     return surface
 
 
-def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
+def solid_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
     """Which faces [F] bool are neither of floaters nor of hollows. Raises NerfpipeError where none is left."""
     kept = worth_keeping(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
     if not kept.any():
@@ -64,7 +65,7 @@ def solid_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray, share
     return kept
 
 
-def faces_in_sight(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def faces_in_sight(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool a train camera sees. Raises NerfpipeError where none is left."""
     kept = visibility.seen_faces(subject, vertices, faces)
     if not kept.any():
@@ -89,35 +90,18 @@ def extent_words(space: Space, cell: float) -> str:
     return f"the whole of the scene's bounds, in cells of {cell:.3g}"
 
 
-def meshed_part(
-    subject: Subject, resolution: int
-) -> tuple[Grid, Callable[[Tensor], Tensor], Callable[[Surface], tuple[np.ndarray, np.ndarray]]]:
-    """The grid, the density at its points, and what brings a surface in it to vertices and faces in the scene.
-
-    Forward-facing scenes are marched in normalised device coordinates, where cells grow with distance as pixels do.
-    """
-    space, probe = subject.about.space, subject.probe
-    if space.frustum is not None:
-        box, frustum = space.box.clone(), space.frustum
-        box[1, 2] = min(float(box[1, 2]), FORWARD_END)
-        grid = Grid.over(box, resolution, closed=False)
-        return (
-            grid,
-            lambda points: probe.density(from_ndc(points, frustum)),
-            lambda surface: from_frustum(surface, frustum),
-        )
-    box = torch.tensor(INNER) if space.unbounded else space.box
-    grid = Grid.over(box, resolution, closed=not space.unbounded)
-    return grid, probe.density, lambda surface: (surface.vertices, surface.faces)
+def inner_grid(space: Space, resolution: int) -> Grid:
+    """The grid over the part of a space that the images are of; closed, if there is nothing beyond."""
+    return Grid.over(torch.tensor(space.inner), resolution, closed=space.ends_at_inner)
 
 
-def from_frustum(surface: Surface, frustum: Frustum) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and faces of a surface in normalised device coordinates, which mirror the world, in the scene."""
-    vertices = from_ndc(torch.from_numpy(surface.vertices), frustum).numpy()
-    return vertices, surface.faces[:, ::-1]
+def to_world(surface: Surface, space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces in the world, of a surface in the coordinates of a space."""
+    vertices = space.to_world(torch.from_numpy(surface.vertices)).numpy()
+    return vertices, surface.faces[:, ::-1] if space.mirrored else surface.faces
 
 
-def colour_of(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def colour_of(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Colour [V, 3] in [0, 1] of each vertex, seen straight on."""
     normals = torch.from_numpy(mesh_file.vertex_normals(vertices, faces)).float()
     points, colours = torch.from_numpy(vertices).float(), []

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from trimesh.exchange.gltf import export_glb
+from trimesh.exchange.ply import export_ply
 
 from nerfpipe.export.components import blocks, face_vectors
 from nerfpipe.runtime.files import atomic_file
@@ -35,12 +37,12 @@ def write(path: Path, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarr
 
     A .ply has sRGB colours in 8 bits. A .glb has linear ones, as glTF wants them, and a material without shading.
     """
-    kind = path.suffix.lower().removeprefix(".")
-    shown = linear(colours) if kind == "glb" else colours
+    as_gltf = path.suffix.lower() == ".glb"
+    shown = linear(colours) if as_gltf else colours
     mesh = trimesh.Trimesh(vertices, faces, process=False, vertex_colors=np.round(shown * 255).astype(np.uint8))
-    options = {"tree_postprocessor": unlit} if kind == "glb" else {}
+    content = export_glb(mesh, tree_postprocessor=unlit) if as_gltf else export_ply(mesh)
     with atomic_file(path) as temporary:
-        temporary.write_bytes(mesh.export(file_type=kind, **options))
+        temporary.write_bytes(content)
 
 
 def linear(colours: np.ndarray) -> np.ndarray:

@@ -15,11 +15,9 @@ from torch import Tensor
 from nerfpipe.config.memory import PIXEL, check_needs
 from nerfpipe.export import point_cloud_file
 from nerfpipe.export.options import CloudOptions
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.cameras import sized
 from nerfpipe.geometry.contraction import contract
-from nerfpipe.geometry.ndc import to_ndc
-from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
@@ -45,7 +43,7 @@ class Cloud:
         return Cloud(self.points[which], self.colours[which], self.towards[which])
 
 
-def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> Iterator[str]:
+def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path) -> Iterator[str]:
     """Write the cloud as binary .ply; yields what to tell the user. Raises NerfpipeError where nothing is seen."""
     cloud = seen_points(subject, options)
     if not len(cloud.points):
@@ -53,8 +51,8 @@ def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> 
             f"no point: the train cameras see nothing with an opacity of {options.opacity:g} or more; lower --opacity"
         )
     space = subject.about.space
-    even = cloud[thinned(in_space(space, cloud.points), options.points)]
-    kept = even[~lonely(in_space(space, even.points))]
+    even = cloud[thinned(space.from_world(cloud.points)[0].numpy(), options.points)]
+    kept = even[~lonely(space.from_world(even.points)[0].numpy())]
     normals = facing(subject.probe.normals(kept.points), kept.towards)
     similarity = subject.about.similarity
     turned = normals.numpy() @ np.array(similarity.rotation)
@@ -67,7 +65,7 @@ def export_pointcloud(subject: Subject, options: CloudOptions, output: Path) -> 
     )
 
 
-def seen_points(subject: Subject, options: CloudOptions) -> Cloud:
+def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
     """Where the pixels of all train views see something; the views as large as the number of points asks for."""
     about = subject.about
     check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))
@@ -101,13 +99,6 @@ def at_edges(distance: Tensor) -> Tensor:
         jumps.narrow(axis, 1, distance.shape[axis] - 1).logical_or_(jump)
         jumps.narrow(axis, 0, distance.shape[axis] - 1).logical_or_(jump)
     return jumps
-
-
-def in_space(space: Space, points: Tensor) -> np.ndarray:
-    """Points [P, 3] where even spacing is what one wants to see: contracted, or as cameras see them."""
-    if space.unbounded:
-        return contract(points).numpy()
-    return (points if space.frustum is None else to_ndc(points, space.frustum)).numpy()
 
 
 def thinned(points: np.ndarray, count: int) -> Tensor:

@@ -26,7 +26,7 @@ BAND = 2**15  # rays between two steps of the progress bar
 
 
 @dataclass(frozen=True)
-class Subject:
+class LoadedField:
     """A model, ready to be looked at and asked."""
 
     about: ModelAbout
@@ -34,7 +34,7 @@ class Subject:
     probe: Probe
 
     @classmethod
-    def load(cls, file: Path, runtime: RuntimeParams) -> Subject:
+    def load(cls, file: Path, runtime: RuntimeParams) -> LoadedField:
         """Raises NerfpipeError as load_model does."""
         device = set_up(runtime)
         model, about = load_model(file)
@@ -64,19 +64,19 @@ def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor
     camera = about.camera.pinhole()
     camera = sized(camera, options.size or max(camera.width, camera.height))
     check_needs("--size", camera.width * camera.height * PIXEL)
-    pose, words = _train_view(about, options) if options.view is not None else _around(about, options)
+    pose, words = _around(about, options) if options.view is None else _train_view(about, options, options.view)
     return camera, pose, f"{camera.width}x{camera.height}, {words}"
 
 
-def _train_view(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
+def _train_view(about: ModelAbout, options: ViewOptions, view: int) -> tuple[Tensor, str]:
     for name in ("azimuth", "elevation", "radius"):
         if getattr(options, name) is not None:
             raise NerfpipeError(f"--{name}: does not go with --view, whose camera has its place; leave one of them out")
-    if options.view >= len(about.poses):
+    if view >= len(about.poses):
         raise NerfpipeError(
-            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {options.view})"
+            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {view})"
         )
-    return torch.tensor(about.poses[options.view]), f"from train view {options.view}"
+    return torch.tensor(about.poses[view]), f"from train view {view}"
 
 
 def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
@@ -115,8 +115,8 @@ def _place(pose: Tensor, centre: Tensor) -> str:
     return f"from azimuth {azimuth:.4g}°, elevation {elevation:.3g}°, {math.hypot(x, y, z):.3g} scene units away"
 
 
-def render_bands(subject: Subject, camera: Camera, pose: Tensor) -> Picture:
-    """`Subject.picture` with a progress bar."""
+def render_bands(subject: LoadedField, camera: Camera, pose: Tensor) -> Picture:
+    """`LoadedField.picture` with a progress bar."""
     rays = camera_rays(camera, pose, subject.about.space)
     rows = max(1, BAND // camera.width)
     parts = []

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from nerfpipe.export.views import Subject
+from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.cameras import Camera, sized, to_camera
 from nerfpipe.runtime.progress import Progress
 
@@ -17,7 +17,7 @@ BLOCK = 2**20  # vertices looked for at once in a view
 BEHIND = 0.01  # of the distance, how much farther than what a camera sees a vertex may be and still count as seen
 
 
-def seen_faces(subject: Subject, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def seen_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool have a vertex of [V, 3] that some train camera sees."""
     camera = sized(subject.about.camera.pinhole(), SIZE)
     points, seen = torch.from_numpy(vertices).float(), torch.zeros(len(vertices), dtype=torch.bool)

@@ -16,7 +16,7 @@ from nerfpipe.film.turntable import write_turntable
 from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
+from nerfpipe.images.convert import depth_image, normal_image, to_8bit
 from nerfpipe.images.write import write_gif, write_mp4
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.rendering.normals import normal_map
@@ -73,11 +73,11 @@ def render_frames(renderer: Renderer, about: ModelAbout, camera: Camera, poses: 
     probe = Probe(renderer.model, space, renderer.device) if normals else None
     for pose, picture in _pictures(renderer, about, camera, poses):
         footage.colour.append(to_8bit(picture.colour))
-        depth = depth_picture(*space.depth_scale(picture.depth, extent), picture.opacity, background)
+        depth = depth_image(*space.depth_scale(picture.depth, extent), picture.opacity, background)
         footage.depth.append(depth)
         if probe is not None:
             normal = normal_map(probe, picture, camera, pose)
-            footage.normals.append(normal_picture(normal, picture.opacity, background))
+            footage.normals.append(normal_image(normal, picture.opacity, background))
     return footage
 
 

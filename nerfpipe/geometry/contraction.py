@@ -21,6 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what stays where it is
 CUBE = ((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0))  # all of space, contracted
 LINEAR = 2.0  # scene units: a camera at the edge of the inner cube sees across it in even steps
 FAR = 1000.0  # scene units, where rays end; all that is left of s is 4e-3

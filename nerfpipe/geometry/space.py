@@ -28,6 +28,7 @@ KINDS: tuple[Kind, ...] = ("bounded", "unbounded", "forward")
 Corner = tuple[float, float, float]
 Bounds = tuple[Corner, Corner]  # lower and upper corner
 
+INNER_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -60,6 +61,16 @@ class Space:
     def faces_forward(self) -> bool:
         """Whether all cameras look the same way, along -z."""
         return False
+
+    @property
+    def inner(self) -> Bounds:
+        """The part of the box that the images are of."""
+        return self.bounds
+
+    @property
+    def ends_at_inner(self) -> bool:
+        """Whether there is nothing beyond `inner`."""
+        return True
 
     @property
     def linear(self) -> float:
@@ -105,6 +116,15 @@ class Space:
         lower, upper = self.box.to(points)
         return points, ((points >= lower) & (points <= upper)).all(dim=1)
 
+    def to_world(self, points: Tensor) -> Tensor:
+        """The world points [P, 3] of points in the box."""
+        return points
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether its coordinates have the other handedness than the world's."""
+        return False
+
     def growth(self, points: Tensor) -> Tensor:
         """How many times longer [P, 1] a small step in the box is in the world, at world points [P, 3]."""
         return torch.ones_like(points[:, :1])
@@ -140,6 +160,17 @@ class Unbounded(Space):
     @property
     def unbounded(self) -> bool:
         return True
+
+    @property
+    def inner(self) -> Bounds:
+        return contraction.INNER
+
+    @property
+    def ends_at_inner(self) -> bool:
+        return False
+
+    def to_world(self, points: Tensor) -> Tensor:
+        return contraction.uncontract(points)
 
     @property
     def linear(self) -> float:
@@ -192,6 +223,22 @@ class Forward(Space):
     @property
     def faces_forward(self) -> bool:
         return True
+
+    @property
+    def inner(self) -> Bounds:
+        lower, (x, y, z) = self.bounds
+        return lower, (x, y, min(z, INNER_END))
+
+    @property
+    def ends_at_inner(self) -> bool:
+        return False
+
+    @property
+    def mirrored(self) -> bool:
+        return True
+
+    def to_world(self, points: Tensor) -> Tensor:
+        return ndc.from_ndc(points, self.frustum)
 
     def describe(self) -> str:
         return f"{super().describe()} in normalised device coordinates"

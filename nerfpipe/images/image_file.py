@@ -1,6 +1,7 @@
-"""The one opener of picture files, whoever made them: few formats, ordinary files, a bounded size.
+"""The only module that opens image files: few formats, ordinary files, a bounded size.
 
-Pillow by itself goes by a file's content and not by its name, and starts other programs for some formats.
+Image files come from strangers. Pillow by itself decides by content and not by name, and starts other programs for
+some formats.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # MPO, of several JPEG pictures, comes with JPEG
-MOST_PIXELS = 250_000_000  # telephones take 200 megapixels; as RGBA in memory that is a gigabyte
-DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names for grey pictures of more than 8 bits
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # JPEG includes MPO, several JPEG images in one file
+MOST_PIXELS = 250_000_000  # telephones take 200 megapixels, 0.8 GB as RGBA
+DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes of grey images with more than 8 bits
 SIXTEEN_BITS = 65535
-OVERSHOOT = 0.1  # by which resampling may carry floats out of [0, 1]
-HALF = 128  # of 255: a mask counts where it is at least so light
+OVERSHOOT = 0.1  # how far resampling may carry floats out of [0, 1]
+HALF = 128  # of 255, from which a pixel of a mask is kept
 HEIC = (".heic", ".heif", ".hif", ".avif")
 HEIC_REMEDY = (
     "export them as JPEG (macOS: `sips -s format jpeg *.HEIC --out jpeg`), "
@@ -46,11 +48,11 @@ BEGINNINGS = {
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"<svg": "SVG",
     b"\x93NUMPY": "NumPy",
-    b"II*\x00": "a rare or damaged TIFF",  # as with colours of floating-point numbers
+    b"II*\x00": "a rare or damaged TIFF",  # such as RGB in floating point
     b"MM\x00*": "a rare or damaged TIFF",
     b"II+\x00": "a rare or damaged TIFF",
 }
-# EXIF's orientation: how to turn a picture that is stored so, to see it upright.
+# EXIF's orientation, and the operation that turns a stored image upright.
 ORIENTATION, UPRIGHT = 0x0112, 1
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -62,42 +64,41 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)  # width and height change places
-AGAINST = {6: 8, 8: 6}  # the turns that undo these; every other undoes itself
-TURNED_BY_PILLOW = "TIFF"  # by itself, while it is read
-TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # TIFF's tags of the stored size
-NOTED = "nerfpipe orientation"  # the key in a picture's info
-# What Pillow makes of files that are no pictures, or damaged ones.
+AGAINST = {6: 8, 8: 6}  # the inverse of these; every other operation is its own inverse
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS_PER_SAMPLE = 256, 257, 258  # tags
+ORIENTATION_KEY = "nerfpipe orientation"  # in an image's info
+# Pillow's errors on damaged files and on files that are not images.
 READ_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
-FILTERING = threading.Lock()
+WARNING_FILTERS = threading.Lock()
 
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow warns beyond it, which is an error here
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs is said in one line here
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # beyond it Pillow warns, and the warning is turned into an error
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its faults are reported in one line instead
 
 
 class Header(NamedTuple):
-    """What a picture's file says before its pixels."""
+    """An image file's properties, known before its pixels are read."""
 
-    width: int  # as stored
+    width: int  # pixels, as stored
     height: int
     has_alpha: bool
     orientation: int  # EXIF's; 1 is upright
 
 
-def look_at_header(file: Path) -> Header:
-    """Size, alpha and orientation, without reading the pixels. Raises NerfpipeError naming the file."""
+def read_header(file: Path) -> Header:
+    """Size, alpha and orientation, without reading the pixels. Raises NerfpipeError if the file is not an image."""
     with _opened(file) as image:
         sides = image.size
-        if image.format == TURNED_BY_PILLOW:  # some releases give the upright size
+        if isinstance(image, TiffImageFile):  # some releases of Pillow give the size after turning
             sides = image.tag_v2[TIFF_WIDTH], image.tag_v2[TIFF_HEIGHT]
         return Header(*sides, has_alpha(image), orientation_of(image))
 
 
 def load_image(file: Path) -> Image.Image:
-    """The whole picture, as it is stored. Raises NerfpipeError naming the file."""
+    """The image as it is stored, not turned. Raises NerfpipeError if the file is not a whole image."""
     with _opened(file) as image:
         try:
             image.load()
@@ -105,23 +106,24 @@ def load_image(file: Path) -> Image.Image:
             raise NerfpipeError(
                 f"{file}: a damaged or truncated picture; get the file again, or leave it out"
             ) from None
-        if image.format == TURNED_BY_PILLOW:
+        if isinstance(image, TiffImageFile):  # Pillow turned it upright while it read the pixels
             return turned(image, AGAINST.get(orientation_of(image), orientation_of(image)))
         return image
 
 
 def has_alpha(image: Image.Image) -> bool:
+    """Whether an image has an alpha channel, or one colour that is transparent."""
     return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation of a picture opened here; 1, upright, where there is none, or none that means anything."""
-    return image.info.get(NOTED, UPRIGHT)
+    """EXIF's orientation, 1 to 8, of an image opened by this module; 1, upright, if it has none or an invalid one."""
+    return image.info.get(ORIENTATION_KEY, UPRIGHT)
 
 
-def _orientation(image: Image.Image) -> int:
+def _exif_orientation(image: Image.Image) -> int:
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
-        return UPRIGHT  # it may stand behind the pixels, which Pillow would read for it
+        return UPRIGHT  # EXIF may follow the pixels, which Pillow would then read
     try:
         found = image.getexif().get(ORIENTATION, UPRIGHT)
     except READ_ERRORS:
@@ -130,18 +132,18 @@ def _orientation(image: Image.Image) -> int:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture upright, by its orientation."""
+    """The image turned upright, given its orientation."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
 def deep_to_8bit(image: Image.Image, file: Path) -> Image.Image:
-    """A grey picture of more than 8 bits as one of 8: integers are of 16 bits, floats lie in [0, 1].
+    """A grey image of more than 8 bits in 8 bits: integers are taken as 16-bit, floats as values in [0, 1].
 
-    Raises NerfpipeError where its numbers say otherwise: a guess would be right for some pictures of a scene.
+    Raises NerfpipeError if its values lie outside: a guess would be right for only some images of a scene.
     """
     values = np.asarray(image)
     if image.mode == "F":
-        low, high = float(values.min()), float(values.max())  # NaN where any pixel is
+        low, high = float(values.min()), float(values.max())  # NaN if any pixel is
         if not -OVERSHOOT <= low <= high <= 1 + OVERSHOOT:
             raise NerfpipeError(
                 f"{file}: its pixels are floating-point numbers from {low:.4g} to {high:.4g}, and must lie in "
@@ -154,21 +156,21 @@ def deep_to_8bit(image: Image.Image, file: Path) -> Image.Image:
             f"{file}: its pixels are 32-bit numbers from {low} to {high}, which do not tell what is white; "
             "save it with 8 or 16 bits"
         )
-    eighth = np.round(np.arange(SIXTEEN_BITS + 1) / SIXTEEN_BITS * 255).astype(np.uint8)
-    return Image.fromarray(eighth[values])
+    to_uint8 = np.round(np.arange(SIXTEEN_BITS + 1) / SIXTEEN_BITS * 255).astype(np.uint8)
+    return Image.fromarray(to_uint8[values])
 
 
 def is_of_32_bits(image: Image.Image) -> bool:
-    """Whether the file itself has integers of 32 bits: Pillow may have made them of 16."""
-    bits = getattr(image, "tag_v2", {}).get(258, ())  # TIFF's BitsPerSample
+    """Whether the file stores 32-bit integers: Pillow also converts 16-bit ones to this mode."""
+    bits = getattr(image, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE, ())
     return 32 in (bits if isinstance(bits, tuple) else (bits,))
 
 
 def mask_values(image: Image.Image, file: Path, follow_alpha: bool = True) -> np.ndarray:
-    """[H, W] uint8 of a mask of any kind; what is at least HALF counts.
+    """Values [H, W] uint8 of a mask of any mode; pixels of at least HALF are kept.
 
-    A mask that is transparent anywhere is its alpha, unless that is not to be followed. Raises NerfpipeError where it
-    is neither black nor light anywhere, as masks of 0 and 1 are.
+    If any pixel is transparent, the values are those of the alpha channel, unless follow_alpha is False.
+    Raises NerfpipeError if the brightest pixel is between black and HALF, as in masks of 0 and 1.
     """
     if image.mode in DEEP:
         values = np.asarray(deep_to_8bit(image, file))  # [H, W]
@@ -183,7 +185,7 @@ def mask_values(image: Image.Image, file: Path, follow_alpha: bool = True) -> np
 
 
 def _alpha_of(image: Image.Image) -> Image.Image | None:
-    """The alpha of a picture that is transparent anywhere."""
+    """The alpha channel of an image; None if it is opaque everywhere."""
     if not has_alpha(image):
         return None
     alpha = image.convert("RGBA").getchannel("A")
@@ -192,7 +194,7 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
-    """The picture, of which only the header has been read; its file is open within the block."""
+    """The image with only its header read; its file is open within the block."""
     try:
         stream = open_regular(file)
     except FileNotFoundError:
@@ -204,7 +206,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
             with quiet():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(stream, formats=FORMATS)
-                image.info[NOTED] = _orientation(image)  # Pillow forgets that of TIFF
+                image.info[ORIENTATION_KEY] = _exif_orientation(image)  # Pillow forgets that of TIFF
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise NerfpipeError(
                 f"{file}: far too large a picture: more than {MOST_PIXELS:,} pixels; make it smaller first"
@@ -216,20 +218,20 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Pillow's warnings of odd notes in a file: they name no file, and pictures are read all the same.
+    """Silence Pillow's warnings about odd metadata: they name no file, and the image is read anyway.
 
-    Filters of warnings are the process's, and several threads read pictures.
+    Warning filters belong to the process and several threads read images, hence the lock.
     """
-    with FILTERING, warnings.catch_warnings():
+    with WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _unreadable(file: Path, stream: object) -> NerfpipeError:
+def _unreadable(file: Path, stream: BinaryIO) -> NerfpipeError:
     if file.suffix.lower() in HEIC:
         return NerfpipeError(f"{file}: HEIC pictures cannot be read; {HEIC_REMEDY}")
-    stream.seek(0)  # type: ignore[attr-defined]
-    begins = stream.read(16)  # type: ignore[attr-defined]
+    stream.seek(0)
+    begins = stream.read(16)
     kind = next((kind for start, kind in BEGINNINGS.items() if begins.startswith(start)), None)
     kind = "HEIC or AVIF" if begins[4:8] == b"ftyp" else kind
     what = f"not a readable picture: it is {kind} inside" if kind else "not a readable picture"

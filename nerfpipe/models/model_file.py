@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from pydantic import ConfigDict, ValidationError
@@ -19,7 +19,7 @@ from nerfpipe.config.constraints import Seed
 from nerfpipe.config.methods import METHODS, MethodParams, parse_method
 from nerfpipe.config.yaml_file import Section, plain
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import BACKGROUNDS
+from nerfpipe.geometry.conventions import BACKGROUNDS, Background
 from nerfpipe.geometry.plausible import (
     camera_faults,
     point_faults,
@@ -53,7 +53,7 @@ class ModelAbout:
     seed: Seed
     space: AnySpace
     similarity: Similarity  # from the data's coordinates to the scene's
-    background: Literal["black", "white"]
+    background: Background
     camera: Camera
     centre: tuple[float, float, float]  # what the cameras look at
     poses: list[Pose]  # [train views, 3, 4], in the scene

@@ -82,7 +82,7 @@ def to_8bit(image: Image.Image, file: Path) -> Image.Image:
         image = deep_to_8bit(image, file)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
+        if image.getchannel("A").getextrema() != (255, 255):
             return image
     return image.convert("RGB")
 

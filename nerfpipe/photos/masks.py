@@ -33,11 +33,12 @@ def read_mask(file: Path, size: tuple[int, int]) -> Image.Image:
     Raises NerfpipeError naming the mask where it has another size or keeps nothing.
     """
     image = load_image(file)
-    mask = Image.fromarray(mask_values(turned(image, orientation_of(image)), file))
+    values = mask_values(turned(image, orientation_of(image)), file)  # [H, W]
+    mask = Image.fromarray(values)
     if mask.size != size:
         have, want = ("x".join(map(str, pair)) for pair in (mask.size, size))
         raise NerfpipeError(f"{file}: the mask is {have} pixels but its picture, upright, {want}; make them the same")
-    if mask.getextrema()[1] < HALF:
+    if values.max(initial=0) < HALF:
         raise NerfpipeError(f"{file}: the mask is black throughout; white is what is kept")
     return mask
 

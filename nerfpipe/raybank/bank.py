@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from nerfpipe.config.yaml_file import plain
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS
+from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS, Background
 from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
 from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
@@ -62,7 +61,7 @@ class BankAbout:
     splits: dict[str, list[int]]
     space: AnySpace
     similarity: Similarity
-    background: Literal["black", "white"]
+    background: Background
     has_alpha: bool
 
 

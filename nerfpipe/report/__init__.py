@@ -1,1 +1,1 @@
-"""`nerfpipe report`: one HTML page of a run or of several, with all that it shows inside it."""
+"""`nerfpipe report`: one self-contained HTML page of one or more runs."""

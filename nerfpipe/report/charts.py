@@ -1,4 +1,4 @@
-"""Curves as SVG that stands in a page: text in the page's own font and colour, no background."""
+"""Charts as SVG elements of a page: text in the page's own font and colour, no background."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-# Okabe and Ito's colours without black and yellow: told apart by the colour-blind, and seen on white and on black.
+# Okabe and Ito's palette without black and yellow: distinct to the colour-blind, visible on white and on black.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
-DASHES = ("solid", "dashed", "dotted")  # the next six runs are dashed, six more dotted
+DASHES = ("solid", "dashed", "dotted")  # the first six runs are solid, the next six dashed, then six dotted
+DASH_ARRAYS = {"solid": "", "dashed": "5 2", "dotted": "1.5 2"}  # the same for lines written as SVG
 INK, GRID = "#010203", "#80808050"  # INK becomes the page's text colour
 WIDTH, HEIGHT = 5.2, 3.2  # inches of 72 units, which the page scales
 FEW_POINTS = 30  # with more, a line needs no dots
@@ -24,25 +25,35 @@ FEW_POINTS = 30  # with more, a line needs no dots
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's points, finite ones alone are drawn; `index` is its place among the runs."""
+    """One run's points, of which the finite ones are drawn; `index` is the run's position on the page."""
 
     index: int
     x: Sequence[float]
     y: Sequence[float]
 
 
-def look(index: int) -> tuple[str, str]:
-    """Colour and dashes of a run by its place."""
-    return COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+def line_colour(index: int) -> str:
+    """The colour of the run with this index."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def line_dashes(index: int) -> str:
+    """matplotlib's name for the dashes of the run with this index."""
+    return DASHES[index // len(COLOURS) % len(DASHES)]
+
+
+def line_style(index: int) -> tuple[str, str]:
+    """Colour and SVG's stroke-dasharray, empty for a solid line, of the run with this index."""
+    return line_colour(index), DASH_ARRAYS[line_dashes(index)]
 
 
 def line_chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve], log: bool = False) -> str:
-    """Curves over each other, as an <svg> element; `log` makes the y axis logarithmic where all of it is positive."""
+    """Curves in one chart, as an <svg> element; `log` makes the y axis logarithmic if all values are positive."""
     figure, axes = new_axes(x_label, y_label)
     for curve in curves:
-        colour, dash = look(curve.index)
+        colour, dashes = line_colour(curve.index), line_dashes(curve.index)
         dots = "o" if len(curve.x) <= FEW_POINTS else None
-        axes.plot(curve.x, curve.y, color=colour, linestyle=dash, linewidth=1.6, marker=dots, markersize=3)
+        axes.plot(curve.x, curve.y, color=colour, linestyle=dashes, linewidth=1.6, marker=dots, markersize=3)
     if log and all(np.nanmin(curve.y) > 0 for curve in curves):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -53,15 +64,18 @@ def line_chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve], 
 
 
 def dot_chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:
-    """Points over whole numbers, as an <svg> element."""
+    """Points over integers, as an <svg> element."""
     figure, axes = new_axes(x_label, y_label)
     for curve in curves:
-        axes.plot(curve.x, curve.y, color=look(curve.index)[0], linestyle="none", marker="o", markersize=4, alpha=0.8)
+        axes.plot(
+            curve.x, curve.y, color=line_colour(curve.index), linestyle="none", marker="o", markersize=4, alpha=0.8
+        )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return to_svg(figure, title)
 
 
 def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    """An empty chart in the style of the page."""
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
@@ -76,17 +90,17 @@ def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """The figure as an element for HTML, the same bytes each time."""
+    """The figure as an <svg> element of HTML, reproducible to the byte."""
     written = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # else it holds the hour
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):  # ids differ from chart to chart
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # the date would change the bytes
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):  # ids unique on the page
         figure.savefig(written, format="svg", transparent=True, metadata=nothing)
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(
         r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg, count=1
     )
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, flags=re.DOTALL)  # would hold for the whole page
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, flags=re.DOTALL)  # would apply to the whole page
     svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # figure_1, line2d_3: nothing refers to these
     svg = re.sub(r"font-family: [^;\"]*; ?|font: [\d.]+px [^;\"]*; ?", "", svg)
     return svg.replace(INK, "currentColor")

@@ -1,4 +1,4 @@
-"""What `nerfpipe report` does."""
+"""`nerfpipe report`: read the runs, write the page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from nerfpipe.runtime.files import atomic_file
 
 
 def write_report(names: list[str], output: Path) -> list[str]:
-    """Write the page of the named runs; returns what there is to say about it, in lines."""
-    runs = [read_run(name) for name in dict.fromkeys(names)]  # each once
+    """Write the page of the named runs, each once; returns the lines to print.
+
+    Raises NerfpipeError if a run does not exist or its metrics are damaged.
+    """
+    runs = [read_run(name) for name in dict.fromkeys(names)]
     html = page(runs)
     with atomic_file(output) as temporary:
         temporary.write_text(html, encoding="utf-8")

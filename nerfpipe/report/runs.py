@@ -1,4 +1,4 @@
-"""A run as its metrics, its params and its pictures tell it."""
+"""A run, read from its metrics, parameters and images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -24,11 +24,14 @@ LOCK = paths.LOCK_FILE.as_posix()
 GIFS = {"colour": paths.ORBIT.as_posix(), "depth": paths.ORBIT_DEPTH.as_posix()}
 
 
-class _Numbers(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may have more
+class _Metrics(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may write more keys
 
 
-class Train(_Numbers):
+Metrics = TypeVar("Metrics", bound=_Metrics)
+
+
+class Train(_Metrics):
     """metrics/train.json."""
 
     scene: str
@@ -38,8 +41,8 @@ class Train(_Numbers):
     weights: int | None = None
 
 
-class Speed(_Numbers):
-    """metrics/speed.json; runs of before it was written have some of it in metrics/train.json."""
+class Speed(_Metrics):
+    """metrics/speed.json. Older runs have no such file, and some of its keys in metrics/train.json."""
 
     seconds: float | None = None
     rays_per_second: float | None = None
@@ -49,7 +52,7 @@ class Speed(_Numbers):
     versions: dict[str, str] = {}
 
 
-class Test(_Numbers):
+class Test(_Metrics):
     """metrics/test.json."""
 
     psnr: float
@@ -61,24 +64,24 @@ class Test(_Numbers):
 
 @dataclass(frozen=True)
 class Run:
-    """One run under the name it was asked for by."""
+    """One run, under the name the user gave."""
 
     name: str
-    params: dict[str, Any]  # by dotted key: what its stages ran with
+    params: dict[str, Any]  # by dotted key, as its stages ran with them
     train: Train
     speed: Speed
-    test: Test | None  # None before it is evaluated
-    history: pd.DataFrame  # step, loss, val_psnr, and seconds where they are known
+    test: Test | None  # None if not evaluated yet
+    history: pd.DataFrame  # step, loss, val_psnr, and seconds if known
     views: pd.DataFrame  # view, psnr: one row per test view
     read: Reader
-    out_of_reach: set[str] = field(default_factory=set)  # folders whose pictures were asked for in vain
+    missing: set[str] = field(default_factory=set)  # folders of images that could not be read
 
     def picture(self, path: str) -> bytes | None:
-        """A picture's file, or None, and from then on a remark, where it cannot be had."""
+        """The bytes of an image file; None, and a remark from then on, if it cannot be read."""
         try:
             return self.read(path)
-        except Exception:  # every kind of remote has errors of its own, and the page does without the picture
-            self.out_of_reach.add(path.rpartition("/")[0])
+        except Exception:  # every kind of remote has errors of its own, and the page does without the image
+            self.missing.add(path.rpartition("/")[0])
             return None
 
     def sheet(self, view: int) -> bytes | None:
@@ -86,22 +89,22 @@ class Run:
         return self.picture(paths.view_picture(view).as_posix())
 
     def remarks(self) -> list[str]:
-        """What is missing of it so far, in sentences."""
+        """What the run lacks, one sentence each; complete once the images have been read."""
         found = ["not evaluated yet"] if self.test is None else []
-        if self.out_of_reach:
-            where = " and ".join(sorted(self.out_of_reach))
+        if self.missing:
+            folders = " and ".join(sorted(self.missing))
             if self.name == WORKSPACE:
-                found.append(f"no pictures in {where}; `dvc pull` or `dvc repro` brings them")
+                found.append(f"no pictures in {folders}; `dvc pull` or `dvc repro` brings them")
             else:
                 remedy = "`dvc push` or `dvc exp push` them from where it ran"
-                found.append(f"no pictures of {where} in DVC's cache here or in a remote; {remedy}")
+                found.append(f"no pictures of {folders} in DVC's cache here or in a remote; {remedy}")
         return found
 
 
 def read_run(name: str) -> Run:
     """The run of a revision, an experiment or the workspace.
 
-    Raises NerfpipeError when there is none, or when a file of its metrics is damaged.
+    Raises NerfpipeError if there is no such run, or if one of its files is damaged.
     """
     read = open_source(name)
     train = read_metrics(name, read, TRAIN)
@@ -128,12 +131,14 @@ def read_run(name: str) -> Run:
     )
 
 
-def damaged(name: str, file: str, what: str) -> NerfpipeError:
+def damaged(name: str, file: str, fault: str) -> NerfpipeError:
+    """The error of a run's damaged file."""
     remedy = "run `dvc repro` again" if name == WORKSPACE else "leave this run out, or run it again"
-    return NerfpipeError(f"{file}: damaged in {name} ({what}); {remedy}")
+    return NerfpipeError(f"{file}: damaged in {name} ({fault}); {remedy}")
 
 
-def read_text(read: Reader, file: str) -> bytes | None:
+def read_if_present(read: Reader, file: str) -> bytes | None:
+    """The bytes of a file; None if there is no such file."""
     try:
         return read(file)
     except FileNotFoundError:
@@ -141,8 +146,8 @@ def read_text(read: Reader, file: str) -> bytes | None:
 
 
 def read_metrics(name: str, read: Reader, file: str) -> dict[str, Any] | None:
-    """What metrics/KIND.json holds under its outer key, or None where there is no such file."""
-    text = read_text(read, file)
+    """The content of metrics/KIND.json under its outer key KIND; None if there is no such file."""
+    text = read_if_present(read, file)
     if text is None:
         return None
     try:
@@ -155,7 +160,8 @@ def read_metrics(name: str, read: Reader, file: str) -> dict[str, Any] | None:
     return metrics[key]
 
 
-def checked(name: str, file: str, model: type[_Numbers], content: dict[str, Any]) -> Any:
+def checked(name: str, file: str, model: type[Metrics], content: dict[str, Any]) -> Metrics:
+    """The validated metrics. Raises NerfpipeError if they are not as the model requires."""
     found, faults = validate(model, content)
     if found is None:
         raise damaged(name, file, faults[0])
@@ -163,8 +169,11 @@ def checked(name: str, file: str, model: type[_Numbers], content: dict[str, Any]
 
 
 def read_table(name: str, read: Reader, file: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
-    """A CSV of numbers with at least these columns, whole ones in the first, and one row; None where there is none."""
-    text = read_text(read, file)
+    """A CSV file of numbers; None if there is no such file.
+
+    Raises NerfpipeError unless it has these columns, integers in the first, and at least one row.
+    """
+    text = read_if_present(read, file)
     if text is None:
         return None
     try:
@@ -173,15 +182,15 @@ def read_table(name: str, read: Reader, file: str, columns: tuple[str, ...]) -> 
         if missing or table.empty:
             raise damaged(name, file, f"no column {missing[0]}" if missing else "no rows")
         if table[list(columns)].isna().any(axis=None):
-            raise ValueError("a gap")
+            raise ValueError("missing values")
         return table.apply(pd.to_numeric).astype({columns[0]: int})
     except (ValueError, TypeError):
         raise damaged(name, file, "not a table of numbers") from None
 
 
 def read_params(name: str, read: Reader) -> dict[str, Any]:
-    """What the stages ran with, by dotted key, as dvc.lock has it: params.yaml may have been edited since."""
-    text = read_text(read, LOCK)
+    """The parameters of the stages, by dotted key, from dvc.lock: params.yaml may have been edited since."""
+    text = read_if_present(read, LOCK)
     if text is None:
         return {}
     try:
@@ -194,7 +203,7 @@ def read_params(name: str, read: Reader) -> dict[str, Any]:
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A nested mapping's values by dotted key."""
+    """The values of a nested mapping, by dotted key."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
@@ -203,13 +212,13 @@ def flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def shareable(value: Any) -> Any:
-    """A value without the passwords and tokens of addresses in it: pages are for others."""
+    """A value without the passwords and tokens of URLs in it: a page may be published."""
     if isinstance(value, list):
-        return [shareable(each) for each in value]
+        return [shareable(item) for item in value]
     return without_secrets(value) if isinstance(value, str) else value
 
 
 def differing(runs: list[Run]) -> list[str]:
-    """The params that runs which both have them disagree about, in the order of the runs."""
+    """Keys of the parameters that differ between runs that have them, in the order of the runs."""
     keys = dict.fromkeys(key for run in runs for key in run.params)
     return [key for key in keys if len({repr(run.params[key]) for run in runs if key in run.params}) > 1]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import SPLITS
+from nerfpipe.geometry.conventions import SPLITS, Background
 from nerfpipe.geometry.space import Kind
-from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, look_at_header
+from nerfpipe.images.image_file import SIDEWAYS, UPRIGHT, Header, read_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.file_finder import describe_folder
 from nerfpipe.scenes.image_files import read_depth_map, read_mask, read_picture
@@ -45,7 +45,7 @@ class ReadOptions:
     """How to read a scene: keys of its entry in the catalogue (see catalogue.Entry)."""
 
     name: str
-    background: str
+    background: Background
     bounds: np.ndarray | None  # [2, 3]
     space: Kind | None
     images: str | None
@@ -147,7 +147,7 @@ def fit_cameras_to_images(frames: list[Frame]) -> tuple[list[Frame], bool, list[
     scaled: set[str] = set()
     ignored: list[Path] = []  # not upright by EXIF, but read as stored
     for frame in frames:
-        header = look_at_header(frame.picture)
+        header = read_header(frame.picture)
         has_alpha |= header.has_alpha
         orientation = _orientation(frame, header)
         if orientation == UPRIGHT != header.orientation:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import SPLITS
+from nerfpipe.geometry.conventions import SPLITS, Background
 from nerfpipe.geometry.ndc import Frustum
 from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
 from nerfpipe.geometry.space import AnySpace, Kind, space_of
@@ -41,7 +41,7 @@ class Scene:
     poses: np.ndarray
     splits: dict[str, np.ndarray]
     bounds: np.ndarray
-    background: str
+    background: Background
     has_alpha: bool
     read_image: Callable[[int], np.ndarray]
     read_depth: Callable[[int], np.ndarray] | None = None

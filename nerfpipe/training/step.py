@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch, rays_to_world
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.model import Model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.training.batches import Batch, draw_batch
@@ -90,7 +90,7 @@ class TrainingStep:
 
     def _backward(self, block: Batch, batch_rays: int) -> _Block:
         """Add a block's gradient."""
-        rays, target = self.rays(block), over(block.pixels.target, block.background)  # [R, 3]
+        rays, target = self.rays(block), alpha_composite(block.pixels.target, block.background)  # [R, 3]
         passes = self.model.renderings(rays, block.background, block.jitter, self.settings.bf16)
         sums = loss_terms(passes, rays, target, self.bank.space, self.settings)
         terms = {name: term / batch_rays for name, term in sums.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nerfpipe.config.params import Params
-from nerfpipe.images.convert import over, to_8bit
+from nerfpipe.images.convert import alpha_composite, to_8bit
 from nerfpipe.images.metrics import mse_to_psnr, psnr
 from nerfpipe.images.write import write_png
 from nerfpipe.models.model import Model
@@ -188,7 +188,7 @@ class Trainer:
     def _render(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Picture and truth of a view, [H, W, 3] uint8, and which pixels count, [H, W] bool."""
         camera, rays = self.bank.camera(view), self.bank.view(view)
-        truth = over(rays.target, self.bank.background).reshape(camera.height, camera.width, 3)
+        truth = alpha_composite(rays.target, self.bank.background).reshape(camera.height, camera.width, 3)
         picture = self.renderer.view(rays, self.bank.background, camera.height, camera.width)
         mask = self.bank.mask(view)
         counted = torch.ones(truth.shape[:2], dtype=torch.bool) if mask is None else mask.reshape(truth.shape[:2])

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
-from nerfpipe.images.convert import over
+from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
@@ -63,7 +63,7 @@ def _from_bank(bank: RayBank) -> list[SceneCamera]:
     def photograph(view: int) -> Tensor:
         camera, target = bank.camera(view), bank.view(view).target
         assert target is not None  # a bank's rays have targets
-        return over(target, bank.background).reshape(camera.height, camera.width, 3)
+        return alpha_composite(target, bank.background).reshape(camera.height, camera.width, 3)
 
     views, found = set(), []
     for split in SPLITS:

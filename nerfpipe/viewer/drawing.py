@@ -14,7 +14,7 @@ from nerfpipe.config.params import RuntimeParams
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import DepthRange, RayBatch, near_far, rays_to_world
 from nerfpipe.geometry.space import Space, camera_rays
-from nerfpipe.images.convert import depth_picture, normal_picture, to_8bit
+from nerfpipe.images.convert import depth_image, normal_image, to_8bit
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.models.set_up import give_threads
@@ -83,13 +83,13 @@ class ViewRenderer:
         match mode:
             case "depth":
                 scale = self.about.space.depth_scale(picture.depth, extent or visible_extent(picture))
-                return depth_picture(*scale, picture.opacity, self.background)
+                return depth_image(*scale, picture.opacity, self.background)
             case "opacity":
                 return to_8bit(picture.opacity[..., None].expand(-1, -1, 3))
             case "normals":
                 if rendered.normals is None:
                     raise ValueError("the view was rendered without normals")
-                return normal_picture(rendered.normals, picture.opacity, self.background)
+                return normal_image(rendered.normals, picture.opacity, self.background)
         return to_8bit(picture.colour)
 
 

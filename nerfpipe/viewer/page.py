@@ -24,7 +24,6 @@ from nerfpipe.viewer.settings import Corners, View, vertical_fov
 
 FRUSTUM = 0.035  # size of a drawn camera, as a fraction of the cameras' mean distance from the centre
 LEAST_DISTANCE = 1e-3  # scene units: cameras that stand in the centre still need a distance
-INNER: Corners = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # uncontracted part of an unbounded scene, see contraction
 BOX_COLOUR = (120, 120, 120)
 JPEG_QUALITY = 92
 SMALL = 3 * 2**16  # bytes of a raw picture up to which PNG costs little
@@ -148,7 +147,7 @@ class SceneOverlay:
     @property
     def crop_start(self) -> Corners:
         """The first crop box: the bounds, or the inner part of an unbounded scene."""
-        return INNER if self.about.space.unbounded else self.about.space.bounds
+        return self.about.space.inner
 
 
 def view_of(client: viser.ClientHandle) -> View:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfpipe.geometry.conventions import SPLITS
-from nerfpipe.images.image_file import look_at_header
+from nerfpipe.images.image_file import read_header
 from nerfpipe.runtime.json_file import read_frame_list, text
 from nerfpipe.scenes.file_finder import FileFinder
 from nerfpipe.scenes.formats.transforms import UNKNOWN_SIZE, depth_notes, frame_of
@@ -51,7 +51,7 @@ def read_frames(file: Path, finder: FileFinder) -> tuple[list[Frame], list[str]]
     named = [text(entry, "file_path", file, f"frames[{index}]") for index, entry in enumerate(entries)]
     pictures = finder.pictures(named)
     existing = next((picture for picture in pictures if picture.is_file()), None)
-    width, height = look_at_header(existing)[:2] if existing is not None else UNKNOWN_SIZE
+    width, height = read_header(existing)[:2] if existing is not None else UNKNOWN_SIZE
     keys_of_all = {"w": width, "h": height, **content}
     frames = [
         frame_of(keys_of_all, entry, file, index, picture, finder)

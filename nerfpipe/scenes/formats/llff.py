@@ -16,7 +16,7 @@ import numpy as np
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.similarity import FARTHEST
 from nerfpipe.geometry.space import Kind
-from nerfpipe.images.image_file import look_at_header
+from nerfpipe.images.image_file import read_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 from nerfpipe.scenes import normalise
@@ -47,7 +47,7 @@ def load(folder: Path, options: ReadOptions) -> Scene:
             "there must be a row for each picture, in the order of their names"
         )
     finder = FileFinder(folder, None, options.masks)
-    width, height = look_at_header(pictures[0])[:2]
+    width, height = read_header(pictures[0])[:2]
     frames = [
         Frame(
             picture,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import SPLITS
+from nerfpipe.geometry.conventions import SPLITS, Background
 from nerfpipe.procedural.layout import DEPTH, DESCRIPTION, IMAGES, LABELS
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
@@ -20,7 +20,7 @@ from nerfpipe.scenes.scene import Scene
 REMEDY = "delete the folder and make the scene again (dvc repro)"
 
 
-def load(folder: Path, name: str, background: str) -> Scene:
+def load(folder: Path, name: str, background: Background) -> Scene:
     """The scene that `generate` rendered into a folder. Raises NerfpipeError that names the file at fault."""
     path = folder / DESCRIPTION
     content = _read_description(path)

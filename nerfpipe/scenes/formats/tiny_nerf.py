@@ -16,6 +16,7 @@ import numpy as np
 from nerfpipe.archives.checksum import megabytes
 from nerfpipe.archives.unpack import unpacked_limit
 from nerfpipe.geometry.cameras import Camera
+from nerfpipe.geometry.conventions import Background
 from nerfpipe.geometry.focus import bounds_from_cameras
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
@@ -27,7 +28,7 @@ from nerfpipe.scenes.scene import Scene, pose_faults
 KEYS = ("images", "poses", "focal")
 
 
-def load(file: Path, name: str, background: str, bounds: np.ndarray | None, train_views: int) -> Scene:
+def load(file: Path, name: str, background: Background, bounds: np.ndarray | None, train_views: int) -> Scene:
     """The scene in an .npz file, of which the first `train_views` views train.
 
     bounds [2, 3]: in the data's coordinates, found from the cameras if None. Raises NerfpipeError that names the file

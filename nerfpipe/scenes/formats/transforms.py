@@ -13,7 +13,7 @@ from typing import Any
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.plausible import LONGEST_SIDE
-from nerfpipe.images.image_file import look_at_header
+from nerfpipe.images.image_file import read_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.json_file import number, pose_of, read_frame_list, text
 from nerfpipe.scenes.file_finder import FileFinder, dynamic_mask
@@ -162,7 +162,7 @@ def angle_notes(content: dict[str, Any], entries: list[dict[str, Any]], frames: 
 def size_of(content: dict[str, Any], file: Path, picture: Path) -> tuple[int, int]:
     """Width and height in pixels, from the image's header if the file does not give them."""
     if "w" not in content and "h" not in content:
-        return look_at_header(picture)[:2] if picture.is_file() else UNKNOWN_SIZE
+        return read_header(picture)[:2] if picture.is_file() else UNKNOWN_SIZE
     width, height = round(number(content, "w", file)), round(number(content, "h", file))
     if not 1 <= min(width, height) <= max(width, height) <= LONGEST_SIDE:
         raise NerfpipeError(f"{file}: w and h must be from 1 to {LONGEST_SIDE:,} pixels (got {width:g}, {height:g})")
