@@ -47,7 +47,7 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return [
         f"device  {device} ({name}), torch {torch.__version__}",
-        f"kernels {dispatch.describe() if dispatch.in_use(device) else 'plain torch'}",
+        f"kernels {dispatch.describe() if dispatch.has_kernels(device) else 'plain torch'}",
         f"bf16    {'yes' if has_bf16(device) else 'no: MLPs run in float32'}",
     ]
 
