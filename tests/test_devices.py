@@ -17,12 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.geometry.rays import PixelBatch, RayBatch
 from nerfpipe.geometry.space import Bounded
 from nerfpipe.images.convert import alpha_composite
-from nerfpipe.models.model import block_rays
 from nerfpipe.models.registry import build_model
-from nerfpipe.rendering.renderer import render_rays
 from nerfpipe.runtime.device import choose_device, mlp_precision
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.training.optimizer import build_optimizer
@@ -46,9 +44,9 @@ class OneDevice(TorchDispatchMode):
 
 
 def make_rays(count: int) -> RayBatch:
-    return RayBatch(
-        torch.rand(count, 3), torch.rand(count, 3), torch.rand(count), torch.rand(count), torch.rand(count, 4)
-    )
+    number = torch.arange(count)
+    pixels = PixelBatch(number, number, torch.rand(count, 3), torch.rand(count), torch.rand(count, 4))
+    return RayBatch(torch.rand(count, 3), torch.rand(count, 3), torch.rand(count), torch.rand(count), pixels)
 
 
 @both
@@ -59,7 +57,7 @@ def test_a_training_step_stays_on_its_device(method: str, jittered: bool, with_p
     rays, background = make_rays(5).to(META), torch.rand(5, 3).to(META)
     jitter = torch.rand(5, model.random_numbers_per_ray).to(META) if jittered else None
     with OneDevice():
-        passes = render_rays(model, rays, background, jitter)
+        passes = model.renderings(rays, background, jitter)
         loss = sum(((each.colour - alpha_composite(rays.target, background)) ** 2).mean() for each in passes)
         loss.backward()
     results = [loss, *(p.grad for p in model.parameters())]
@@ -148,9 +146,9 @@ def test_a_block_has_as_many_rays_as_its_samples_allow(with_params: Callable[...
         params = with_params(method="tiny", **{"tiny.sampling.samples": samples})
         model = build_model(params.recipe, 0, Bounded.over(BOUNDS))
         runtime = params.runtime.model_copy(update={"cpu_chunk": 1000, "gpu_chunk": 64000})
-        assert block_rays(model, runtime, torch.device("cpu")) == on_cpu
-        assert block_rays(model, runtime, torch.device("cuda")) == on_gpu
-        assert block_rays(model, runtime, torch.device("mps")) == on_gpu
+        assert model.chunk_rays(runtime, torch.device("cpu")) == on_cpu
+        assert model.chunk_rays(runtime, torch.device("cuda")) == on_gpu
+        assert model.chunk_rays(runtime, torch.device("mps")) == on_gpu
 
 
 def test_the_ngp_field_and_its_step_stay_on_their_device(with_params: Callable[..., Params]) -> None:
@@ -159,8 +157,8 @@ def test_the_ngp_field_and_its_step_stay_on_their_device(with_params: Callable[.
     model = build_model(params.recipe, 0, Bounded.over(BOUNDS)).to(META)
     optimizer = build_optimizer(params.recipe, model)
     with OneDevice():
-        density, colour = model.passes[0].field(torch.rand(7, 3).to(META), torch.rand(7, 3).to(META))
-        (density.sum() + colour.sum()).backward()
+        output = model.last.field(torch.rand(7, 3).to(META), torch.rand(7, 3).to(META))
+        (output.density.sum() + output.colour.sum()).backward()
         optimizer.step()
     assert {weight.device for weight in model.parameters()} == {META}
-    assert (density.shape, colour.shape) == ((7,), (7, 3))
+    assert (output.density.shape, output.colour.shape) == ((7,), (7, 3))

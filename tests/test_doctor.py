@@ -14,10 +14,12 @@ from conftest import ORBIT_RADIUS
 from scipy.spatial.transform import Rotation
 
 from nerfpipe.cli import doctor
-from nerfpipe.cli.doctor import draw_cameras, usual_mistakes
+from nerfpipe.cli.doctor import draw_cameras, machine_lines, usual_mistakes
+from nerfpipe.config.params import Params
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.contraction import CUBE
 from nerfpipe.geometry.space import Forward, Unbounded
+from nerfpipe.ops import dispatch
 from nerfpipe.scenes.scene import Scene
 
 MakeScene = Callable[..., Scene]
@@ -25,6 +27,18 @@ MakeScene = Callable[..., Scene]
 
 def warnings_of(scene: Scene) -> list[str]:
     return usual_mistakes(scene, scene.space(0.0, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("kernels", "told"), [("auto", "kernels numba, on the CPU: "), ("torch", "kernels plain torch")]
+)
+def test_the_machine_tells_whether_kernels_run(kernels: str, told: str, with_params: Callable[..., Params]) -> None:
+    try:
+        lines = machine_lines(with_params(**{"runtime.kernels": kernels, "runtime.device": "cpu"}).runtime)
+    finally:
+        dispatch.allow(True)
+    assert [line.split()[0] for line in lines] == ["device", "kernels", "bf16"]
+    assert lines[1].startswith(told)
 
 
 def test_a_sound_scene_gets_no_warning(make_scene: MakeScene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,23 @@ def test_the_gradient_is_that_of_the_mean_squared_error_of_every_pass(bank: RayB
     assert result.mse == pytest.approx(torch.nn.functional.mse_loss(passes[-1].colour, target).item(), rel=1e-5)
     for parameter, gradient in zip(trainer.model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
+def test_a_pose_can_have_a_gradient(bank: RayBank, make_trainer, method: str) -> None:
+    """Rays are formed in the step, so that poses can be learned; kernels give what plain torch gives."""
+    from nerfpipe.ops import dispatch
+
+    gradients = []
+    for context in (nullcontext, dispatch.definitions):
+        with context():
+            trainer = make_trainer(bank, context.__name__, method=method, **{f"{method}.train.bf16": False})
+            poses = trainer.step.poses = trainer.step.poses.clone().requires_grad_()
+            trainer.step.take(0, 64)
+            gradients.append(poses.grad)
+    reached = gradients[0].flatten(1).any(dim=1)
+    assert set(reached.nonzero().flatten().tolist()) == set(bank.splits["train"].tolist())
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
 def test_the_learning_rate_falls_exponentially(bank: RayBank, make_trainer) -> None:
