@@ -11,30 +11,30 @@ EVERYWHERE = ("runtime",)  # every room below may import these too
 ROOMS: dict[str, tuple[str, ...]] = {
     "runtime": (),
     "config": (),
-    "geometry": (),
     "images": (),
+    "geometry": ("images",),  # an image's largest size is a camera's
     "archives": (),
     "project": ("config",),
     # The core: what travels, how it is computed, what is learned, which samples are taken, what a pixel sees.
     "types": (),
-    "ops": ("types",),
+    "ops": ("types", "geometry"),
     "kernels": ("ops",),
-    "fields": ("ops", "types"),
-    "samplers": ("ops", "geometry", "types"),
-    "rendering": ("ops", "samplers", "fields", "types"),
+    "fields": ("ops", "types", "config"),  # each takes its own section of the settings
+    "samplers": ("ops", "geometry", "types", "config"),
+    "rendering": ("ops", "samplers", "fields", "types", "config"),
     "models": ("fields", "samplers", "rendering", "config"),
     # Scenes and their rays.
     "procedural": ("geometry", "archives", "project"),
     "scenes": ("geometry", "images", "archives", "project", "procedural"),
     "download": ("archives", "procedural", "project"),
-    "raybank": ("geometry",),
+    "raybank": ("geometry", "config"),
     "raybank.writer": ("raybank", "scenes"),
     # One job each.
     "training": ("models", "raybank", "images"),
     "evaluation": ("models", "rendering", "raybank", "images"),
     "camera_paths": ("models", "rendering", "raybank"),
     "film": ("models", "rendering", "raybank", "camera_paths", "images"),
-    "export": ("models", "rendering", "raybank", "camera_paths", "images"),
+    "export": ("models", "rendering", "raybank", "camera_paths", "images", "project"),
     "api": ("models", "rendering"),
 }
 
@@ -48,8 +48,10 @@ ROOMS |= {
     "stages": BELOW_THE_FACES,
 }
 
-# Dispatch imports a backend when it is first used, inside a function: the only arrow that points up.
-LAZY = {("ops.dispatch", "kernels")}
+# Operations import a backend when they are first called, inside a function: the only arrows that point up.
+LAZY = {
+    (f"ops.{name}", "kernels") for name in ("dispatch", "composite", "march", "ngp_field", "ngp_render", "row_adam")
+}
 ONLY_IN_KERNELS = ("numba", "llvmlite", "triton")  # libraries that kernels alone may import
 
 DEPTH = 2  # levels of folders below nerfpipe/

@@ -99,9 +99,9 @@ def path_faults(path: str) -> list[str]:
 def compile_kernels() -> None:
     """Compile the CPU kernels now, so that the first training does not wait for it."""
     with one_line_errors():
-        from nerfpipe.kernels.numba.warm_up import compile_all
+        from nerfpipe.ops import dispatch  # torch takes seconds to import
 
-        compile_all()
+        dispatch.compile_kernels()
         say("the CPU kernels are compiled")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from nerfpipe.runtime.addresses import without_secrets
+from nerfpipe.config.quoting import brief, plain
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 
@@ -24,24 +23,6 @@ WRITTEN = {
     "string_type": "must be text; write it in quotes",
 }
 
-
-class _Brief(reprlib.Repr):
-    """Values as faults show them: a few aliases can stand for more of them than memory holds."""
-
-    def repr_int(self, x: int, level: int) -> str:
-        try:
-            return super().repr_int(x, level)
-        except ValueError:  # hexadecimal digits may be given by the thousand, and Python shows no such number
-            return "a number of thousands of digits"
-
-    def repr_str(self, x: str, level: int) -> str:
-        """Without the secrets of an address, which no longer looks like one once it is cut."""
-        return super().repr_str(without_secrets(x), level)
-
-
-_shown = _Brief()
-_shown.maxlevel, _shown.maxstring, _shown.maxother = 2, 100, 100
-brief = _shown.repr
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -126,12 +107,6 @@ def _fault_line(model: type[BaseModel], fault: ErrorDetails, prefix: str) -> str
         "" if fault["type"] == "value_error" and isinstance(fault["input"], dict) else f" (got {brief(fault['input'])})"
     )
     return f"{key}: {message[:1].lower()}{message[1:]}{got}"
-
-
-def plain(name: Any) -> str:
-    """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
-    text = name if isinstance(name, str) else brief(name)
-    return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)
 
 
 def _section_of(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:

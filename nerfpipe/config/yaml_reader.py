@@ -10,7 +10,7 @@ from ruamel.yaml import YAML, MappingNode
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import ReusedAnchorWarning
 
-from nerfpipe.config.yaml_file import brief
+from nerfpipe.config.quoting import brief
 
 MOST_MERGED = 10_000  # keys that `<<` brings to one mapping: merges of merges can stand for more than memory holds
 TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # as the reader says it

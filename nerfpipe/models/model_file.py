@@ -17,7 +17,8 @@ from safetensors.torch import save
 from nerfpipe import __version__
 from nerfpipe.config.constraints import Seed
 from nerfpipe.config.methods import METHODS, MethodParams, parse_method
-from nerfpipe.config.yaml_file import Section, plain
+from nerfpipe.config.quoting import plain
+from nerfpipe.config.yaml_file import Section
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import BACKGROUNDS, Background
 from nerfpipe.geometry.plausible import (

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nerfpipe.config.constraints import MAX_NUMBER, MAX_VIEWS
-from nerfpipe.config.yaml_file import Section, plain, read_yaml, validate
+from nerfpipe.config.quoting import plain
+from nerfpipe.config.yaml_file import Section, read_yaml, validate
 from nerfpipe.project.paths import CATALOGUE_FILE, OUT_FOLDERS
 from nerfpipe.runtime.errors import NerfpipeError
 

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from nerfpipe.config.yaml_file import plain
+from nerfpipe.config.quoting import plain
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS, Background
 from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
