@@ -1,4 +1,4 @@
-"""Stills and points of an analytic ball against the truth: depth, normals, places, in the data's own coordinates."""
+"""Images and points of an analytic ball against the truth: depth, normals, positions, in the data's coordinates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 from nerfpipe.camera_paths.shapes import orbit
 from nerfpipe.export.images import export_depth, export_normals, png_step
 from nerfpipe.export.options import CloudOptions, DepthOptions, ViewOptions
-from nerfpipe.export.point_cloud import export_pointcloud, lonely, thinned
+from nerfpipe.export.point_cloud import export_pointcloud, floaters, thinned
 from nerfpipe.export.views import choose_view
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import rays_to_world
@@ -144,10 +144,10 @@ def test_thinning_leaves_dense_places_no_denser() -> None:
     assert 200 < (kept[:, 0] > 0.5).sum() < 300
 
 
-def test_lonely_points_are_told_from_the_others() -> None:
+def test_floaters_are_told_from_the_other_points() -> None:
     points = np.random.default_rng(0).random((2000, 3)) * (1, 1, 0)
     alone = np.array([[0.5, 0.5, 0.8], [3.0, 3.0, 3.0]])
-    found = lonely(np.concatenate([points, alone])).numpy()
+    found = floaters(np.concatenate([points, alone])).numpy()
     assert found[-2:].all()
     assert found[:-2].mean() < 0.05
 

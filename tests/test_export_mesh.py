@@ -14,8 +14,8 @@ from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, read_mesh, subjec
 from torch import Tensor, nn
 
 from nerfpipe.export import components, visibility
-from nerfpipe.export.components import pieces_of, without, worth_keeping
-from nerfpipe.export.marching import Grid, march
+from nerfpipe.export.components import component_labels, faces_to_keep, submesh
+from nerfpipe.export.marching import Grid, extract_surface
 from nerfpipe.export.mesh import export_mesh
 from nerfpipe.export.mesh_file import linear, vertex_normals
 from nerfpipe.export.options import MeshOptions
@@ -59,7 +59,7 @@ def test_a_mesh_marched_in_slabs_is_the_same_as_in_one() -> None:
         return Balls(((0.1, 0.0, 0.0), 0.6), ((-0.5, 0.5, 0.4), 0.2))(points, points)[0]
 
     grid = Grid.over(torch.tensor([[-1.0, -0.8, -1.0], [1.0, 0.9, 1.0]]), 24, closed=True)
-    whole, slabs = march(density, grid, HALF), march(density, grid, HALF, slab=1)
+    whole, slabs = extract_surface(density, grid, HALF), extract_surface(density, grid, HALF, slab=1)
     assert (len(whole.vertices), len(whole.faces)) == (len(slabs.vertices), len(slabs.faces))
 
     def triangles(surface) -> np.ndarray:
@@ -114,30 +114,32 @@ def test_floaters_and_hollows_are_dropped_but_not_the_room_a_camera_stands_in() 
     sizes = [len(large.faces), len(small.faces), len(hollow.faces)]
     expected = np.repeat([True, False, False], sizes)
     outside, within = np.array([[3.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 0.1]])
-    assert (worth_keeping(both.vertices, both.faces, 0.1, outside) == expected).all()
-    assert (worth_keeping(both.vertices, both.faces, 0.1, within) == np.repeat([True, False, True], sizes)).all()
-    assert (worth_keeping(both.vertices, both.faces, 0.0, outside) == np.repeat([True, True, False], sizes)).all()
+    assert (faces_to_keep(both.vertices, both.faces, 0.1, outside) == expected).all()
+    assert (faces_to_keep(both.vertices, both.faces, 0.1, within) == np.repeat([True, False, True], sizes)).all()
+    assert (faces_to_keep(both.vertices, both.faces, 0.0, outside) == np.repeat([True, True, False], sizes)).all()
 
 
-def test_pieces_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    balls = [trimesh.creation.icosphere(1, radius=0.2).apply_translation(place) for place in rng.random((9, 3)) * 9]
+    balls = [trimesh.creation.icosphere(1, radius=0.2).apply_translation(centre) for centre in rng.random((9, 3)) * 9]
     for ball in balls[::3]:
         ball.invert()
     all_ = trimesh.util.concatenate(balls)
-    faces = np.asarray(all_.faces)[rng.permutation(len(all_.faces))].astype(np.int32)  # those of a piece lie far apart
+    faces = np.asarray(all_.faces)[rng.permutation(len(all_.faces))].astype(
+        np.int32
+    )  # those of a component lie far apart
     vertices, inside = np.asarray(all_.vertices), balls[3].centroid[None]
     expected = np.repeat(np.arange(9), len(vertices) // 9)[faces[:, 0]]
     for block in (7, 100, 10**6):
         monkeypatch.setattr(components, "BLOCK", block)
-        with Progress("pieces", len(faces), "faces") as progress:
-            found = pieces_of(faces, len(vertices), progress)[faces[:, 0]]
+        with Progress("components", len(faces), "faces") as progress:
+            found = component_labels(faces, len(vertices), progress)[faces[:, 0]]
         assert len({*zip(found, expected, strict=True)}) == len(set(found)) == 9
-        kept = worth_keeping(vertices, faces, 0.5, inside)
+        kept = faces_to_keep(vertices, faces, 0.5, inside)
         assert set(expected[kept]) == {1, 2, 3, 4, 5, 7, 8}  # 0 and 6 are hollow, and 3 has a camera in it
-        left, numbers = without(vertices, faces, kept)
+        left, new_faces = submesh(vertices, faces, kept)
         assert len(left) == len(vertices) * 7 // 9
-        assert (left[numbers] == vertices[faces[kept]]).all()
+        assert (left[new_faces] == vertices[faces[kept]]).all()
         normals = vertex_normals(vertices, faces)
         cosine = (normals * np.asarray(all_.vertex_normals)).sum(axis=1)
         assert cosine.min() > 0.99

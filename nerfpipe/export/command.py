@@ -1,4 +1,4 @@
-"""`nerfpipe export`: what a model looks like, as files for other programs."""
+"""`nerfpipe export`: images, depth, normals, points and meshes of a model, as files for other programs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from nerfpipe.export.views import LoadedField
 
 EXPORTS = Path("exports")
-ModelFile = Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")]
-CLOUD, MESH, DEPTH = CloudOptions(), MeshOptions(), DepthOptions()  # as they are by default
-View = Annotated[int | None, typer.Option(help="number of a train view, from whose place to look")]
+ModelFile = Annotated[Path, typer.Argument(help="a field.safetensors from anywhere")]
+CLOUD, MESH, DEPTH = CloudOptions(), MeshOptions(), DepthOptions()  # the defaults
+View = Annotated[int | None, typer.Option(help="look from the train view with this number")]
 Azimuth = Annotated[float | None, typer.Option(help="degrees around the scene, from x towards y")]
 Elevation = Annotated[float | None, typer.Option(help="degrees above the horizon")]
 Radius = Annotated[float | None, typer.Option(help="times the mean distance of the cameras")]
-Size = Annotated[int, typer.Option(help="pixels of the longer side; 0: as the scene's camera")]
-Force = Annotated[bool, typer.Option("--force", help="replace files that are there")]
+Size = Annotated[int, typer.Option(help="pixels of the longer side; 0: that of the scene's camera")]
+Force = Annotated[bool, typer.Option("--force", help="replace existing files")]
 Output = Annotated[Path, typer.Option(help="the file to write")]
 
-app = typer.Typer(no_args_is_help=True, help="Stills, depth, normals, points or a mesh of a model file, as files.")
+app = typer.Typer(no_args_is_help=True, help="Write images, depth, normals, points or a mesh of a model file.")
 
 
 @app.command()
@@ -44,7 +44,7 @@ def image(
     size: Size = 0,
     force: Force = False,
 ) -> None:
-    """One picture, as PNG."""
+    """One image, as PNG."""
     with one_line_errors():
         check_output(output, (".png",), force)
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
@@ -66,7 +66,7 @@ def depth(
     size: Size = 0,
     force: Force = False,
 ) -> None:
-    """Depth in the data's own units, as 16-bit PNG and .npy, with a .json that says what the numbers mean."""
+    """Depth in the data's own units, as 16-bit PNG and .npy, with a .json that explains the numbers."""
     with one_line_errors():
         check_output(output, (".png",), force, beside=(".npy", ".json"))
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
@@ -102,11 +102,11 @@ def normals(
 def pointcloud(
     model: ModelFile = MODEL,
     output: Output = EXPORTS / "points.ply",
-    points: Annotated[int, typer.Option(help="how many, at most")] = CLOUD.points,
-    opacity: Annotated[float, typer.Option(help="of a pixel, from which it becomes a point")] = CLOUD.opacity,
+    points: Annotated[int, typer.Option(help="how many at most")] = CLOUD.points,
+    opacity: Annotated[float, typer.Option(help="opacity from which a pixel becomes a point")] = CLOUD.opacity,
     force: Force = False,
 ) -> None:
-    """Coloured points with normals, of what the train cameras see, as PLY in the data's own units."""
+    """Coloured points with normals, as seen by the train cameras, as PLY in the data's own units."""
     with one_line_errors():
         check_output(output, (".ply",), force)
         options = checked(CloudOptions, points=points, opacity=opacity)
@@ -121,14 +121,14 @@ def mesh(
     model: ModelFile = MODEL,
     output: Output = EXPORTS / "mesh.ply",
     density: Annotated[
-        float | None, typer.Option(help="of the surface, per scene unit; else as suits the scene's size")
+        float | None, typer.Option(help="of the surface, per scene unit; by default chosen by the scene's size")
     ] = MESH.density,
     resolution: Annotated[int, typer.Option(help="cells along the longest side")] = MESH.resolution,
     pieces: Annotated[
-        float, typer.Option(help="drop pieces with a smaller share of the largest one's faces; 1 keeps the largest")
+        float, typer.Option(help="drop components with a smaller share of the largest one's faces; 1 keeps the largest")
     ] = MESH.pieces,
     seen: Annotated[
-        bool, typer.Option("--seen", help="only what a train camera sees; the mesh is then open")
+        bool, typer.Option("--seen", help="keep only what a train camera sees; the mesh is then open")
     ] = MESH.seen,
     force: Force = False,
 ) -> None:
@@ -144,15 +144,16 @@ def mesh(
 
 @contextmanager
 def loaded(model: Path) -> Iterator[LoadedField]:
-    """The model of a file, ready; on Ctrl-C says what is left of the work on it."""
+    """The model of a file. Raises NerfpipeError for Ctrl-C, since unfinished files are not written."""
     from nerfpipe.export.views import LoadedField  # torch takes seconds to import
 
     try:
         yield LoadedField.load(model, render_params()[1])
     except KeyboardInterrupt:
-        raise NerfpipeError("interrupted; what was not finished was not written") from None
+        raise NerfpipeError("interrupted; no unfinished file was written") from None
 
 
 def tell(lines: Iterator[str]) -> None:
+    """Print the lines as they come."""
     for line in lines:
         say(line)

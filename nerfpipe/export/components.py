@@ -1,4 +1,4 @@
-"""Which connected pieces of a surface are worth keeping, in blocks: a noisy field has ten million faces and more."""
+"""Which connected components of a surface to keep, in blocks: a noisy field has more than ten million faces."""
 
 from __future__ import annotations
 
@@ -11,112 +11,112 @@ from scipy.sparse.csgraph import connected_components
 
 from nerfpipe.runtime.progress import Progress
 
-CLOSED = 1e-6  # of its area, what the vectors of a closed surface's faces may add up to
-BLOCK = 2**20  # faces whose corners are laid out at once
+CLOSED = 1e-6  # of its area: the largest sum of face vectors at which a surface counts as closed
+BLOCK = 2**20  # faces whose corners are in memory at once
 
 
 @dataclass
 class Measures:
-    """Of each of P pieces: faces and area, the volume it encloses, and the sum of its faces' vectors."""
+    """Of each of C components: number of faces, area, enclosed volume, and sum of its faces' vectors."""
 
-    faces: np.ndarray  # [P] int64
-    areas: np.ndarray  # [P]
-    volumes: np.ndarray  # [P]; less than 0 for what looks inwards
-    sums: np.ndarray  # [P, 3]
+    faces: np.ndarray  # [C] int64
+    areas: np.ndarray  # [C], twice the area
+    volumes: np.ndarray  # [C], six times the volume; negative if the faces look inwards
+    sums: np.ndarray  # [C, 3]
 
     @classmethod
-    def none_of(cls, count: int) -> Measures:
-        """Of so many pieces, before any face is looked at."""
+    def zeros(cls, count: int) -> Measures:
+        """Measures of `count` components without faces."""
         return cls(np.zeros(count, np.int64), np.zeros(count), np.zeros(count), np.zeros((count, 3)))
 
-    def add(self, piece: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> None:
-        """Faces [B, 3] of the pieces [B]."""
+    def add(self, component: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> None:
+        """Add faces [B, 3] of vertices [V, 3]; component [B]: the component of each face."""
         count = len(self.faces)
         vectors = face_vectors(vertices, faces)
-        self.faces += np.bincount(piece, minlength=count)
-        self.areas += np.bincount(piece, np.linalg.norm(vectors, axis=1), count)
-        self.volumes += np.bincount(piece, (vertices[faces[:, 0]] * vectors).sum(axis=1), count)
+        self.faces += np.bincount(component, minlength=count)
+        self.areas += np.bincount(component, np.linalg.norm(vectors, axis=1), count)
+        self.volumes += np.bincount(component, (vertices[faces[:, 0]] * vectors).sum(axis=1), count)
         for axis in range(3):
-            self.sums[:, axis] += np.bincount(piece, vectors[:, axis], count)
+            self.sums[:, axis] += np.bincount(component, vectors[:, axis], count)
 
     @property
     def inward(self) -> np.ndarray:
-        """Which [P] bool are closed and look inwards."""
+        """Which components are closed and look inwards: [C] bool."""
         return (self.volumes < 0) & (np.linalg.norm(self.sums, axis=1) < CLOSED * self.areas)
 
 
 def face_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Vectors [B, 3] straight out of faces [B, 3] of vertices [V, 3], twice as long as their area."""
+    """Normal vectors [B, 3] of faces [B, 3] of vertices [V, 3], with twice the face's area as length."""
     first, second, third = (vertices[faces[:, corner]] for corner in range(3))
     return np.cross(second - first, third - first)
 
 
-def blocks(faces: np.ndarray) -> Iterator[np.ndarray]:
+def face_blocks(faces: np.ndarray) -> Iterator[np.ndarray]:
     """The faces [F, 3], BLOCK at a time."""
     for first in range(0, len(faces), BLOCK):
         yield faces[first : first + BLOCK]
 
 
-def pieces_of(faces: np.ndarray, count: int, progress: Progress) -> np.ndarray:
-    """The number [V] of the connected piece that each of `count` vertices, joined by faces [F, 3], belongs to.
+def component_labels(faces: np.ndarray, count: int, progress: Progress) -> np.ndarray:
+    """The connected component, as a number, of each of `count` vertices that faces [F, 3] join: [V].
 
-    First within each block, then over the blocks, where one edge a vertex says what a block has found: scipy holds
-    several copies of all edges.
+    First within each block of faces, then across the blocks, which contribute one edge per vertex: scipy copies all
+    edges several times.
     """
     begins, ends = [np.empty(0, faces.dtype)], [np.empty(0, faces.dtype)]
-    for block in blocks(faces):
-        first, last = block.min(), block.max() + 1  # marched faces of a block have vertices close by
-        near = block - first
-        piece = _components(near[:, [0, 1]].T.ravel(), near[:, [1, 2]].T.ravel(), last - first)
-        head = np.unique(piece, return_index=True)[1]  # one vertex of each piece
+    for block in face_blocks(faces):
+        first, last = block.min(), block.max() + 1  # after marching cubes, the vertices of a block lie close together
+        local = block - first
+        labels = _labels(local[:, [0, 1]].T.ravel(), local[:, [1, 2]].T.ravel(), last - first)
+        representative = np.unique(labels, return_index=True)[1]  # one vertex of each component
         begins.append(np.arange(first, last, dtype=faces.dtype))
-        ends.append((head[piece] + first).astype(faces.dtype))
+        ends.append((representative[labels] + first).astype(faces.dtype))
         progress.advance(len(block))
-    return _components(np.concatenate(begins), np.concatenate(ends), count)
+    return _labels(np.concatenate(begins), np.concatenate(ends), count)
 
 
-def _components(begin: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
-    """The number [V] of the connected piece of each of `count` vertices, joined by edges from begin [E] to end [E]."""
+def _labels(begin: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """The component of each of `count` vertices that edges from begin [E] to end [E] join: [V]."""
     graph = coo_matrix((np.ones(len(begin), bool), (begin, end)), shape=(count, count))
     return connected_components(graph.tocsr(), directed=False)[1]
 
 
-def worth_keeping(vertices: np.ndarray, faces: np.ndarray, share: float, cameras: np.ndarray) -> np.ndarray:
-    """Which faces [F] bool to keep of a surface of vertices [V, 3]; cameras [N, 3]: where they stand.
+def faces_to_keep(vertices: np.ndarray, faces: np.ndarray, share: float, cameras: np.ndarray) -> np.ndarray:
+    """Which faces to keep of a surface with vertices [V, 3]: [F] bool; cameras [N, 3]: positions.
 
-    A piece with fewer faces than `share` of the largest one's is a floater. A closed piece that looks inwards is a
-    hollow inside something opaque, where the field was never seen - unless a camera stands in it.
+    A component with fewer faces than `share` of the largest one's is a floater. A closed component that looks inwards
+    is a hollow inside something opaque, which no camera saw, unless a camera is inside it.
     """
-    with Progress("pieces", 2 * len(faces), "faces") as progress:
-        pieces = pieces_of(faces, len(vertices), progress)
-        measures = Measures.none_of(int(pieces.max(initial=-1)) + 1)
-        for block in blocks(faces):
-            measures.add(pieces[block[:, 0]], vertices, block)
+    with Progress("components", 2 * len(faces), "faces") as progress:
+        labels = component_labels(faces, len(vertices), progress)
+        measures = Measures.zeros(int(labels.max(initial=-1)) + 1)
+        for block in face_blocks(faces):
+            measures.add(labels[block[:, 0]], vertices, block)
             progress.advance(len(block))
     hollow = measures.inward
-    hollow[hollow] = ~around_a_camera(vertices, pieces, hollow, cameras)
+    hollow[hollow] = ~contains_camera(vertices, labels, hollow, cameras)
     largest = measures.faces[~hollow].max(initial=0)
     kept = ~hollow & (measures.faces >= share * largest)
-    return kept[pieces][faces[:, 0]]
+    return kept[labels][faces[:, 0]]
 
 
-def around_a_camera(vertices: np.ndarray, pieces: np.ndarray, asked: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """Which of the pieces asked about [P] bool, in their order, have a camera of [N, 3] between their extremes."""
-    corners, piece = vertices[asked[pieces]], pieces[asked[pieces]]
-    order = np.argsort(piece, kind="stable")
-    begins = np.flatnonzero(np.diff(piece[order], prepend=-1))
+def contains_camera(vertices: np.ndarray, labels: np.ndarray, chosen: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """Whether the bounding box of each component chosen by [C] bool, in order, contains a camera of [N, 3]."""
+    corners, label = vertices[chosen[labels]], labels[chosen[labels]]
+    order = np.argsort(label, kind="stable")
+    begins = np.flatnonzero(np.diff(label[order], prepend=-1))
     corners = corners[order]
     low, high = (extreme.reduceat(corners, begins, axis=0) for extreme in (np.minimum, np.maximum))
-    around = np.zeros(len(low), bool)
+    contains = np.zeros(len(low), bool)
     for camera in cameras:
-        around |= ((camera > low) & (camera < high)).all(axis=1)
-    return around
+        contains |= ((camera > low) & (camera < high)).all(axis=1)
+    return contains
 
 
-def without(vertices: np.ndarray, faces: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices and faces that are left when only the faces with kept [F] stay."""
+def submesh(vertices: np.ndarray, faces: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The faces with kept [F] bool, and the vertices that they use, numbered anew."""
     left = faces[kept]
     used = np.zeros(len(vertices), bool)
     used[left] = True
-    number = np.cumsum(used, dtype=faces.dtype) - 1
-    return vertices[used], number[left]
+    new_index = np.cumsum(used, dtype=faces.dtype) - 1
+    return vertices[used], new_index[left]

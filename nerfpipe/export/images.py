@@ -23,20 +23,20 @@ from nerfpipe.rendering.normals import SEEN, normal_map
 from nerfpipe.rendering.renderer import Picture
 from nerfpipe.runtime.files import atomic_file, save_array, write_json
 
-MOST = 2**16 - 1  # the largest number in a 16-bit PNG; 0 stands for nothing
-TEXT_KEY = "nerfpipe"  # under which a PNG says what its numbers are
+LARGEST_VALUE = 2**16 - 1  # of a 16-bit PNG; 0 means that nothing is seen
+TEXT_KEY = "nerfpipe"  # of the text chunk that explains a PNG's values
 KINDS = {"z": "z-depth, along the camera's axis", "ray": "distance along each pixel's ray"}
 
 
 def export_image(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
-    """Write the view as PNG, over the scene's background; yields what to tell the user."""
+    """Write the view as PNG, over the scene's background; yields the lines to print."""
     camera, pose, words = choose_view(subject.about, options)
     write_png(output, to_8bit(render_bands(subject, camera, pose).colour))
     yield f"{output}: {words}, over {subject.about.background}"
 
 
 def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
-    """Write depth as 16-bit PNG, as .npy, and what both mean as .json; yields what to tell the user."""
+    """Write depth as 16-bit PNG and .npy, and a .json that explains both; yields the lines to print."""
     camera, pose, words = choose_view(subject.about, options)
     picture = render_bands(subject, camera, pose)
     values = original_depth(subject, camera, pose, picture, depth.kind)
@@ -56,12 +56,12 @@ def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions
     seen = values[np.isfinite(values)]
     ends = f"from {seen.min():.4g} to {seen.max():.4g} " if len(seen) else "nothing is seen, no depth "
     yield f"{output}: {words}; {KINDS[depth.kind]}, {ends}in the scene's original unit"
-    yield f"  16 bits: depth = {step:g} * number, 0 where nothing is seen (said in the file, and in the .json)"
+    yield f"  16 bits: depth = {step:g} * number, 0 where nothing is seen (the file and the .json say so)"
     yield f"  {output.with_suffix('.npy')}: float32, NaN where nothing is seen"
 
 
 def original_depth(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture, kind: str) -> np.ndarray:
-    """Depth [H, W] float32 in the data's own units, of `kind` z or ray; NaN where less than half a pixel is covered."""
+    """Depth [H, W] float32 in the data's own units, of `kind` z or ray; NaN where opacity is below SEEN."""
     _, _, distance = subject.distances(camera, pose, picture)
     if kind == "z":
         distance = distance * -camera.directions(camera.pixel_centres())[:, 2]  # cameras look along -z
@@ -71,27 +71,27 @@ def original_depth(subject: LoadedField, camera: Camera, pose: Tensor, picture: 
 
 
 def png_step(depth: np.ndarray) -> float:
-    """The depth of one step of a 16-bit PNG: the finest of 1, 2 or 5 times a power of ten that reaches everywhere."""
+    """The depth of one step of a 16-bit PNG: the smallest 1, 2 or 5 times a power of ten that covers all depths."""
     seen = depth[np.isfinite(depth)]
     if not len(seen):
         return 1.0
-    exact = float(seen.max()) / MOST
+    exact = float(seen.max()) / LARGEST_VALUE
     power = 10.0 ** math.floor(math.log10(exact))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= exact)
     return float(f"{step:.1g}")  # 5e-05 and not 4.9999999999999996e-05
 
 
 def write_depth_png(path: Path, depth: np.ndarray, step: float, meaning: dict[str, Any]) -> None:
-    """Depth [H, W] as a 16-bit PNG of `step` a number, which says so in a text chunk."""
-    numbers = np.clip(np.round(np.nan_to_num(depth) / step), np.isfinite(depth), MOST).astype(np.uint16)
+    """Write depth [H, W] as a 16-bit PNG in units of `step`; a text chunk holds the meaning."""
+    values = np.clip(np.round(np.nan_to_num(depth) / step), np.isfinite(depth), LARGEST_VALUE).astype(np.uint16)
     text = PngInfo()
     text.add_text(TEXT_KEY, json.dumps(meaning))
     with atomic_file(path) as temporary:
-        Image.fromarray(numbers).save(temporary, format="PNG", pnginfo=text)
+        Image.fromarray(values).save(temporary, format="PNG", pnginfo=text)
 
 
 def camera_entry(subject: LoadedField, camera: Camera, pose: Tensor) -> dict[str, Any]:
-    """The lens, and its camera-to-world pose in the data's own coordinates, for a .json."""
+    """The lens, and the camera-to-world pose in the data's own coordinates, as entries of a .json."""
     [original] = subject.about.similarity.original_poses(pose[None].double().numpy())
     lens = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     axes = "x right, y up, looking along -z"
@@ -99,7 +99,7 @@ def camera_entry(subject: LoadedField, camera: Camera, pose: Tensor) -> dict[str
 
 
 def export_normals(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
-    """Write normals as PNG and .npy; yields what to tell the user."""
+    """Write normals as PNG and .npy; yields the lines to print."""
     camera, pose, words = choose_view(subject.about, options)
     picture = render_bands(subject, camera, pose)
     normals = original_normals(subject, camera, pose, picture)
@@ -110,12 +110,12 @@ def export_normals(subject: LoadedField, options: ViewOptions, output: Path) -> 
 
 
 def original_normals(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
-    """Unit normals [H, W, 3] in the data's own axes; zero where nothing is seen."""
+    """Unit normals [H, W, 3] along the data's own axes; zero where nothing is seen."""
     in_scene = normal_map(subject.probe, picture, camera, pose)
     return in_scene @ torch.tensor(subject.about.similarity.rotation)
 
 
 def write_npy(path: Path, array: np.ndarray) -> None:
-    """A whole array, or no file."""
+    """Write an array as .npy, completely or not at all."""
     with atomic_file(path) as temporary:
         save_array(temporary, array)

@@ -1,4 +1,7 @@
-"""Marching cubes slab by slab, so that memory holds a slab and the surface, never the whole volume."""
+"""Marching cubes slab by slab, so that memory holds one slab and the surface, never the whole volume.
+
+W. Lorensen and H. Cline, Marching Cubes: A High Resolution 3D Surface Construction Algorithm, SIGGRAPH 1987.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,17 @@ from torch import Tensor
 
 from nerfpipe.runtime.progress import Progress
 
-SLAB = 2**22  # samples looked at before they are marched and forgotten
-NUMBER = np.int32  # of vertices: two thousand million are more than memory holds
-APART = 1e-3  # no sample is nearer to the level: a surface through a sample would have triangles without area
+SLAB = 2**22  # samples in memory at once
+INDEX = np.int32  # of vertices: memory holds fewer than 2 billion
+SMALLEST_OFFSET = 1e-3  # of a sample's opacity from one half: a surface through a sample has triangles without area
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Samples over a box, `cell` (x, y, z) apart, from its lower corner to its upper one.
+    """Samples over a box, from its lower to its upper corner, at distances `cell` along x, y and z.
 
-    closed: there is one more sample all round, a cell outside the box, that counts as empty without being asked about:
-    what reaches the box gets a face there.
+    closed: one more layer of samples surrounds the box and counts as empty, so that a surface that reaches the box is
+    closed there.
     """
 
     lower: tuple[float, float, float]
@@ -34,7 +37,7 @@ class Grid:
 
     @classmethod
     def over(cls, box: Tensor, resolution: int, closed: bool) -> Grid:
-        """Over a box [2, 3] with so many cells along its longest side, and nearly cubes."""
+        """A grid over a box [2, 3] of nearly cubic cells, `resolution` along its longest side."""
         lower, upper = (tuple(corner) for corner in box.tolist())
         sides = [high - low for low, high in zip(lower, upper, strict=True)]
         counts = [max(1, round(side / max(sides) * resolution)) for side in sides]
@@ -46,12 +49,12 @@ class Grid:
         """The longest side of the box."""
         return max(high - low for low, high in zip(self.lower, self.upper, strict=True))
 
-    def place(self, vertices: np.ndarray) -> np.ndarray:
-        """Where in the box what is counted in samples [V, 3] lies."""
+    def positions(self, vertices: np.ndarray) -> np.ndarray:
+        """Positions [V, 3] in the box of vertices [V, 3] given in sample indices."""
         return (vertices - int(self.closed)) * np.array(self.cell) + np.array(self.lower)
 
     def layers(self, first: int, last: int) -> Tensor:
-        """Samples [(last - first)·Y·Z, 3] of the layers from `first` to before `last` along x, none outside the box."""
+        """Samples [(last - first)·Y·Z, 3] of the layers from `first` up to `last` along x, clamped to the box."""
         axes = []
         for axis, (begin, end) in enumerate([(first, last), (0, self.shape[1]), (0, self.shape[2])]):
             steps = torch.arange(begin, end, dtype=torch.float64) - int(self.closed)
@@ -60,7 +63,7 @@ class Grid:
         return torch.cartesian_prod(*axes)
 
     def inner(self, first: int, last: int) -> Tensor:
-        """Which of them [last - first, Y, Z] bool are asked about."""
+        """Which samples of the same layers lie in the box: [last - first, Y, Z] bool."""
         inner = torch.ones(last - first, *self.shape[1:], dtype=torch.bool)
         if self.closed:
             inner[:, [0, -1], :] = inner[:, :, [0, -1]] = False
@@ -71,64 +74,63 @@ class Grid:
 
 @dataclass
 class Surface:
-    """vertices [V, 3] float64 in the grid's coordinates, faces [F, 3] int32 that look to where density falls;
-    lowest and highest: the densities found, whatever the level."""
+    """A triangle mesh, and the range of the densities that were sampled for it."""
 
-    vertices: np.ndarray
-    faces: np.ndarray
+    vertices: np.ndarray  # [V, 3] float64, in the grid's coordinates
+    faces: np.ndarray  # [F, 3] int32; they look towards lower density
     lowest: float
     highest: float
 
 
 @dataclass
 class _Seam:
-    """What of a grid is marched so far, and the vertices on the layer that the next slab begins with."""
+    """The surface so far, and its vertices on the layer that the next slab begins with."""
 
     grid: Grid
     vertices: list[np.ndarray] = field(default_factory=list)
     faces: list[np.ndarray] = field(default_factory=list)
     count: int = 0
-    keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # sorted
-    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, NUMBER))
+    keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))  # of the edges they lie on, sorted
+    indices: np.ndarray = field(default_factory=lambda: np.empty(0, INDEX))
 
     def add(self, vertices: np.ndarray, faces: np.ndarray, first: int, last: int) -> None:
-        """A slab's vertices [V, 3] in cells, faces [F, 3] and layers; those of the slab before are not doubled.
+        """Add a slab's vertices [V, 3] in sample indices and faces [F, 3]; first and last: its layers.
 
-        Both slabs cut the edges of the layer between them, at the same places. An edge is known by the layer's sample
-        where it begins and by its direction, which are whole numbers: no tolerance is needed.
+        Neighbouring slabs share a layer and cut its edges at the same points. An edge is identified by the sample at
+        which it begins and by its direction, both integers, so that shared vertices are found without a tolerance.
         """
         keys = _edge(vertices[:, 1]) * (2 * self.grid.shape[2]) + _edge(vertices[:, 2])
-        place = np.searchsorted(self.keys, keys).clip(max=max(0, len(self.keys) - 1))
+        nearest = np.searchsorted(self.keys, keys).clip(max=max(0, len(self.keys) - 1))
         known = np.zeros(len(vertices), bool)
         if len(self.keys):
-            known = (vertices[:, 0] == first) & (self.keys[place] == keys)
-        number = np.empty(len(vertices), NUMBER)
-        number[~known] = self.count + np.arange((~known).sum())
-        number[known] = self.numbers[place[known]] if len(self.keys) else 0
-        self.vertices.append(self.grid.place(vertices[~known]))
-        self.faces.append(number[faces])
+            known = (vertices[:, 0] == first) & (self.keys[nearest] == keys)
+        index = np.empty(len(vertices), INDEX)
+        index[~known] = self.count + np.arange((~known).sum())
+        index[known] = self.indices[nearest[known]] if len(self.keys) else 0
+        self.vertices.append(self.grid.positions(vertices[~known]))
+        self.faces.append(index[faces])
         self.count += int((~known).sum())
         ends = np.flatnonzero(vertices[:, 0] == last)
         ends = ends[np.argsort(keys[ends])]
-        self.keys, self.numbers = keys[ends], number[ends]
+        self.keys, self.indices = keys[ends], index[ends]
 
 
 def _edge(coordinate: np.ndarray) -> np.ndarray:
-    """Even numbers for samples, the odd ones between for the edges that join them."""
+    """Even numbers for samples, and odd ones for the edges between them."""
     below = np.floor(coordinate)
     return (2 * below + (coordinate > below)).astype(np.int64)
 
 
-def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: int = SLAB) -> Surface:
-    """The surface at `level` of a density that is asked at points [P, 3] and answers [P].
+def extract_surface(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: int = SLAB) -> Surface:
+    """The surface at which a density, a function of points [P, 3] to [P], equals `level`.
 
-    Between samples it is not density that is taken to be even, which has no upper end, but the light that it stops.
+    Between samples opacity is interpolated linearly and not density, which has no upper limit.
     """
     X, Y, Z = grid.shape
     thickness = max(1, slab // (Y * Z))
     seam, lowest, highest = _Seam(grid), math.inf, -math.inf
     before = np.empty((0, Y, Z), np.float32)
-    with Progress("march", X, "layers") as progress:
+    with Progress("marching cubes", X, "layers") as progress:
         for first in range(0, X, thickness):
             last = min(first + thickness, X)
             inner = grid.inner(first, last)
@@ -136,29 +138,29 @@ def march(density: Callable[[Tensor], Tensor], grid: Grid, level: float, slab: i
             values[inner] = found = density(grid.layers(first, last)[inner.flatten()])
             if len(found):
                 lowest, highest = min(lowest, float(found.min())), max(highest, float(found.max()))
-            heights = np.concatenate([before, _heights(values, level)])
+            offsets = np.concatenate([before, _opacity_offset(values, level)])
             start = first - len(before)
-            if len(heights) > 1 and heights.min() < 0 < heights.max():
-                vertices, faces, _, _ = marching_cubes(heights, 0.0, gradient_direction="ascent")
+            if len(offsets) > 1 and offsets.min() < 0 < offsets.max():
+                vertices, faces, _, _ = marching_cubes(offsets, 0.0, gradient_direction="ascent")
                 vertices = vertices.astype(np.float64)
                 vertices[:, 0] += start
                 seam.add(vertices, faces, start, last - 1)
             else:
-                seam.keys, seam.numbers = np.empty(0, np.int64), np.empty(0, NUMBER)
-            before = heights[-1:]
+                seam.keys, seam.indices = np.empty(0, np.int64), np.empty(0, INDEX)
+            before = offsets[-1:]
             progress.advance(last - first)
-    vertices, faces = _joined(seam.vertices, np.empty((0, 3))), _joined(seam.faces, np.empty((0, 3), NUMBER))
+    vertices, faces = _joined(seam.vertices, np.empty((0, 3))), _joined(seam.faces, np.empty((0, 3), INDEX))
     return Surface(vertices, faces, lowest, highest)
 
 
-def _joined(parts: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
-    """The parts as one array, `nothing` where there are none; they are let go, to leave the room to what comes next."""
-    joined = np.concatenate([*parts, nothing])
+def _joined(parts: list[np.ndarray], empty: np.ndarray) -> np.ndarray:
+    """The parts as one array, `empty` if there are none. Clears the list, to free its memory early."""
+    joined = np.concatenate([*parts, empty])
     parts.clear()
     return joined
 
 
-def _heights(density: Tensor, level: float) -> np.ndarray:
-    """-0.5 to 0.5 and never 0: the light that is stopped where `level` stops half of it, less that half."""
-    heights = 0.5 - torch.exp2(-density / level).numpy()
-    return np.where(np.abs(heights) < APART, np.copysign(np.float32(APART), heights), heights)
+def _opacity_offset(density: Tensor, level: float) -> np.ndarray:
+    """The opacity of a layer in which `level` stops half of the light, minus one half: -0.5 to 0.5, never 0."""
+    offset = 0.5 - torch.exp2(-density / level).numpy()
+    return np.where(np.abs(offset) < SMALLEST_OFFSET, np.copysign(np.float32(SMALLEST_OFFSET), offset), offset)

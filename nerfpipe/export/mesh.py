@@ -1,4 +1,4 @@
-"""A model's surface as a coloured mesh: marching cubes on density, floaters dropped, in the data's own units."""
+"""A model's surface as a coloured mesh: marching cubes on density, without floaters, in the data's own units."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from nerfpipe.export import mesh_file, visibility
-from nerfpipe.export.components import without, worth_keeping
-from nerfpipe.export.marching import Grid, Surface, march
+from nerfpipe.export.components import faces_to_keep, submesh
+from nerfpipe.export.marching import Grid, Surface, extract_surface
 from nerfpipe.export.options import MeshOptions
 from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
-THICKNESS = 1 / 40  # of the grid's longest side; see docs/export.md for how it was found
-COLOUR_BLOCK = 2**17  # vertices coloured between two steps of the progress bar
+THICKNESS = 1 / 40  # of the grid's longest side; docs/export.md compares others
+COLOUR_BLOCK = 2**17  # vertices between two steps of the progress bar
 
 
 def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
-    """Write the mesh as .ply or .glb; yields what to tell the user. Raises NerfpipeError where there is no surface."""
+    """Write the mesh as .ply or .glb; yields the lines to print. Raises NerfpipeError if there is no surface."""
     space = subject.about.space
     grid = inner_grid(space, options.resolution)
 
@@ -34,10 +34,10 @@ def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Ite
     level = usual_density(grid) if options.density is None else options.density
     vertices, faces = to_world(surface_at(density, grid, level), space)
     before = len(faces)
-    vertices, faces = without(vertices, faces, solid_faces(subject, vertices, faces, options.pieces))
+    vertices, faces = submesh(vertices, faces, solid_faces(subject, vertices, faces, options.pieces))
     dropped = before - len(faces)
     if options.seen:
-        vertices, faces = without(vertices, faces, faces_in_sight(subject, vertices, faces))
+        vertices, faces = submesh(vertices, faces, visible_faces(subject, vertices, faces))
     colours = colour_of(subject, vertices, faces)
     mesh_file.write(output, subject.about.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
@@ -47,8 +47,8 @@ def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Ite
 
 
 def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) -> Surface:
-    """The surface where the density has this level. Raises NerfpipeError where there is none."""
-    surface = march(density, grid, level)
+    """The surface at which the density has this level. Raises NerfpipeError if there is none."""
+    surface = extract_surface(density, grid, level)
     if not surface.lowest < level < surface.highest or not len(surface.faces):
         raise NerfpipeError(
             f"no surface at density {level:.4g}; densities run from {surface.lowest:.4g} to {surface.highest:.4g}: "
@@ -58,16 +58,16 @@ def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) ->
 
 
 def solid_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
-    """Which faces [F] bool are neither of floaters nor of hollows. Raises NerfpipeError where none is left."""
-    kept = worth_keeping(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
+    """Which faces [F] bool belong neither to floaters nor to hollows. Raises NerfpipeError if none is left."""
+    kept = faces_to_keep(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
     if not kept.any():
         raise NerfpipeError(f"no face is left: all {len(faces):,} are of hollows; give another --density")
     return kept
 
 
-def faces_in_sight(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Which faces [F] bool a train camera sees. Raises NerfpipeError where none is left."""
-    kept = visibility.seen_faces(subject, vertices, faces)
+def visible_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which faces [F] bool a train camera sees. Raises NerfpipeError if none is left."""
+    kept = visibility.visible_faces(subject, vertices, faces)
     if not kept.any():
         raise NerfpipeError(
             f"no face is left: of {len(faces):,} no train camera sees one; leave out --seen, or give another --density"
@@ -76,12 +76,12 @@ def faces_in_sight(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray
 
 
 def usual_density(grid: Grid) -> float:
-    """Where half of the light is stopped within THICKNESS of the grid's longest side."""
+    """The density, per scene unit, that stops half of the light within THICKNESS of the grid's longest side."""
     return math.log(2) / (THICKNESS * grid.longest)
 
 
 def extent_words(space: Space, cell: float) -> str:
-    """What part of the world is in the mesh; cell: an edge, in the data's own units."""
+    """The part of the scene that the mesh covers, in words; cell: an edge, in the data's own units."""
     match space.kind:
         case "unbounded":
             return f"the middle of this unbounded scene, as far as the farthest camera, in cells of {cell:.3g}"
@@ -102,11 +102,11 @@ def to_world(surface: Surface, space: Space) -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_of(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Colour [V, 3] in [0, 1] of each vertex, seen straight on."""
+    """Colour [V, 3] in [0, 1] of each vertex, seen along its normal."""
     normals = torch.from_numpy(mesh_file.vertex_normals(vertices, faces)).float()
     points, colours = torch.from_numpy(vertices).float(), []
     with Progress("colour", len(points), "vertices") as progress:
-        for some, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):
-            colours.append(subject.probe.colour(some, -outward))
-            progress.advance(len(some))
+        for block, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):
+            colours.append(subject.probe.colour(block, -outward))
+            progress.advance(len(block))
     return torch.cat(colours).numpy()

@@ -1,4 +1,4 @@
-"""A coloured point cloud with normals, from what the train cameras see."""
+"""A coloured point cloud with normals, from the depth that the train cameras see."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nerfpipe.geometry.contraction import contract
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
-OVERSAMPLING = 12  # pixels looked at for each point wanted: some see nothing, and dense places are thinned
-POINT = 1000  # bytes that each point takes with all the pixels that are looked at for it
-NEIGHBOURS = 8  # whose mean distance tells whether a point stands alone
-LONELY = 2.0  # standard deviations above the mean of that distance, from which a point is a floater
-HALVINGS = 14  # of the interval in which the edge of the thinning's cells is sought
-FAR_OUT = 1.9  # of 2: in an unbounded scene, 10 times as far out as the farthest camera; beyond is sky
-EDGE = 0.05  # of a pixel's distance, how much its neighbours' may differ: else it mixes what is near and what is far
+OVERSAMPLING = 12  # pixels rendered per point wanted: some see nothing, and dense regions are thinned
+POINT = 1000  # bytes per point, with all the pixels rendered for it
+NEIGHBOURS = 8  # whose mean distance decides whether a point is a floater
+FLOATER = 2.0  # standard deviations above the mean of that distance, beyond which it is one
+HALVINGS = 14  # steps of the bisection for the cell size of the thinning
+FAR_OUT = 1.9  # of 2, in contracted space: 10 times as far out as the farthest camera; beyond is sky
+EDGE = 0.05  # of a pixel's distance, by which its neighbours' may differ: beyond, it mixes near and far surfaces
 SEED = 0
 
 
@@ -39,12 +39,13 @@ class Cloud:
     colours: Tensor  # [P, 3]
     towards: Tensor  # [P, 3]
 
-    def __getitem__(self, which: Tensor) -> Cloud:
-        return Cloud(self.points[which], self.colours[which], self.towards[which])
+    def __getitem__(self, index: Tensor) -> Cloud:
+        """The points of an index [Q] or mask [P]."""
+        return Cloud(self.points[index], self.colours[index], self.towards[index])
 
 
 def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path) -> Iterator[str]:
-    """Write the cloud as binary .ply; yields what to tell the user. Raises NerfpipeError where nothing is seen."""
+    """Write the cloud as binary .ply; yields the lines to print. Raises NerfpipeError if nothing is seen."""
     cloud = seen_points(subject, options)
     if not len(cloud.points):
         raise NerfpipeError(
@@ -52,11 +53,11 @@ def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path)
         )
     space = subject.about.space
     even = cloud[thinned(space.from_world(cloud.points)[0].numpy(), options.points)]
-    kept = even[~lonely(space.from_world(even.points)[0].numpy())]
+    kept = even[~floaters(space.from_world(even.points)[0].numpy())]
     normals = facing(subject.probe.normals(kept.points), kept.towards)
     similarity = subject.about.similarity
-    turned = normals.numpy() @ np.array(similarity.rotation)
-    point_cloud_file.write(output, similarity.original(kept.points.double().numpy()), kept.colours.numpy(), turned)
+    positions = similarity.original(kept.points.double().numpy())
+    point_cloud_file.write(output, positions, kept.colours.numpy(), normals.numpy() @ np.array(similarity.rotation))
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(kept.points):,} points with colours and normals, {size:.1f} MB, in the scene's original unit"
     yield (
@@ -66,12 +67,12 @@ def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path)
 
 
 def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
-    """Where the pixels of all train views see something; the views as large as the number of points asks for."""
+    """The surface points of all pixels of all train views, at the resolution that the number of points needs."""
     about = subject.about
     check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))
     camera, poses = about.camera.pinhole(), torch.tensor(about.poses)
-    wanted = math.sqrt(OVERSAMPLING * options.points / (len(poses) * camera.width * camera.height))
-    camera = sized(camera, max(2, round(wanted * max(camera.width, camera.height))))
+    factor = math.sqrt(OVERSAMPLING * options.points / (len(poses) * camera.width * camera.height))
+    camera = sized(camera, max(2, round(factor * max(camera.width, camera.height))))
     found = []
     with Progress("look", len(poses), "views") as progress:
         for pose in poses:
@@ -90,7 +91,7 @@ def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
 
 
 def at_edges(distance: Tensor) -> Tensor:
-    """Which pixels [H, W] bool lie where distance [H, W] jumps: their mean depth is of no surface."""
+    """Which pixels lie at jumps of the distance [H, W]: [H, W] bool. Their mean depth is on no surface."""
     jumps = torch.zeros_like(distance, dtype=torch.bool)
     for axis in range(2):
         ahead = distance.narrow(axis, 1, distance.shape[axis] - 1)
@@ -101,41 +102,41 @@ def at_edges(distance: Tensor) -> Tensor:
     return jumps
 
 
-def thinned(points: np.ndarray, count: int) -> Tensor:
-    """Numbers [at most count] of points [P, 3] spread evenly: one for each cell, of cells that suit the count."""
+xdef thinned(points: np.ndarray, count: int) -> Tensor:
+    """Indices [at most count] of evenly spread points of [P, 3]: one per cell, of a cell size found by bisection."""
     if len(points) <= count:
         return torch.arange(len(points))
     order = np.random.default_rng(SEED).permutation(len(points))
     shuffled = points[order] - points.min(axis=0)
-    below, above = 0.0, float(shuffled.max()) + 1e-9
+    low, high = 0.0, float(shuffled.max()) + 1e-9  # of the cell size
     chosen = np.arange(len(points))
     for _ in range(HALVINGS):
-        edge = (below + above) / 2
-        found = np.unique(cell_numbers(shuffled, edge), return_index=True)[1]
+        size = (low + high) / 2
+        found = np.unique(cell_indices(shuffled, size), return_index=True)[1]
         if len(found) >= count:
-            below, chosen = edge, found
+            low, chosen = size, found
         else:
-            above = edge
+            high = size
     chosen = np.random.default_rng(SEED).choice(chosen, count, replace=False)
     return torch.from_numpy(np.sort(order[chosen]))
 
 
-def cell_numbers(points: np.ndarray, edge: float) -> np.ndarray:
-    """The number [P] of the cell of this edge that each of the points [P, 3], none below 0, lies in."""
-    cells = (points / edge).astype(np.int64)
+def cell_indices(points: np.ndarray, size: float) -> np.ndarray:
+    """The index [P] of the cell of each point [P, 3], none negative, in a grid of this cell size."""
+    cells = (points / size).astype(np.int64)
     y, z = int(cells[:, 1].max()) + 1, int(cells[:, 2].max()) + 1
     return (cells[:, 0] * y + cells[:, 1]) * z + cells[:, 2]
 
 
-def lonely(points: np.ndarray) -> Tensor:
-    """Which points [P, 3] are farther from their neighbours than is usual here: [P] bool."""
+def floaters(points: np.ndarray) -> Tensor:
+    """Which points [P, 3] are unusually far from their neighbours: [P] bool."""
     if len(points) <= NEIGHBOURS:
         return torch.zeros(len(points), dtype=torch.bool)
     distances = cKDTree(points).query(points, k=NEIGHBOURS + 1, workers=-1)[0][:, 1:].mean(axis=1)
-    return torch.from_numpy(distances > distances.mean() + LONELY * distances.std())
+    return torch.from_numpy(distances > distances.mean() + FLOATER * distances.std())
 
 
 def facing(normals: Tensor, towards: Tensor) -> Tensor:
-    """Normals [P, 3] turned round where they look away from the camera; where there are none, towards it."""
+    """Normals [P, 3] flipped to face the camera; zero ones become the direction `towards` it."""
     cosine = (normals * towards).sum(dim=1, keepdim=True)
     return torch.where(cosine == 0, towards, normals * cosine.sign())

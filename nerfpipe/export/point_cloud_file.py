@@ -1,4 +1,4 @@
-"""Points as a binary .ply."""
+"""A point cloud as binary .ply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whence an exported picture is seen, and the picture."""
+"""The viewpoint of an exported image, and its rendering."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BAND = 2**15  # rays between two steps of the progress bar
 
 @dataclass(frozen=True)
 class LoadedField:
-    """A model, ready to be looked at and asked."""
+    """A model file, loaded: it can be rendered, and queried at points."""
 
     about: ModelAbout
     renderer: Renderer
@@ -35,43 +35,45 @@ class LoadedField:
 
     @classmethod
     def load(cls, file: Path, runtime: RuntimeParams) -> LoadedField:
-        """Raises NerfpipeError as load_model does."""
+        """Load a model file. Raises NerfpipeError as load_model does."""
         device = set_up(runtime)
         model, about = load_model(file)
         give_threads(model, device)
         return cls(about, Renderer(model, device, runtime, about.bf16), Probe(model, about.space, device))
 
     def picture(self, camera: Camera, pose: Tensor) -> Picture:
-        """What a camera at a pose [3, 4] sees, over the scene's background."""
+        """The image of a camera at a pose [3, 4], over the scene's background."""
         rays = camera_rays(camera, pose, self.about.space)
         return self.renderer.view(rays, self.about.background_colour, camera.height, camera.width)
 
     def distances(self, camera: Camera, pose: Tensor, picture: Picture) -> tuple[Tensor, Tensor, Tensor]:
-        """Origins and unit directions [H·W, 3] of a picture's rays, and the distance [H·W] at which each sees.
+        """Origins and unit directions [H·W, 3] of an image's rays, and the distance [H·W] to what each meets.
 
-        In scene units; 0 where nothing is.
+        In scene units; a distance is 0 if the ray meets nothing.
         """
         origins, directions = world_rays(camera, pose)
         return origins, directions, self.about.space.distance(origins, directions, picture.depth.flatten())
 
 
 def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor, str]:
-    """The camera, its pose [3, 4] in the scene, and both in words.
+    """The camera, its pose [3, 4] in the scene, and a description of both.
 
-    The lens is that of the scene's first camera, without distortion: the header has no other.
-    Raises NerfpipeError where there is no such view.
+    The lens is that of the scene's first camera, without distortion: the model's header has no other.
+    Raises NerfpipeError if the options contradict each other or the model has no such view.
     """
     camera = about.camera.pinhole()
     camera = sized(camera, options.size or max(camera.width, camera.height))
     check_needs("--size", camera.width * camera.height * PIXEL)
-    pose, words = _around(about, options) if options.view is None else _train_view(about, options, options.view)
-    return camera, pose, f"{camera.width}x{camera.height}, {words}"
+    pose, viewpoint = _around(about, options) if options.view is None else _train_view(about, options, options.view)
+    return camera, pose, f"{camera.width}x{camera.height}, {viewpoint}"
 
 
 def _train_view(about: ModelAbout, options: ViewOptions, view: int) -> tuple[Tensor, str]:
     for name in ("azimuth", "elevation", "radius"):
         if getattr(options, name) is not None:
-            raise NerfpipeError(f"--{name}: does not go with --view, whose camera has its place; leave one of them out")
+            raise NerfpipeError(
+                f"--{name}: does not go with --view, which sets the whole viewpoint; leave one of them out"
+            )
     if view >= len(about.poses):
         raise NerfpipeError(
             f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {view})"
@@ -80,7 +82,7 @@ def _train_view(about: ModelAbout, options: ViewOptions, view: int) -> tuple[Ten
 
 
 def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
-    """By default where the turn of `nerfpipe render` begins."""
+    """A pose around the scene's centre; by default the first of `nerfpipe render`."""
     forward = about.space.kind == "forward"
     for name in ("azimuth", "elevation"):
         if forward and getattr(options, name) is not None:
@@ -97,18 +99,19 @@ def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
         frames=1,
     )[0]
     if options.azimuth:
-        pose = _turned(pose, centre, options.azimuth)
-    return pose, "before the scene" if forward else _place(pose, centre)
+        pose = _rotated(pose, centre, options.azimuth)
+    return pose, "in front of the scene" if forward else _viewpoint(pose, centre)
 
 
-def _turned(pose: Tensor, centre: Tensor, degrees: float) -> Tensor:
-    """The pose [3, 4] turned around z through the centre [3]."""
+def _rotated(pose: Tensor, centre: Tensor, degrees: float) -> Tensor:
+    """The pose [3, 4] rotated by degrees around the vertical axis through the centre [3]."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    return torch.cat([turn @ pose[:, :3], (centre + turn @ (pose[:, 3] - centre))[:, None]], dim=1)
+    rotation = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return torch.cat([rotation @ pose[:, :3], (centre + rotation @ (pose[:, 3] - centre))[:, None]], dim=1)
 
 
-def _place(pose: Tensor, centre: Tensor) -> str:
+def _viewpoint(pose: Tensor, centre: Tensor) -> str:
+    """The camera's position relative to the centre [3], in words."""
     x, y, z = (pose[:, 3] - centre).tolist()
     azimuth = round(math.degrees(math.atan2(y, x)), 1) + 0.0  # no "-0"
     elevation = math.degrees(math.atan2(z, math.hypot(x, y)))
@@ -116,7 +119,7 @@ def _place(pose: Tensor, centre: Tensor) -> str:
 
 
 def render_bands(subject: LoadedField, camera: Camera, pose: Tensor) -> Picture:
-    """`LoadedField.picture` with a progress bar."""
+    """`LoadedField.picture`, in bands of rows, with a progress bar."""
     rays = camera_rays(camera, pose, subject.about.space)
     rows = max(1, BAND // camera.width)
     parts = []
