@@ -16,7 +16,7 @@ from nerfpipe.export.marching import Grid, Surface, march
 from nerfpipe.export.options import MeshOptions
 from nerfpipe.export.views import Subject
 from nerfpipe.geometry.ndc import Frustum, from_ndc
-from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.space import Forward, Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
@@ -97,7 +97,7 @@ def meshed_part(
     Forward-facing scenes are marched in normalised device coordinates, where cells grow with distance as pixels do.
     """
     space, probe = subject.about.space, subject.probe
-    if space.frustum is not None:
+    if isinstance(space, Forward):
         box, frustum = space.box.clone(), space.frustum
         box[1, 2] = min(float(box[1, 2]), FORWARD_END)
         grid = Grid.over(box, resolution, closed=False)

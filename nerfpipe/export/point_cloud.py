@@ -18,7 +18,6 @@ from nerfpipe.export.options import CloudOptions
 from nerfpipe.export.views import Subject
 from nerfpipe.geometry.cameras import sized
 from nerfpipe.geometry.contraction import contract
-from nerfpipe.geometry.ndc import to_ndc
 from nerfpipe.geometry.space import Space
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
@@ -105,9 +104,7 @@ def at_edges(distance: Tensor) -> Tensor:
 
 def in_space(space: Space, points: Tensor) -> np.ndarray:
     """Points [P, 3] where even spacing is what one wants to see: contracted, or as cameras see them."""
-    if space.unbounded:
-        return contract(points).numpy()
-    return (points if space.frustum is None else to_ndc(points, space.frustum)).numpy()
+    return space.from_world(points)[0].numpy()
 
 
 def thinned(points: np.ndarray, count: int) -> Tensor:
