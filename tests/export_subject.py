@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.export.views import LoadedField
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Bounded, Space
-from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 
 CPU = torch.device("cpu")
 FEW_BLOCKS = RUNTIME.model_copy(update={"cpu_chunk": 2**19})
@@ -29,26 +32,27 @@ MOVED = Similarity.of(np.array([3.0, -1.0, 7.0]), TURN, 2.5)
 FRUSTUM = (1.2, 1.5)
 
 
-class Balls(nn.Module):
+class Balls(Field):
     """Soft-edged balls (centre, radius) in the coordinates that `back` leads to. Their colour is their place."""
 
     def __init__(self, *balls: tuple[tuple[float, float, float], float], back=lambda x: x) -> None:
         super().__init__()
         self.balls, self.back = balls, back
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         x = self.back(positions)
         distance = torch.stack([(x - torch.tensor(c)).norm(dim=1) - r for c, r in self.balls]).amin(dim=0)
         depth = -distance / EDGE
-        return torch.where(depth < -20, 0, 2 * HALF * torch.sigmoid(depth)), (x / 2 + 0.5).clamp(0, 1)
+        density = torch.where(depth < -20, 0, 2 * HALF * torch.sigmoid(depth))
+        return FieldOutput(density, {COLOUR: (x / 2 + 0.5).clamp(0, 1)})
 
 
 def subject(
-    field: nn.Module, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
+    field: Field, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
 ) -> LoadedField:
     """A model of the field, seen from all round."""
     space = space or Bounded.over(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
-    model = Model([Pass(Stratified(samples, space.unbounded), field)])
+    model = Model([Pass(Stratified(samples, space), field)])
     camera = make_camera.cameras[0]
     poses = torch.from_numpy(np.array(make_camera.poses)) if space.kind != "forward" else torch.eye(3, 4)[None]
     about = ModelAbout(

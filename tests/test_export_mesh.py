@@ -11,7 +11,7 @@ import torch
 import trimesh
 from conftest import BALL_RADIUS
 from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, read_mesh, subject
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfpipe.export import components, visibility
 from nerfpipe.export.components import component_labels, faces_to_keep, submesh
@@ -19,19 +19,21 @@ from nerfpipe.export.marching import Grid, extract_surface
 from nerfpipe.export.mesh import export_mesh
 from nerfpipe.export.mesh_file import linear, vertex_normals
 from nerfpipe.export.options import MeshOptions
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Forward, Unbounded
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
+from nerfpipe.types import FieldOutput
 
 
-class Void(nn.Module):
+class Void(Field):
     """Dense everywhere but in a ball."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        density, colours = Balls(((0.0, 0.0, 0.0), 0.5))(positions, directions)
-        return 2 * HALF - density, colours
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        output = Balls(((0.0, 0.0, 0.0), 0.5))(positions, directions)
+        return FieldOutput(2 * HALF - output.density, output.channels)
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
@@ -56,7 +58,7 @@ def test_the_mesh_of_a_ball_is_within_a_voxel_of_it(tmp_path: Path, scene, suffi
 
 def test_a_mesh_marched_in_slabs_is_the_same_as_in_one() -> None:
     def density(points: Tensor) -> Tensor:
-        return Balls(((0.1, 0.0, 0.0), 0.6), ((-0.5, 0.5, 0.4), 0.2))(points, points)[0]
+        return Balls(((0.1, 0.0, 0.0), 0.6), ((-0.5, 0.5, 0.4), 0.2)).density(points)
 
     grid = Grid.over(torch.tensor([[-1.0, -0.8, -1.0], [1.0, 0.9, 1.0]]), 24, closed=True)
     whole, slabs = extract_surface(density, grid, HALF), extract_surface(density, grid, HALF, slab=1)
@@ -174,7 +176,7 @@ def test_what_no_camera_sees_can_be_left_out(tmp_path: Path, scene, monkeypatch:
         (Balls(((0.0, 0.0, 0.0), 9.0)), "no surface at density 10; densities run from 400 to 400"),
     ],
 )
-def test_a_field_without_a_surface_is_told(tmp_path: Path, scene, field: nn.Module, told: str) -> None:
+def test_a_field_without_a_surface_is_told(tmp_path: Path, scene, field: Field, told: str) -> None:
     with pytest.raises(NerfpipeError, match=told):
         lines(export_mesh(subject(field, scene), MeshOptions(density=10, resolution=16), tmp_path / "mesh.ply"))
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import BALL_RADIUS, PARAMS
-from torch import Tensor, nn
+from torch import Tensor
 from typer.testing import CliRunner
 
 from nerfpipe.camera_paths.path import choose_camera_path
@@ -20,30 +20,34 @@ from nerfpipe.cli.app import app
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.config.options import checked
 from nerfpipe.config.params import PATHS, RenderParams
+from nerfpipe.fields.base import Field
 from nerfpipe.film.film import render_film
 from nerfpipe.geometry.cameras import look_at
-from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 from stages.render import in_sight
 
 SAMPLES = 64
 
 
-class Ball(nn.Module):
+class Ball(Field):
     """A soft-edged ball at the origin, coloured by place: what a well-trained model of the scene would be."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
         distance = positions.norm(dim=1) - BALL_RADIUS
-        return 200 * torch.sigmoid(-distance / 0.02), (positions / 2 + 0.5).clamp(0, 1)
+        density = 200 * torch.sigmoid(-distance / 0.02)
+        return FieldOutput(density, {COLOUR: (positions / 2 + 0.5).clamp(0, 1)})
 
 
 @pytest.fixture
 def trained(about: ModelAbout) -> tuple[Renderer, ModelAbout]:
     """A ball, and what a model file says of its scene."""
-    model = Model([Pass(Stratified(SAMPLES, False), Ball())])
+    model = Model([Pass(Stratified(SAMPLES, about.space), Ball())])
     return Renderer(model, torch.device("cpu"), RUNTIME, bf16=False), about
 
 

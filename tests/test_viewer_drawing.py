@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 from conftest import BALL_RADIUS
-from torch import Tensor, nn
+from torch import Tensor
 from viewer_subject import CAMERA, CPU, EYE, ball_renderer, view
 
 from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.space import Forward
-from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
 from nerfpipe.models.registry import build_model
+from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 from nerfpipe.viewer.adaptive_resolution import (
     ENOUGH,
     LOWEST_RATE,
@@ -164,11 +167,11 @@ def test_drawing_all_anew_neither_brings_back_an_older_camera_nor_a_closed_page(
 # Drawing
 
 
-class Wall(nn.Module):
+class Wall(Field):
     """What is farther ahead than the wall, in a space whose rays run in other coordinates, is solid."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        return 5e3 * (positions[:, 2] > 1 - 2 / WALL), torch.full_like(positions, 0.5)
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        return FieldOutput(5e3 * (positions[:, 2] > 1 - 2 / WALL), {COLOUR: torch.full_like(positions, 0.5)})
 
 
 def test_what_is_drawn_in_strips_is_the_picture_as_a_whole(
@@ -199,7 +202,7 @@ def test_a_crop_box_hides_what_lies_outside_it(renderer: ViewRenderer) -> None:
 
 
 def test_samples_are_changed_for_one_drawing_only(renderer: ViewRenderer) -> None:
-    sampler = renderer.model.passes[0].sampler
+    sampler = renderer.model.last.sampler
     seen = []
     renderer.renderer.view = lambda rays, background, height, width, kept=renderer.renderer.view: (
         seen.append(sampler.samples_per_ray),
@@ -212,7 +215,7 @@ def test_samples_are_changed_for_one_drawing_only(renderer: ViewRenderer) -> Non
 
 def test_what_a_second_pass_looks_at_is_changed_with_the_first(about: ModelAbout, with_params) -> None:
     model = build_model(with_params(method="nerf").recipe, 0, about.space)
-    coarse, fine = (each.sampler for each in model.passes)
+    coarse, fine = model.samplers
     before = coarse.samples_per_ray, fine.random_numbers_per_ray
     with scaled_samples(model, 0.5):
         assert (coarse.samples_per_ray, fine.random_numbers_per_ray) == (before[0] / 2, before[1] / 2)
@@ -230,7 +233,9 @@ def test_depth_for_hiding_is_along_the_cameras_axis(renderer: ViewRenderer) -> N
 
 def test_depth_for_hiding_is_in_the_scene_where_rays_are_not(about: ModelAbout) -> None:
     forward = Forward(((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
-    renderer = ViewRenderer(Model([Pass(Stratified(512), Wall())]), replace(about, space=forward), CPU, RUNTIME)
+    renderer = ViewRenderer(
+        Model([Pass(Stratified(512, forward), Wall())]), replace(about, space=forward), CPU, RUNTIME
+    )
     pose = torch.eye(3, 4)
     pose[:, 3] = torch.tensor([0.1, -0.1, 0.5])  # half a unit behind where the space begins to count
     depth = z_depth(renderer.render(CAMERA, pose).picture, CAMERA, pose, forward, missing=160.0)

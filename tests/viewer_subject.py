@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 import torch
 from conftest import BALL_RADIUS
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.fields.base import Field
 from nerfpipe.geometry.cameras import Camera, look_at
-from nerfpipe.models.model import Model, Pass
+from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.samplers.stratified import Stratified
+from nerfpipe.types import COLOUR, FieldOutput
 from nerfpipe.viewer.drawing import ViewRenderer
 from nerfpipe.viewer.settings import View, vertical_fov
 
@@ -24,15 +27,16 @@ CPU = torch.device("cpu")
 CAMERA = Camera.centred(40, 30, 50.0)
 
 
-class Ball(nn.Module):
+class Ball(Field):
     """The ball of the test scene, opaque and coloured by its normal, as `ball_image` draws it."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        return 200.0 * (positions.norm(dim=1) < BALL_RADIUS), ((positions / BALL_RADIUS).clamp(-1, 1) + 1) / 2
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+        density = 200.0 * (positions.norm(dim=1) < BALL_RADIUS)
+        return FieldOutput(density, {COLOUR: ((positions / BALL_RADIUS).clamp(-1, 1) + 1) / 2})
 
 
 def ball_renderer(about: ModelAbout) -> ViewRenderer:
-    return ViewRenderer(Model([Pass(Stratified(128), Ball())]), about, CPU, RUNTIME)
+    return ViewRenderer(Model([Pass(Stratified(128, about.space), Ball())]), about, CPU, RUNTIME)
 
 
 def view(pose: Tensor = EYE) -> View:

@@ -102,7 +102,7 @@ def at_edges(distance: Tensor) -> Tensor:
     return jumps
 
 
-xdef thinned(points: np.ndarray, count: int) -> Tensor:
+def thinned(points: np.ndarray, count: int) -> Tensor:
     """Indices [at most count] of evenly spread points of [P, 3]: one per cell, of a cell size found by bisection."""
     if len(points) <= count:
         return torch.arange(len(points))
