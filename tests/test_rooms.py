@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from rooms import DEEPER, DEPTH, EVERYWHERE, LAZY, ONLY_IN_KERNELS, PARTS, ROOMS
+from rooms import BELOW_THE_FACES, DEEPER, DEPTH, EVERYWHERE, LAZY, ONLY_IN_KERNELS, PARTS, ROOMS
 
 from nerfpipe.config.methods import METHODS
 from nerfpipe.config.yaml_file import Section
@@ -51,6 +52,13 @@ def test_the_table_runs_upward_and_names_rooms_that_have_a_row() -> None:
     for index, room in enumerate(rows):
         assert set(ROOMS[room]) <= set(rows[:index]), f"{room} may import only rooms of earlier rows"
     assert set(EVERYWHERE) <= set(rows)
+
+
+def test_the_table_is_the_one_in_the_docs() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \|.*\|([^|]*)\|$", text, flags=re.MULTILINE)
+    documented = {room: tuple(filter(None, imports.strip().split(", "))) for room, imports in rows}
+    assert documented == {room: ROOMS[room] for room in ROOMS if room in {*BELOW_THE_FACES, "kernels"}}
 
 
 def test_every_room_has_a_row_and_every_row_a_room() -> None:
