@@ -10,13 +10,16 @@ from torch import Tensor
 from benchmarks.machine import median_seconds
 from nerfpipe.config.params import Params
 from nerfpipe.models.registry import build_model
+from nerfpipe.models.set_up import give_threads
 from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.rendering.volume_rendering import composite
+from nerfpipe.training.batch_size import first_batch, next_batch
 from nerfpipe.training.batches import draw_batch
 from nerfpipe.training.row_adam import RowAdam
 from nerfpipe.training.step import TrainingStep
+from nerfpipe.types import COLOUR, FieldOutput
 
 WARM_STEPS = 150  # after so many the occupancy grid is as it stays
 ROUNDS = 5
@@ -25,9 +28,11 @@ ROUNDS = 5
 def trained(params: Params, bank: RayBank) -> tuple[TrainingStep, int]:
     """A model that has found its empty space, and the rays of its next batch."""
     step = TrainingStep(build_model(params.recipe, params.seed, bank.space), bank, params, torch.device("cpu"))
-    rays = step.first_batch()
+    give_threads(step.model, step.device)
+    rays = first_batch(step.settings, step.model)
     for number in range(WARM_STEPS):
-        rays = step.next_batch(step.take(number, rays))
+        result = step.take(number, rays)
+        rays = next_batch(step.settings, result.rays, result.samples)
     return step, rays
 
 
@@ -35,18 +40,22 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
     """Seconds of kernel and twin by name; and of one step: its seconds, samples, rays and table rows."""
     threads = torch.get_num_threads()
     step, rays = trained(params, bank)
-    sampler, field = step.model.passes[0].sampler, step.model.passes[0].field
+    sampler, field = step.model.last.sampler, step.model.last.field
     batch = draw_batch(bank, params.seed, WARM_STEPS, rays, 1)
-    samples = sampler(batch.rays, None, batch.jitter)
-    density, colour = (x.detach().requires_grad_() for x in field(samples.positions, samples.directions))
-    made = composite(samples, density, colour, batch.background)
+    formed = step.rays(batch)
+    samples = sampler(formed, None, batch.jitter)
+    output = field(samples.positions, samples.directions)
+    density, colour = (x.detach().requires_grad_() for x in (output.density, output.colour))
+    leaves = FieldOutput(density, {COLOUR: colour})
+    made = composite(samples, leaves, batch.background)
     view = bank.view(int(bank.splits["test"][0]))
     camera = bank.camera(int(bank.splits["test"][0]))
     renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
     up = [torch.randn_like(density), torch.randn_like(colour)]
 
     def backward() -> None:
-        torch.autograd.backward(field(samples.positions, samples.directions), up)
+        output = field(samples.positions, samples.directions)
+        torch.autograd.backward([output.density, output.colour], up)
 
     def adam() -> None:
         weight = field.grid.table
@@ -55,10 +64,10 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
 
     gradient, optimizer = torch.rand_like(field.grid.table), RowAdam([field.grid.table], lr=1e-9)
     work: dict[str, Callable[[], object]] = {
-        "march": lambda: sampler(batch.rays, None, batch.jitter),
+        "march": lambda: sampler(formed, None, batch.jitter),
         "field, forward": lambda: field(samples.positions, samples.directions),
         "field, forward and backward": backward,
-        "compositing, forward": lambda: composite(samples, density, colour, batch.background),
+        "compositing, forward": lambda: composite(samples, leaves, batch.background),
         "compositing, backward": lambda: _gradient(made.colour, [density, colour]),
         "Adam on the table": adam,
         "a test view, rendered": lambda: renderer.view(view, bank.background, camera.height, camera.width),
@@ -68,7 +77,7 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
     torch.set_num_threads(threads)  # the twins' turn
     with dispatch.definitions():
         renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
-        made = composite(samples, density, colour, batch.background)
+        made = composite(samples, leaves, batch.background)
         found = {name: (fast[name], median_seconds(run, ROUNDS)) for name, run in work.items()}
     torch.set_num_threads(1)
     field.zero_grad(set_to_none=True)
