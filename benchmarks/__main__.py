@@ -1,4 +1,4 @@
-"""`make bench`: the machine's limits, each kernel against its twin, and all methods side by side, in one run.
+"""`make bench`: the machine's limits, each kernel against its definition, and all methods side by side, in one run.
 
 Real scenes are measured where NERFPIPE_DATA names the folder they lie in. Results go to benchmarks/results.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 import yaml
 
-from benchmarks.kernels import against_twins, floor
+from benchmarks.kernels import against_definitions, floor
 from benchmarks.machine import limits, processor
 from benchmarks.pipeline import pipeline
 from benchmarks.scenes import BUILT_IN, available, bank
@@ -55,9 +55,9 @@ def head() -> str:
 
 
 def machine_and_kernels() -> list[str]:
-    """Limits, kernels against twins, and the step against its floor, as Markdown."""
+    """Limits, kernels against definitions, and the step against its floor, as Markdown."""
     params = params_with("ngp", {})
-    found, step = against_twins(params, bank(BUILT_IN, RESULTS / "banks" / BUILT_IN))
+    found, step = against_definitions(params, bank(BUILT_IN, RESULTS / "banks" / BUILT_IN))
     most = limits(2**params.ngp.field.log2_rows)
     parts = floor(params, step, most)
     lines = ["", "| limit | measured |", "|---|---|"]

@@ -18,12 +18,12 @@ from nerfpipe.geometry.space import camera_rays
 from nerfpipe.images.convert import over, to_8bit
 from nerfpipe.images.metrics import psnr
 from nerfpipe.images.write import write_png
-from nerfpipe.kernels.numba.warm_up import compile_all
-from nerfpipe.models.model import runs_in_kernels
 from nerfpipe.models.registry import build_model
-from nerfpipe.models.set_up import set_up
+from nerfpipe.models.set_up import give_threads, set_up
+from nerfpipe.ops import dispatch
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
+from nerfpipe.training.batch_size import first_batch, next_batch
 from nerfpipe.training.step import TrainingStep
 
 # Seconds of training at which the held-out views are rendered.
@@ -85,17 +85,19 @@ def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     params = params_with(run["method"], run.get("set", {}))
     device, rays = set_up(params.runtime), bank(scene, folder / "banks" / scene)
     model = build_model(params.recipe, params.seed, rays.space)
+    give_threads(model, device)
     renderer = Renderer(model, device, params.runtime, params.recipe.train.bf16)
     step = TrainingStep(model, rays, params, device)
-    if runs_in_kernels(model, device):
-        compile_all()
-    curve, spent, batch, samples, number = [], 0.0, step.first_batch(), 0, 0
+    if model.uses_kernels(device):
+        dispatch.compile_kernels()
+    curve, spent, batch, samples, number = [], 0.0, first_batch(step.settings, model), 0, 0
     marks = [mark for mark in MARKS if run.get("from", 0) <= mark <= run["seconds"]]
     while number < params.recipe.train.steps and spent < run["seconds"]:
         started = time.perf_counter()
         result = step.take(number, batch)
         spent += time.perf_counter() - started
-        batch, samples, number = step.next_batch(result), samples + result.samples, number + 1
+        batch = next_batch(step.settings, result.rays, result.samples)
+        samples, number = samples + result.samples, number + 1
         last = number == params.recipe.train.steps or spent >= run["seconds"]
         if last or (marks and spent >= marks[0]):
             started = time.perf_counter()
