@@ -1,4 +1,4 @@
-"""Each kernel against its plain torch twin, on the same batch, and the floor under a training step."""
+"""Each kernel against its definition in plain torch, on the same batch, and the floor under a training step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ ROUNDS = 5
 def trained(params: Params, bank: RayBank) -> tuple[TrainingStep, int]:
     """A model that has found its empty space, and the rays of its next batch."""
     step = TrainingStep(build_model(params.recipe, params.seed, bank.space), bank, params, torch.device("cpu"))
-    give_threads(step.model, step.device)
     rays = first_batch(step.settings, step.model)
     for number in range(WARM_STEPS):
         result = step.take(number, rays)
@@ -36,26 +35,27 @@ def trained(params: Params, bank: RayBank) -> tuple[TrainingStep, int]:
     return step, rays
 
 
-def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
-    """Seconds of kernel and twin by name; and of one step: its seconds, samples, rays and table rows."""
+def against_definitions(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
+    """Seconds of kernel and definition by name; and of one step: its seconds, samples, rays and table rows."""
     threads = torch.get_num_threads()
     step, rays = trained(params, bank)
     sampler, field = step.model.last.sampler, step.model.last.field
     batch = draw_batch(bank, params.seed, WARM_STEPS, rays, 1)
-    formed = step.rays(batch)
-    samples = sampler(formed, None, batch.jitter)
+    batch_rays = step.rays(batch)
+    samples = sampler(batch_rays, None, batch.jitter)
     output = field(samples.positions, samples.directions)
     density, colour = (x.detach().requires_grad_() for x in (output.density, output.colour))
-    leaves = FieldOutput(density, {COLOUR: colour})
-    made = composite(samples, leaves, batch.background)
+    given = FieldOutput(density, {COLOUR: colour})
+    made = composite(samples, given, batch.background)
     view = bank.view(int(bank.splits["test"][0]))
     camera = bank.camera(int(bank.splits["test"][0]))
+    give_threads(step.model, torch.device("cpu"))
     renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
     up = [torch.randn_like(density), torch.randn_like(colour)]
 
     def backward() -> None:
-        output = field(samples.positions, samples.directions)
-        torch.autograd.backward([output.density, output.colour], up)
+        asked = field(samples.positions, samples.directions)
+        torch.autograd.backward([asked.density, asked.colour], up)
 
     def adam() -> None:
         weight = field.grid.table
@@ -64,20 +64,20 @@ def against_twins(params: Params, bank: RayBank) -> tuple[dict[str, tuple[float,
 
     gradient, optimizer = torch.rand_like(field.grid.table), RowAdam([field.grid.table], lr=1e-9)
     work: dict[str, Callable[[], object]] = {
-        "march": lambda: sampler(formed, None, batch.jitter),
+        "march": lambda: sampler(batch_rays, None, batch.jitter),
         "field, forward": lambda: field(samples.positions, samples.directions),
         "field, forward and backward": backward,
-        "compositing, forward": lambda: composite(samples, leaves, batch.background),
+        "compositing, forward": lambda: composite(samples, given, batch.background),
         "compositing, backward": lambda: _gradient(made.colour, [density, colour]),
         "Adam on the table": adam,
         "a test view, rendered": lambda: renderer.view(view, bank.background, camera.height, camera.width),
     }
     fast = {name: median_seconds(run, ROUNDS) for name, run in work.items()}
     field.zero_grad(set_to_none=True)
-    torch.set_num_threads(threads)  # the twins' turn
+    torch.set_num_threads(threads)  # the definitions' turn
     with dispatch.definitions():
         renderer = Renderer(step.model, torch.device("cpu"), params.runtime, False)
-        made = composite(samples, leaves, batch.background)
+        made = composite(samples, given, batch.background)
         found = {name: (fast[name], median_seconds(run, ROUNDS)) for name, run in work.items()}
     torch.set_num_threads(1)
     field.zero_grad(set_to_none=True)

@@ -15,7 +15,7 @@ from benchmarks.scenes import bank
 from nerfpipe.config.params import PARAMS_FILE, Params
 from nerfpipe.config.yaml_file import read_yaml, validate
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.images.convert import alpha_composite, to_8bit
+from nerfpipe.images.convert import over, to_8bit
 from nerfpipe.images.metrics import psnr
 from nerfpipe.images.write import write_png
 from nerfpipe.models.registry import build_model
@@ -52,7 +52,7 @@ def held_out_psnr(renderer: Renderer, rays: RayBank) -> float:
     for view in rays.splits["test"]:
         camera, view_rays = rays.camera(int(view)), rays.view(int(view))
         picture = renderer.view(view_rays, rays.background, camera.height, camera.width)
-        truth = alpha_composite(view_rays.target, rays.background).reshape(camera.height, camera.width, 3)
+        truth = over(view_rays.target, rays.background).reshape(camera.height, camera.width, 3)
         values.append(psnr(to_8bit(picture.colour), to_8bit(truth)))
     return float(np.mean(values))
 
@@ -90,13 +90,13 @@ def measure(scene: str, run: dict[str, Any], folder: Path) -> dict[str, Any]:
     step = TrainingStep(model, rays, params, device)
     if model.uses_kernels(device):
         dispatch.compile_kernels()
-    curve, spent, batch, samples, number = [], 0.0, first_batch(params.recipe.train, model), 0, 0
+    curve, spent, batch, samples, number = [], 0.0, first_batch(step.settings, model), 0, 0
     marks = [mark for mark in MARKS if run.get("from", 0) <= mark <= run["seconds"]]
     while number < params.recipe.train.steps and spent < run["seconds"]:
         started = time.perf_counter()
         result = step.take(number, batch)
         spent += time.perf_counter() - started
-        batch = next_batch(params.recipe.train, result.rays, result.samples)
+        batch = next_batch(step.settings, result.rays, result.samples)
         samples, number = samples + result.samples, number + 1
         last = number == params.recipe.train.steps or spent >= run["seconds"]
         if last or (marks and spent >= marks[0]):
