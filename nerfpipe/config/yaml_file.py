@@ -1,4 +1,4 @@
-"""YAML and pydantic, joined so that every fault of a file is reported at once and in plain words."""
+"""YAML files validated by pydantic, with all faults of a file reported at once and in plain words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nerfpipe.runtime.addresses import without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 
-# What a value must be, where its type is wrong: how to write it, for YAML 1.1 took more for numbers and switches.
+# The fault of a value of a wrong type, with how to write it: YAML 1.1 took more words for numbers and booleans.
 WRITTEN = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number, in digits and without quotes",
@@ -26,16 +26,16 @@ WRITTEN = {
 
 
 class _Brief(reprlib.Repr):
-    """Values as faults show them: a few aliases can stand for more of them than memory holds."""
+    """Short forms of values for faults: a few YAML aliases can stand for more values than memory holds."""
 
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # hexadecimal digits may be given by the thousand, and Python shows no such number
+        except ValueError:  # of thousands of digits, which Python converts from hexadecimal but does not print
             return "a number of thousands of digits"
 
     def repr_str(self, x: str, level: int) -> str:
-        """Without the secrets of an address, which no longer looks like one once it is cut."""
+        """Without the secrets of an address, which could not be recognised once it is cut."""
         return super().repr_str(without_secrets(x), level)
 
 
@@ -47,9 +47,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Section(BaseModel):
-    """A part of a YAML file: unknown keys are faults, values do not change once read."""
+    """A part of a YAML file. Unknown keys are faults; values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # what DVC records as text is no number here
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # a text is never taken for a number
     renamed: ClassVar[Mapping[str, str]] = {}  # a key of an earlier version -> its name now
 
     @field_validator("*", mode="before")
@@ -62,11 +62,11 @@ class Section(BaseModel):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds, read as DVC reads it, so that what DVC records is what runs: YAML 1.2.
+    """The mapping in a YAML file, read as YAML 1.2, as DVC reads it: what DVC records is what runs.
 
-    Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
+    Raises NerfpipeError naming file and line when it is missing, not YAML, or no mapping.
     """
-    from nerfpipe.config.yaml_reader import NotYamlError, parse_yaml  # its library takes a while to import
+    from nerfpipe.config.yaml_reader import NotYamlError, parse_yaml  # slow to import
 
     try:
         with open_regular(path) as stream:
@@ -81,7 +81,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def as_yaml(content: dict[str, Any]) -> str:
-    """A mapping as text that `read_yaml` takes back, with quotes where a word would be something else."""
+    """A mapping as text that `read_yaml` reads back, with quotes where they are needed."""
     from ruamel.yaml import YAML
 
     text = io.StringIO()
@@ -95,9 +95,9 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model 
         return model.model_validate(content), []
     except ValidationError as error:
         faults = error.errors()
-    told = {(*fault["loc"][:-1], _new_name(model, fault)) for fault in faults}  # by the line about the old name
-    untold = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in told]
-    return None, [_fault_line(model, fault, prefix) for fault in untold]
+    renamed = {(*fault["loc"][:-1], _new_name(model, fault)) for fault in faults}  # reported with the old name
+    reported = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in renamed]
+    return None, [_fault_line(model, fault, prefix) for fault in reported]
 
 
 def _new_name(model: type[BaseModel], fault: ErrorDetails) -> str | None:
@@ -129,7 +129,7 @@ def _fault_line(model: type[BaseModel], fault: ErrorDetails, prefix: str) -> str
 
 
 def plain(name: Any) -> str:
-    """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
+    """A key for use in a line: quoted and shortened where it is not printable or too long."""
     text = name if isinstance(name, str) else brief(name)
     return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)
 
