@@ -510,7 +510,9 @@ def test_a_lost_download_is_held_to_the_checksum_seen(server: FileServer, projec
         fetch_kept(urls)
     *addresses, _, last = str(caught.value).splitlines()
     assert all(f"where {SHA256} is expected" in line for line in addresses)
-    note = re.fullmatch(r"(\S+\.json): holds to what an earlier run got; delete it to take another", last)[1]
+    note = re.fullmatch(
+        r"(\S+\.json): has the checksum of an earlier download; delete it to accept another file", last
+    )[1]
     Path(note).unlink()
     assert fetch_kept(urls).read_bytes() == OTHER
 

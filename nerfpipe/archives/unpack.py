@@ -105,7 +105,7 @@ def _reading(shown: str) -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        reason = "it names a place before its own start"
+        reason = "it has an offset before its own start"
     else:
         return
     raise NerfpipeError(f"{shown}: damaged or cut short ({reason:.200}); delete it and get it again")

@@ -78,7 +78,7 @@ def _fetch_same(urls: list[str], path: Path, size: int | None, seen: str, note: 
         if f"{seen} is expected" not in str(error):
             raise
         raise NerfpipeError(
-            *error.lines, f"{note}: holds to what an earlier run got; delete it to take another"
+            *error.lines, f"{note}: has the checksum of an earlier download; delete it to accept another file"
         ) from None
 
 

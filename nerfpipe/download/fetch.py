@@ -244,7 +244,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return "the proxy that HTTP_PROXY or HTTPS_PROXY names has no valid address"
     if isinstance(error, ValueError):
-        return "is no address, or redirects to what is none"  # requests' own text quotes parts of it
+        return "is no address, or redirects to none"  # requests' own text quotes parts of it
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper

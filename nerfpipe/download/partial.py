@@ -46,13 +46,13 @@ class Version:
     def fault(self, begun: Version) -> str | None:
         """Why this version is not the one begun; None where it may be."""
         if None not in (self.total, begun.total) and self.total != begun.total:
-            return f"has {self.total} bytes by now, where it had {begun.total}"
+            return f"has {self.total} bytes now, and had {begun.total}"
         named = begun.etag is not None and begun.etag == begun.validator  # HTTP requires it in every partial response
         if self.etag != begun.etag and (named or None not in (self.etag, begun.etag)):
-            return "is another version by now, or does not say which"
+            return "is another version now, or does not say which"
         if None not in (self.modified, begun.modified) and self.modified != begun.modified:
             return "has changed since"
-        return "comes in another encoding by now" if self.encoding != begun.encoding else None
+        return "comes in another encoding now" if self.encoding != begun.encoding else None
 
 
 class Partial:

@@ -48,7 +48,7 @@ def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:
     entry = entries.get(name)
     if entry is None or entry.path is None or local_path(entry.path).exists():
         return []
-    return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+    return [f"{CATALOGUE_FILE}: {name}.path: there is no {entry.path}; correct it, or put the data there"]
 
 
 def lock_faults(path: Path = LOCK_FILE) -> list[str]:
@@ -59,5 +59,5 @@ def lock_faults(path: Path = LOCK_FILE) -> list[str]:
         sound = "schema" in read_yaml(path)
     except NerfpipeError:
         sound = False
-    remedy = "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
+    remedy = "delete it (or `git restore` it) and run `dvc repro`, which restores finished stages from DVC's cache"
     return [] if sound else [f"{path}: cut short, as when DVC is killed while it writes it; {remedy}"]

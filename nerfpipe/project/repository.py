@@ -7,12 +7,9 @@ from pathlib import Path
 
 from nerfpipe.project.paths import PIPELINE_FILE
 
-NO_DVC = (
-    "no .dvc folder is here, so that DVC does not run; copy it from where the project came from (it is hidden), "
-    "or run `{}`"
-)
+NO_DVC = "no .dvc folder is here, so DVC does not run; copy it from the original project (it is hidden), or run `{}`"
 NO_GIT = (
-    "this folder is no git repository, so that DVC does not run; run `git init`, "
+    "this folder is no git repository, so DVC does not run; run `git init`, "
     "or `dvc config --local core.no_scm true` to do without git"
 )
 
