@@ -29,7 +29,7 @@ SECRET = "s3cr3t"
 PATIENCE = 60.0  # seconds in which every server must be done with, its limits made short
 SHORT: dict[str, float] = {
     "CONNECT_SECONDS": 2.0, "ANSWER_SECONDS": 2.0, "READ_SECONDS": 2.0, "PACE_SECONDS": 1.0, "RETRY_SECONDS": 0.0,
-    "RESUMES": 2, "UNTOLD_BYTES": 2**24,
+    "MAX_RESUMES": 2, "MAX_UNKNOWN_BYTES": 2**24,
 }  # fmt: skip
 
 Answer = Callable[[bytes, socket.socket], object]

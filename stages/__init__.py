@@ -1,8 +1,8 @@
-"""One module per DVC stage: read params and deps, call nerfpipe, write outs. Nothing else lives here."""
+"""One module per DVC stage: it reads params and deps, calls nerfpipe, and writes outs."""
 
 import sys
 
 from nerfpipe.runtime.interrupt import end_at_once
 
-if sys.argv[0] == "-m":  # while `python -m stages.NAME` looks for NAME: from here on, not only from `stage` on
+if sys.argv[0] == "-m":  # `python -m stages.NAME` is still importing: handle signals before `stage` does
     end_at_once()

@@ -1,7 +1,7 @@
 """Stage 0: validate params.yaml and data/scenes.yaml. -> data/checked, which download waits for.
 
-DVC deletes a stage's outs before it runs: a fault that is told here costs none of them. What is written is always the
-same, so that a change of params runs no other stage than those which it is listed for.
+DVC deletes a stage's outs before it runs: a fault found here costs none of them. The out never changes, so that a
+change of params runs only the stages that depend on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stage 1: bring the scene named in params.yaml here. data/scenes.yaml -> data/raw."""
+"""Stage 1: get the scene named in params.yaml. data/scenes.yaml -> data/raw."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def main() -> None:
         origin = make_raw(params.scene, entry, folder)
     size = sum(file.stat().st_size for file in RAW.rglob("*") if file.is_file())
     seconds = time.monotonic() - started
-    known = f" ({entry.format})" if entry.format else ""
-    say(f"{params.scene}{known}: {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s")
+    form = f" ({entry.format})" if entry.format else ""
+    say(f"{params.scene}{form}: {origin}, {megabytes(size)} in {RAW}, {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
     give_threads(model, device)
     renderer = Renderer(model, device, params.runtime, about.bf16)
     rows, views = [], [int(view) for view in bank.splits["test"]]
-    extent = bank.depth_range("test")  # one range of depths, so that colours mean the same in every view
+    extent = bank.depth_range("test")  # one range of depths for the colours of all views
     with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
         for view in views:
             row, sheet = evaluate_view(renderer, bank, view, params.evaluate.error_scale, extent)

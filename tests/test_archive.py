@@ -382,7 +382,7 @@ def test_sparse_tar(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "UNPACKED_FLOOR", 100_000)
+    monkeypatch.setattr(unpacking, "HARMLESS_BYTES", 100_000)
 
 
 @pytest.mark.usefixtures("small_limits")
@@ -438,7 +438,7 @@ def test_no_more_is_written_than_declared(tmp_path: Path, monkeypatch: pytest.Mo
 
 @every_kind
 def test_too_many_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "MEMBERS_LIMIT", 3)
+    monkeypatch.setattr(unpacking, "MAX_MEMBERS", 3)
     assert "holds more than 3 files and folders; unpack it yourself" in refusal(MAKERS[name](tmp_path / name, SCENE))
 
 

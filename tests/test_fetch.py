@@ -146,7 +146,7 @@ def test_redirect_is_followed(server: FileServer, target: Path) -> None:
 def test_redirects_end(server: FileServer, target: Path) -> None:
     lines = refused([server.put("/loop", redirect("/loop"))], target)
     assert "redirects more than 10 times" in lines[0]
-    assert len(server.asked) == fetch.REDIRECTS + 1
+    assert len(server.asked) == fetch.MAX_REDIRECTS + 1
 
 
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "ftp://host/x", "data.npz", "http://[oops/x"])
@@ -279,7 +279,7 @@ def test_content_length_beyond_the_content_ends(server: FileServer, target: Path
 
     lines = refused([server.put("/x", lies)], target, checksum=SHA256)
     assert "gave up after resuming 5 times" in lines[0]
-    assert len(server.asked) == 1 + fetch.RESUMES
+    assert len(server.asked) == 1 + fetch.MAX_RESUMES
     assert part_of(target).read_bytes() == DATA[:HALF]
 
 
@@ -510,7 +510,9 @@ def test_a_lost_download_is_held_to_the_checksum_seen(server: FileServer, projec
         fetch_kept(urls)
     *addresses, _, last = str(caught.value).splitlines()
     assert all(f"where {SHA256} is expected" in line for line in addresses)
-    note = re.fullmatch(r"(\S+\.json): holds to what an earlier run got; delete it to take another", last)[1]
+    note = re.fullmatch(
+        r"(\S+\.json): has the checksum of an earlier download; delete it to accept another file", last
+    )[1]
     Path(note).unlink()
     assert fetch_kept(urls).read_bytes() == OTHER
 

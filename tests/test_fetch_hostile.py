@@ -192,7 +192,7 @@ def test_redirects_share_one_deadline(server, target) -> None:
 
 
 def test_what_a_slow_server_gave_is_kept(server, target, monkeypatch) -> None:
-    monkeypatch.setattr(fetch, "LEAST_SPEED", 10**9)
+    monkeypatch.setattr(fetch, "MIN_SPEED", 10**9)
     url = server.put("/x", file_server.file(DATA, sent=HALF, then_hang=True))
     refused([url], target)
     assert Partial(target).path.read_bytes() == DATA[:HALF]

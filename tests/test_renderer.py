@@ -213,7 +213,7 @@ class Labelled(Ball):
 def test_other_channels_are_rendered_over_nothing_with_the_weights_of_the_colour(
     with_params: Callable[..., Params],
 ) -> None:
-    plain, labelled = render(Ball(), 64, with_params), render(Labelled(), 64, with_params, cpu_block=640)
+    plain, labelled = render(Ball(), 64, with_params), render(Labelled(), 64, with_params, cpu_chunk=640)
     assert plain.channels == {}
     assert_close(labelled.colour, plain.colour)
     assert labelled.channels.keys() == {"label"}

@@ -33,7 +33,7 @@ def test_without_git_either_remedy_lets_dvc_run(unpacked: Path, remedy: tuple[st
     assert dvc(unpacked, "repro", "check", check=False).returncode != 0
     [line] = checked(unpacked).splitlines()
     assert line == (
-        "error: this folder is no git repository, so that DVC does not run; run `git init`, "
+        "error: this folder is no git repository, so DVC does not run; run `git init`, "
         "or `dvc config --local core.no_scm true` to do without git"
     )
     assert " ".join(each for each in remedy if each != "-q") in line

@@ -16,7 +16,7 @@ from test_scene_finder import colmap, same_pictures
 from test_scene_places import Read, data, edit, read, transforms, two_cameras
 
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.file_names import LONGEST_PATH, from_elsewhere, plain_name
+from nerfpipe.runtime.file_names import MAX_PATH_BYTES, from_elsewhere, plain_name
 from nerfpipe.scenes.folder_index import FolderIndex
 from nerfpipe.scenes.scene import Scene
 
@@ -92,7 +92,7 @@ def test_a_plain_name_stays_within_the_scene(named: str) -> None:
         return
     assert not name.is_absolute()
     assert not {"..", "."} & set(name.parts)
-    assert len(str(name)) <= LONGEST_PATH
+    assert len(str(name)) <= MAX_PATH_BYTES
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_check_tells_a_local_path_that_is_not_there(workspace: Path) -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: data/scenes.yaml: desk.path: nothing lies at nowhere.npz; correct it, or put the data there\n"
+        "error: data/scenes.yaml: desk.path: there is no nowhere.npz; correct it, or put the data there\n"
     )
 
 
@@ -276,7 +276,7 @@ def test_check_tells_a_lock_file_that_dvc_was_killed_in(workspace: Path, left: s
     assert result.exit_code == 1
     assert result.stderr == (
         "error: dvc.lock: cut short, as when DVC is killed while it writes it; delete it (or `git restore` it) and run "
-        "`dvc repro`, which brings back from DVC's cache what was run\n"
+        "`dvc repro`, which restores finished stages from DVC's cache\n"
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from nerfpipe.runtime.addresses import presentable, without_secrets
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import text_path
-from nerfpipe.runtime.terminal import LONGEST, READER_GONE, plain
+from nerfpipe.runtime.terminal import MAX_LINE, READER_GONE, plain
 
 ROOT = Path(__file__).parents[1]
 FUNNEL = {"nerfpipe/runtime/terminal.py"}
@@ -57,7 +57,7 @@ def test_control_characters_are_written_out(text: str, shown: str) -> None:
 
 
 def test_a_line_without_end_is_cut() -> None:
-    assert len(plain("a" * 10**6)) <= LONGEST
+    assert len(plain("a" * 10**6)) <= MAX_LINE
 
 
 def test_an_error_is_one_line_for_each_fault_whatever_strangers_put_in() -> None:

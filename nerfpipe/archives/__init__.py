@@ -1,1 +1,1 @@
-"""Unpacking and checksums of files that someone else made."""
+"""Unpacking and checksums of foreign files."""

@@ -1,4 +1,4 @@
-"""What a file must hold to be the one meant: its size and checksum, and the room on the disk to store it.
+"""The size and checksum expected of a file, and the disk space to store it.
 
 All sizes are in bytes.
 """
@@ -13,19 +13,19 @@ from pathlib import Path
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, update_digest
 
-SPARE_BYTES = 16_000_000  # left free on the disk, for everything else that writes meanwhile
+SPARE_BYTES = 16_000_000  # left free on the disk for other programs
 MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The size and the checksum (`sha256:HEX` or `git-blob:HEX`) that a file must have, where they are known."""
+    """The size and the checksum (`sha256:HEX` or `git-blob:HEX`) that a file must have; None if unknown."""
 
     size: int | None = None
     checksum: str | None = None
 
     def fault(self, path: Path) -> str | None:
-        """Why this file is not the one meant, in a few words; None if nothing speaks against it."""
+        """Why this is not the expected file, in a few words; None if it may be."""
         size = path.stat().st_size
         if size == 0:
             return "is empty"
@@ -38,7 +38,7 @@ class Expected:
 
 
 def checksum_of(path: Path, algorithm: str) -> str:
-    """`sha256:HEX`, or `git-blob:HEX` as `git hash-object` computes it; the file is read piece by piece."""
+    """`sha256:HEX`, or `git-blob:HEX` as `git hash-object` computes it. Raises ValueError for another algorithm."""
     if algorithm == "git-blob":
         hasher = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     elif algorithm == "sha256":
@@ -51,7 +51,7 @@ def checksum_of(path: Path, algorithm: str) -> str:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raise NerfpipeError unless the disk of `folder` has room for `needed` bytes and a little more."""
+    """Raise NerfpipeError unless the disk of `folder` has room for `needed` bytes and SPARE_BYTES."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE_BYTES > free:
         raise NerfpipeError(
@@ -61,5 +61,5 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes for people: `12.7 MB`."""
+    """A size in bytes as text: `12.7 MB`."""
     return f"{size / MEGABYTE:.1f} MB"

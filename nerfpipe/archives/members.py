@@ -1,7 +1,7 @@
-"""What an archive says it holds, and what of it may be written: nothing out of the folder, no links, nothing twice.
+"""The members that an archive declares, and which may be written: none outside the folder, no links, none twice.
 
-An archive comes from anywhere, so its names are judged as every system would read them: what is harmless on one leads
-out of the folder on another.
+Archives are foreign, so names are judged by the rules of all systems: a name that is harmless on one leads out of the
+folder on another.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from zipfile import ZipInfo
 
 from nerfpipe.runtime.errors import NerfpipeError
 
-JUNK_FOLDER = "__MACOSX"  # what systems leave in archives and no scene needs
+JUNK_FOLDER = "__MACOSX"  # junk that systems add to archives
 JUNK_FILES = (".DS_Store", "Thumbs.db")
 JUNK_PREFIX = "._"  # macOS keeps a file's attributes in another of this name
-FOLDERS_DEEP = 32  # more than any scene; paths that are thousands deep break the tools that would delete them
+MAX_FOLDER_DEPTH = 32  # more than in any scene; tools cannot delete paths of a depth of thousands
 DRIVE = re.compile(r"[A-Za-z]:")
 NO_TEXT = ("Cc", "Cs")  # Unicode categories: control characters, and bytes that are no text
-NAME_CHARACTERS = 100  # of a name shown in an error: archives may hold names of any length
+NAME_CHARACTERS = 100  # of a name in an error: archives may have names of any length
 
 UNTRUSTED = "do not trust this archive; get the scene from somewhere else"
 BY_HAND = "unpack it yourself and name the folder with `path:`"
@@ -33,7 +33,7 @@ AGAIN = "pack the archive again"
 class Member:
     """One file or folder of an archive, as the archive declares it.
 
-    size in bytes; fault: why such a thing is not unpacked and what to do, None for plain files and folders.
+    size in bytes; fault: why it is not unpacked, and the remedy; None for plain files and folders.
     """
 
     name: str
@@ -44,37 +44,40 @@ class Member:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The name from folder to folder; `./a//b` is `a/b`."""
+        """The name split into folders and file; `./a//b` is `a/b`."""
         return tuple(part for part in self.name.split("/") if part not in ("", "."))
 
     @property
     def is_junk(self) -> bool:
+        """Whether a system has added it to the archive."""
         *_, last = self.parts or ("",)
         return JUNK_FOLDER in self.parts or last in JUNK_FILES or last.startswith(JUNK_PREFIX)
 
 
 def placed(members: Iterable[Member], inside: tuple[str, ...], archive: str) -> dict[str, Member]:
-    """Every file below the folder `inside`, by its place: a path relative to that folder, with forward slashes.
+    """Every file below the folder `inside`, by its path relative to that folder, with forward slashes.
 
     Raises NerfpipeError naming the `archive` and the first member that must not be unpacked.
     """
-    chosen = [each for each in members if not each.is_folder and each.parts[: len(inside)] == inside]
-    faults = [f"{quoted(each.name)} {fault}" for each in chosen if (fault := each.fault or _name_fault(each.name))]
+    chosen = [member for member in members if not member.is_folder and member.parts[: len(inside)] == inside]
+    faults = [
+        f"{quoted(member.name)} {fault}" for member in chosen if (fault := member.fault or _name_fault(member.name))
+    ]
     if not faults:
         faults = list(_clashes(chosen))
     if faults:
         more = f" ({len(faults) - 1} more like it)" if len(faults) > 1 else ""
         raise NerfpipeError(f"{archive}: {faults[0]}{more}")
-    return {"/".join(each.parts[len(inside) :]): each for each in chosen}
+    return {"/".join(member.parts[len(inside) :]): member for member in chosen}
 
 
 def quoted(name: str) -> str:
-    """A name from an archive as it can be shown: on one line, without control characters."""
+    """A name from an archive for an error: short, on one line, without control characters."""
     return repr(name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…")
 
 
 def _name_fault(name: str) -> str | None:
-    """Why a file of this name must not be written, and what to do; None if it may be."""
+    """Why a file of this name must not be written, and the remedy; None if it may be."""
     parts = name.split("/")
     if not any(part not in ("", ".") for part in parts):
         return f"is no name for a file; {AGAIN}"
@@ -88,13 +91,13 @@ def _name_fault(name: str) -> str | None:
         return f"has a backslash in its name; {AGAIN} with / between folders"
     if any(part.strip(" .") == "" for part in parts if part not in ("", ".")):
         return f"has a folder of dots or spaces in its name, which Windows reads as another; rename it and {AGAIN}"
-    if len(parts) > FOLDERS_DEEP:
-        return f"lies more than {FOLDERS_DEEP} folders deep; {AGAIN} with the scene alone"
+    if len(parts) > MAX_FOLDER_DEPTH:
+        return f"lies more than {MAX_FOLDER_DEPTH} folders deep; {AGAIN} with the scene alone"
     return None
 
 
 def _clashes(files: list[Member]) -> Iterable[str]:
-    """One line for every file that would be written over another, on this system or on one that ignores case."""
+    """One line for every file that would overwrite another, on this system or on one that ignores case."""
     taken: dict[str, Member] = {}
     for file in files:
         first = taken.setdefault(_on_any_system(file), file)
@@ -102,13 +105,13 @@ def _clashes(files: list[Member]) -> Iterable[str]:
             yield f"{quoted(file.name)} is in it twice; {AGAIN} with one of them"
         elif first is not file:
             yield f"{quoted(file.name)} and {quoted(first.name)} are one file to some systems; rename one and {AGAIN}"
-    folders = {str(parent) for place in taken for parent in PurePosixPath(place).parents}
-    for place, file in taken.items():
-        if place in folders:
+    folders = {str(parent) for path in taken for parent in PurePosixPath(path).parents}
+    for path, file in taken.items():
+        if path in folders:
             yield f"{quoted(file.name)} is both a file and a folder; {AGAIN} with one of them"
 
 
 def _on_any_system(file: Member) -> str:
-    """One form for all names that some system takes for the same: macOS and Windows ignore case, Windows final dots."""
+    """One form for all names that are the same on some system: macOS and Windows ignore case, Windows final dots."""
     path = "/".join(part.rstrip(" .") for part in file.parts)
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

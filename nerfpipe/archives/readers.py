@@ -1,4 +1,4 @@
-"""Zip and tar archives read in one way, by whatever names, sizes and positions they claim. All sizes are in bytes."""
+"""Zip and tar archives read in one way. Their names, sizes and positions are not trusted. All sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import CHUNK_BYTES
 from nerfpipe.runtime.progress import Progress
 
-PIECE_BYTES = 1 << 24  # most that is read at once: 100,000 lines of a zip's index
+PIECE_BYTES = 1 << 24  # read at once at most: 100,000 lines of a zip's index
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 OTHER_SUFFIXES = (".7z", ".rar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-TAR_MAGIC = (257, b"ustar")  # place in the first header, and what is there
+TAR_MAGIC = (257, b"ustar")  # offset in the first header, and the bytes there
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is an empty archive's
 
@@ -41,14 +41,14 @@ class DamagedError(Exception):
     """The archive contradicts itself."""
 
 
-DAMAGES = (  # what the readers make of a damaged archive
+DAMAGES = (  # errors of the readers for a damaged archive
     *(DamagedError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error),
     *(EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError),
 )
 
 
 def archive_kind(path: Path, name: str) -> Kind | None:
-    """What kind of archive the file called `name` is; None for any other file, also for a .npz, which is a zip too.
+    """The kind of archive of the file called `name`; None for any other file, also for a .npz, which is a zip too.
 
     Raises NerfpipeError for kinds of archive that are not read.
     """
@@ -66,14 +66,14 @@ def archive_kind(path: Path, name: str) -> Kind | None:
 
 
 class ZipReader:
-    """A zip archive. What is encrypted, or packed in ways that need much memory or that Python lacks, is a fault."""
+    """A zip archive. Encryption, and compression that needs much memory or that Python lacks, are faults."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._zip = zipfile.ZipFile(_Bounded(file))
 
     def members(self) -> Iterator[Member]:
         for info in self._zip.infolist():
-            name = info.orig_filename  # as it is in the archive, with nothing made harmless
+            name = info.orig_filename  # as in the archive, unchanged
             yield Member(name, info.file_size, name.endswith("/"), self._fault(info), info)
 
     def open(self, member: Member) -> IO[bytes]:
@@ -82,7 +82,7 @@ class ZipReader:
 
     @staticmethod
     def _fault(info: zipfile.ZipInfo) -> str | None:
-        kind = stat.S_IFMT(info.external_attr >> 16)  # as Unix has it; 0 where another system packed it
+        kind = stat.S_IFMT(info.external_attr >> 16)  # Unix's; 0 if packed on another system
         if kind == stat.S_IFLNK:
             return IS_LINK
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -93,9 +93,9 @@ class ZipReader:
 
 
 class TarReader:
-    """A tar archive, packed by gzip or not. Its headers lie between the files, so a packed one is listed by unpacking.
+    """A tar archive, packed by gzip or not. Headers lie between the files, so a packed one is listed by unpacking.
 
-    `name` is what progress calls it.
+    Progress names it `name`.
     """
 
     def __init__(self, file: io.FileIO, name: str) -> None:
@@ -118,14 +118,14 @@ class TarReader:
         return content
 
     def _check_end(self) -> None:
-        """tarfile takes a damaged header for the end, and gzip compares its checksum only when read to its own."""
+        """Find damage: tarfile takes a damaged header for the end, and gzip tests its checksum only at its own end."""
         self._file.seek(self._tar.offset)
         if self._file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise DamagedError("no end mark behind its last file")
-        behind = 0
-        while piece := self._file.read(CHUNK_BYTES):
-            behind += len(piece)
-            if behind > PIECE_BYTES:
+        trailing = 0
+        while chunk := self._file.read(CHUNK_BYTES):
+            trailing += len(chunk)
+            if trailing > PIECE_BYTES:
                 raise DamagedError(f"more than {megabytes(PIECE_BYTES)} behind its end mark")
 
     @staticmethod
@@ -138,7 +138,7 @@ class TarReader:
 
 
 class _Bounded(io.BufferedReader):
-    """A file read piece by piece: indexes and headers name their own sizes, and memory would have to hold them."""
+    """A file with reads of limited size: indexes and headers claim their own sizes, which memory would have to hold."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
@@ -149,7 +149,7 @@ class _Bounded(io.BufferedReader):
 
 
 def _start(file: io.FileIO) -> bytes:
-    """The first block; the file is then at its start again."""
+    """The first block. The file is at its start afterwards."""
     file.seek(0)
     start = file.read(tarfile.BLOCKSIZE)
     file.seek(0)
@@ -157,17 +157,17 @@ def _start(file: io.FileIO) -> bytes:
 
 
 def _starts_as_tar(file: io.FileIO) -> bool:
-    start, (place, magic) = _start(file), TAR_MAGIC
+    start, (offset, magic) = _start(file), TAR_MAGIC
     if start.startswith(GZIP_MAGIC):
         try:
             start = gzip.GzipFile(fileobj=file).read(tarfile.BLOCKSIZE)
         except (gzip.BadGzipFile, EOFError, zlib.error):
             return False
-    return start[place:].startswith(magic)
+    return start[offset:].startswith(magic)
 
 
 def _holds_arrays(file: io.FileIO) -> bool:
-    """Whether a zip archive is a .npz by its content: arrays at the top and nothing else."""
+    """Whether a zip archive has the content of a .npz: arrays at the top and nothing else."""
     try:
         names = [member.name for member in ZipReader(file).members()]
     except DAMAGES:

@@ -1,6 +1,6 @@
-"""Unpacks archives that nobody vouches for: no byte out of the folder, and no more bytes than declared.
+"""Unpacks untrusted archives: no byte outside the folder, and no more bytes than declared.
 
-All sizes are in bytes. What may be unpacked is decided by members.py, where in it the scene lies by subfolder.py.
+All sizes are in bytes. members.py decides which members may be unpacked, subfolder.py finds the scene among them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import CHUNK_BYTES, named_errors
 from nerfpipe.runtime.progress import Progress
 
-UNPACKED_RATIO = 50  # most that an archive may grow: pictures do not, text does tenfold, bombs do a thousandfold
-UNPACKED_FLOOR = 100_000_000  # what any archive may grow to, however small: that does no harm
-MEMBERS_LIMIT = 100_000  # files and folders: some ten times those of the largest public scenes
+MAX_RATIO = 50  # of unpacked to packed size: 1 for pictures, 10 for text, 1000 for bombs
+HARMLESS_BYTES = 100_000_000  # any archive may grow to this size, however small it is
+MAX_MEMBERS = 100_000  # files and folders: about ten times those of the largest public scenes
 
 
 def unpack(archive: Path, kind: Kind, folder: Path, name: str, inside: str | None = None, shown: str = "") -> list[str]:
-    """Unpack what lies below `inside` (by default all, less one folder around it) into the empty `folder`.
+    """Unpack all files below `inside` (by default all, without one folder around them) into the empty `folder`.
 
-    `name` is what progress calls it, `shown` (by default the path) what errors do. Returns the files written, relative
-    to `folder`, with forward slashes. Nothing is written unless all names and declared sizes are sound; damage within
-    the files shows only on the way, and then the folder must not be used.
+    Progress names the archive `name`, errors name it `shown` (by default the path). Returns the files written,
+    relative to `folder`, with forward slashes. Nothing is written unless all names and declared sizes are sound; damage
+    within the files is found while writing, and then the folder must not be used.
     Raises NerfpipeError naming the archive, NoSuchFolderError where `inside` is not in it, and OSError naming a file
     that cannot be written.
     """
@@ -40,22 +40,22 @@ def unpack(archive: Path, kind: Kind, folder: Path, name: str, inside: str | Non
         files = {member.parts for member in members if not member.is_folder}
         if not files:
             raise NerfpipeError(f"{shown}: holds no files; get another archive of the scene")
-        places = placed(members, wrapper(files) if inside is None else locate(inside, folders_of(files)), shown)
-        total = sum(member.size for member in places.values())
+        files_by_path = placed(members, wrapper(files) if inside is None else locate(inside, folders_of(files)), shown)
+        total = sum(member.size for member in files_by_path.values())
         check_room(folder, total)
         with Progress(f"unpack {name}", total, "B", unit_scale=True) as progress:
-            for place, member in places.items():
-                _write(folder / place, _pieces(reader, member, shown), progress)
-    return list(places)
+            for path, member in files_by_path.items():
+                _write(folder / path, _pieces(reader, member, shown), progress)
+    return list(files_by_path)
 
 
 def unpacked_limit(packed: int) -> int:
-    """How large an archive of this size may become."""
-    return max(UNPACKED_FLOOR, UNPACKED_RATIO * packed)
+    """The size to which an archive of this size may be unpacked."""
+    return max(HARMLESS_BYTES, MAX_RATIO * packed)
 
 
 def _within_limits(reader: ZipReader | TarReader, packed: int, shown: str) -> list[Member]:
-    """What the archive holds, less what systems leave in archives, if it is neither too many files nor too large."""
+    """The members without junk. Raises where there are too many, or too many bytes."""
     members, total, limit = [], 0, unpacked_limit(packed)
     for count, member in enumerate(reader.members(), start=1):
         if member.size < 0:
@@ -66,15 +66,15 @@ def _within_limits(reader: ZipReader | TarReader, packed: int, shown: str) -> li
                 f"{shown}: has {megabytes(packed)} and would unpack to {megabytes(total)} or more, where the limit is "
                 f"{megabytes(limit)}; if you trust it, {BY_HAND}"
             )
-        if count > MEMBERS_LIMIT:
-            raise NerfpipeError(f"{shown}: holds more than {MEMBERS_LIMIT} files and folders; {BY_HAND}")
+        if count > MAX_MEMBERS:
+            raise NerfpipeError(f"{shown}: holds more than {MAX_MEMBERS} files and folders; {BY_HAND}")
         if not member.is_junk:
             members.append(member)
     return members
 
 
 def _pieces(reader: ZipReader | TarReader, member: Member, shown: str) -> Iterator[bytes]:
-    """The content of a file. It must be as long as declared: the room on the disk was measured by that."""
+    """The content of a file. It must have its declared size: the disk space was checked for that."""
     with _reading(shown), reader.open(member) as source:
         left = member.size
         while piece := source.read(CHUNK_BYTES):
@@ -87,7 +87,7 @@ def _pieces(reader: ZipReader | TarReader, member: Member, shown: str) -> Iterat
 
 
 def _write(target: Path, pieces: Iterator[bytes], progress: Progress) -> None:
-    """A new file. It gets the permissions that new files have here, not those in the archive."""
+    """Write a new file, with the system's default permissions and not the archive's."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with named_errors(target), target.open("xb") as file:
         for piece in pieces:
@@ -97,7 +97,7 @@ def _write(target: Path, pieces: Iterator[bytes], progress: Progress) -> None:
 
 @contextmanager
 def _reading(shown: str) -> Iterator[None]:
-    """Whatever the readers make of a damaged archive becomes one line that names it."""
+    """Turn the readers' errors for a damaged archive into one line that names it."""
     try:
         yield
     except DAMAGES as error:
@@ -105,7 +105,7 @@ def _reading(shown: str) -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        reason = "it names a place before its own start"
+        reason = "it has an offset before its own start"
     else:
         return
     raise NerfpipeError(f"{shown}: damaged or cut short ({reason:.200}); delete it and get it again")

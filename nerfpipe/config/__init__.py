@@ -1,1 +1,1 @@
-"""The settings of params.yaml and of commands: their types, their bounds, and how faults are reported."""
+"""The settings of params.yaml and of commands: types, bounds, and reports of faults."""

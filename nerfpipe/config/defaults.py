@@ -1,4 +1,4 @@
-"""How to render and to run where no params.yaml lies. A test holds it to the project's own file."""
+"""The sections `render` and `runtime` for folders without a params.yaml. A test compares them with the project's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RUNTIME = RuntimeParams(
 
 
 def render_params() -> tuple[RenderParams, RuntimeParams]:
-    """The sections `render` and `runtime` of the params.yaml here, or the defaults where there is none."""
+    """The sections `render` and `runtime` of params.yaml in the current folder; the defaults where there is none."""
     if not PARAMS_FILE.exists():
         return RENDER, RUNTIME
     params = load_params()

@@ -1,4 +1,4 @@
-"""How much memory settings ask for, before any work begins: each may be possible alone, and all together not."""
+"""Estimates of the memory that settings need together, before any work begins."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from nerfpipe.runtime.errors import NerfpipeError
 FLOAT = 4
 GIGABYTE = 10**9
 WITH_ADAM = 4  # a weight, its gradient and its two moments
-FEATURES = 4  # of a row of a hash table
-CELL = 72  # bytes that a look at a cell of the occupancy grid takes, with its number, place and density
-SAMPLE = 160  # bytes of a sample on its way through sampler, compositing and loss, both ways
+FEATURES = 4  # of a row of the hash table
+CELL = 72  # bytes of a cell of the occupancy grid during its update, with index, position and density
+SAMPLE = 160  # bytes of a sample in sampler, compositing and loss, forward and backward
 RAY = 128  # bytes of a ray of a batch, with target and background
-PIXEL = 180  # bytes of a pixel of the one picture that is at work, with its ray
+PIXEL = 180  # bytes of a pixel of the frame that is being rendered, with its ray
 FILMED = 16  # bytes of a pixel of each frame of a turn: colour, depth, and what their GIFs take
 PANEL = 11  # the same for each panel, where panels are named
-ALONE: list[Panel] = ["colour"]  # what makes no film of panels
+ALONE: list[Panel] = ["colour"]  # with these panels no film of panels is made
 USUAL_SIDE = 480  # pixels of a render that gives no size: render.size
-FLAT = 2  # so many times as wide as high may a picture be that nothing is known of
+FLAT = 2  # width / height assumed of a render whose camera is not known yet
 
 
 def memory_faults(params: Params) -> list[str]:
-    """What this machine has no memory for, one line each: the keys and the estimate."""
+    """One line for every set of keys that needs more memory than this machine has."""
     return [line for keys, needed in needs(params) for line in too_much(keys, needed)]
 
 
 def check_memory(params: Params) -> None:
-    """Raise NerfpipeError where this machine has no memory for the settings."""
+    """Raise NerfpipeError where this machine has too little memory for the settings."""
     if faults := memory_faults(params):
         raise NerfpipeError(*(f"params.yaml: {fault}" for fault in faults))
 
 
 def check_needs(keys: str, needed: float) -> None:
-    """Raise NerfpipeError where this machine has not so many bytes of memory as these keys or options ask for."""
+    """Raise NerfpipeError where these keys or options need more bytes of memory than this machine has."""
     for line in too_much(keys, needed):
         raise NerfpipeError(line)
 
 
 def too_much(keys: str, needed: float) -> list[str]:
-    """One line where that is more memory than this machine has; none where it has that much, in use or not."""
+    """One line where the keys need more bytes than this machine's memory, free or in use; else none."""
     return beyond(keys, needed, psutil.virtual_memory().total, "memory, and this machine")
 
 
-def beyond(keys: str, needed: float, there: int, of_what: str) -> list[str]:
-    """One line where the keys ask for more bytes than there are; of_what: `memory, and this machine`."""
-    if needed <= there:
+def beyond(keys: str, needed: float, available: int, resource: str) -> list[str]:
+    """One line where the keys need more bytes than are available; `resource`: `memory, and this machine`."""
+    if needed <= available:
         return []
-    each = "together take" if "," in keys else "takes"
+    take = "together take" if "," in keys else "takes"
     return [
-        f"{keys}: {each} about {needed / GIGABYTE:,.0f} GB of {of_what} has {there / GIGABYTE:,.0f} GB; "
+        f"{keys}: {take} about {needed / GIGABYTE:,.0f} GB of {resource} has {available / GIGABYTE:,.0f} GB; "
         f"make {'them' if ',' in keys else 'it'} smaller"
     ]
 
 
 def needs(params: Params) -> Iterator[tuple[str, float]]:
-    """Keys, and the bytes they take together, of the method in use and of renders."""
+    """Keys and the bytes that they need together, for the method in use and for renders."""
     on_cpu = params.runtime.device in ("auto", "cpu")
     yield from method_needs(params.method, params.recipe, params.runtime.cpu_chunk if on_cpu else 0)
     side = params.render.size or USUAL_SIDE
@@ -67,19 +67,19 @@ def needs(params: Params) -> Iterator[tuple[str, float]]:
 
 
 def render_needs(settings: RenderParams, width: int, height: int) -> tuple[str, float]:
-    """The same for a turn of pictures of this size."""
+    """The same for a turn of frames of this size, in pixels."""
     panels = 0 if settings.panels == ALONE else len(settings.panels)
     needed = width * height * (PIXEL + settings.frames * (FILMED + PANEL * panels))
     return "render.frames, render.size, render.panels", needed
 
 
-def method_needs(name: str, recipe: MethodParams, block: int) -> Iterator[tuple[str, float]]:
-    """The same for training one method; block: samples at once on the CPU."""
+def method_needs(name: str, recipe: MethodParams, chunk: int) -> Iterator[tuple[str, float]]:
+    """The same for training a method; `chunk`: samples computed at once on the CPU."""
     match recipe:
         case NgpParams():
             yield from _grid_needs(name, recipe)
         case TinyParams() | NerfParams():
-            yield from _layer_needs(name, recipe, block)
+            yield from _layer_needs(name, recipe, chunk)
 
 
 def _grid_needs(name: str, recipe: NgpParams) -> Iterator[tuple[str, float]]:
@@ -92,18 +92,18 @@ def _grid_needs(name: str, recipe: NgpParams) -> Iterator[tuple[str, float]]:
     yield f"{name}.train.batch_samples, {name}.field.levels", train.batch_samples * (encoded + SAMPLE)
 
 
-def _layer_needs(name: str, recipe: TinyParams | NerfParams, block: int) -> Iterator[tuple[str, float]]:
+def _layer_needs(name: str, recipe: TinyParams | NerfParams, chunk: int) -> Iterator[tuple[str, float]]:
     train, field = recipe.train, recipe.field
     keys, drawn = _samples(name, recipe)
     yield f"{name}.train.batch_rays, {keys}", train.batch_rays * (RAY + FLOAT * drawn)
     layer = field.width * FLOAT
     yield f"{name}.field.width, {name}.field.depth", field.depth * field.width * layer * WITH_ADAM
-    activations = block * (2 * field.depth * layer + SAMPLE)
+    activations = chunk * (2 * field.depth * layer + SAMPLE)
     yield f"{name}.field.width, {name}.field.depth, runtime.cpu_chunk", activations
 
 
 def _samples(name: str, recipe: TinyParams | NerfParams) -> tuple[str, int]:
-    """Which keys say how many samples a ray has, and how many."""
+    """The keys that set the number of samples of a ray, and that number."""
     if isinstance(recipe, TinyParams):
         return f"{name}.sampling.samples", recipe.sampling.samples
     return f"{name}.sampling.coarse, {name}.sampling.fine", recipe.sampling.coarse + recipe.sampling.fine

@@ -31,7 +31,7 @@ Density = Literal["relu", "softplus"]
 
 
 class TrainParams(Section):
-    """What the training loop needs to know, whatever the method."""
+    """The training of any method."""
 
     steps: Count
     batch_rays: BatchRays

@@ -1,4 +1,4 @@
-"""What a command line asks for, checked before anything is loaded: one line per fault, and nothing replaced unasked."""
+"""Checks of command-line options before anything is loaded: one line per fault, and no file replaced unasked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checked(section: type[Options], **given: Any) -> Options:
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise NerfpipeError where a file that is to be written would take the place of a folder, or of a file unasked."""
+    """Raise NerfpipeError where the file to write is a folder, or exists and `force` is not given."""
     if path.is_dir():
         raise NerfpipeError(f"{path}: is a folder; name a file with --output")
     refuse_irregular(path)

@@ -9,16 +9,16 @@ from nerfpipe.runtime.addresses import without_secrets
 
 
 class _Brief(reprlib.Repr):
-    """Values as faults show them: a few aliases can stand for more of them than memory holds."""
+    """Short forms of values for faults: a few YAML aliases can stand for more values than memory holds."""
 
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # hexadecimal digits may be given by the thousand, and Python shows no such number
+        except ValueError:  # of thousands of digits, which Python converts from hexadecimal but does not print
             return "a number of thousands of digits"
 
     def repr_str(self, x: str, level: int) -> str:
-        """Without the secrets of an address, which no longer looks like one once it is cut."""
+        """Without the secrets of an address, which could not be recognised once it is cut."""
         return super().repr_str(without_secrets(x), level)
 
 
@@ -28,6 +28,6 @@ brief = _shown.repr
 
 
 def plain(name: Any) -> str:
-    """A key as it stands in a line: quoted and shortened where it is no plain word, for it may hold line breaks."""
+    """A key for use in a line: quoted and shortened if it is not printable or too long."""
     text = name if isinstance(name, str) else brief(name)
     return text if text.isprintable() and 0 < len(text) <= _shown.maxstring else brief(text)

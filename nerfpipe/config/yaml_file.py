@@ -1,4 +1,4 @@
-"""YAML and pydantic, joined so that every fault of a file is reported at once and in plain words."""
+"""YAML files validated by pydantic, with all faults of a file reported at once and in plain words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nerfpipe.config.quoting import brief, plain
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular
 
-# What a value must be, where its type is wrong: how to write it, for YAML 1.1 took more for numbers and switches.
+# The fault of a value of a wrong type, with how to write it: YAML 1.1 took more words for numbers and booleans.
 WRITTEN = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number, in digits and without quotes",
@@ -28,9 +28,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Section(BaseModel):
-    """A part of a YAML file: unknown keys are faults, values do not change once read."""
+    """A part of a YAML file. Unknown keys are faults; values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # what DVC records as text is no number here
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # a text is never taken for a number
     renamed: ClassVar[Mapping[str, str]] = {}  # a key of an earlier version -> its name now
 
     @field_validator("*", mode="before")
@@ -43,11 +43,11 @@ class Section(BaseModel):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds, read as DVC reads it, so that what DVC records is what runs: YAML 1.2.
+    """The mapping in a YAML file, read as YAML 1.2, as DVC reads it: what DVC records is what runs.
 
-    Raises NerfpipeError naming file and line when it is missing, not YAML, or not a mapping.
+    Raises NerfpipeError naming file and line when it is missing, not YAML, or no mapping.
     """
-    from nerfpipe.config.yaml_reader import NotYamlError, parse_yaml  # its library takes a while to import
+    from nerfpipe.config.yaml_reader import NotYamlError, parse_yaml  # slow to import
 
     try:
         with open_regular(path) as stream:
@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def as_yaml(content: dict[str, Any]) -> str:
-    """A mapping as text that `read_yaml` takes back, with quotes where a word would be something else."""
+    """A mapping as text that `read_yaml` reads back, with quotes where they are needed."""
     from ruamel.yaml import YAML
 
     text = io.StringIO()
@@ -76,9 +76,9 @@ def validate(model: type[Model], content: Any, prefix: str = "") -> tuple[Model 
         return model.model_validate(content), []
     except ValidationError as error:
         faults = error.errors()
-    told = {(*fault["loc"][:-1], _new_name(model, fault)) for fault in faults}  # by the line about the old name
-    untold = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in told]
-    return None, [_fault_line(model, fault, prefix) for fault in untold]
+    renamed = {(*fault["loc"][:-1], _new_name(model, fault)) for fault in faults}  # reported with the old name
+    reported = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in renamed]
+    return None, [_fault_line(model, fault, prefix) for fault in reported]
 
 
 def _new_name(model: type[BaseModel], fault: ErrorDetails) -> str | None:

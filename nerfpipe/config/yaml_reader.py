@@ -1,4 +1,4 @@
-"""YAML as DVC reads it, by the same reader and of the same version, 1.2: what DVC records is then what runs."""
+"""YAML 1.2, read by the same library as in DVC: what DVC records is what runs."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from ruamel.yaml.error import ReusedAnchorWarning
 
 from nerfpipe.config.quoting import brief
 
-MOST_MERGED = 10_000  # keys that `<<` brings to one mapping: merges of merges can stand for more than memory holds
-TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # as the reader says it
-TOO_LONG = "int_max_str_digits"  # what Python speaks of where a whole number has thousands of digits
+MAX_MERGED = 10_000  # keys that `<<` adds to a mapping: merges of merges can exceed all memory
+TWICE = re.compile('found duplicate key "(.*?)" with value', re.DOTALL)  # the library's message
+TOO_LONG = "int_max_str_digits"  # in Python's message about a whole number of thousands of digits
 
 
 class NotYamlError(ValueError):
-    """Its text says the line, where that is known, and what is wrong there: ` line 3: not valid YAML: …`."""
+    """A text that is not YAML. The message has the line, if known, and the fault: ` line 3: not valid YAML: …`."""
 
 
 class _Constructor(SafeConstructor):
     def flatten_mapping(self, node: MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(getattr(node, "merge", None) or ()) > MOST_MERGED:
-            raise ConstructorError(None, None, f"`<<` stands for more than {MOST_MERGED:,} keys", node.start_mark)
+        if len(getattr(node, "merge", None) or ()) > MAX_MERGED:
+            raise ConstructorError(None, None, f"`<<` stands for more than {MAX_MERGED:,} keys", node.start_mark)
 
 
 def parse_yaml(content: bytes) -> Any:
-    """What a YAML text says. Raises NotYamlError."""
+    """The content of a YAML text. Raises NotYamlError."""
     reader = YAML(typ="safe")
     reader.Constructor = _Constructor
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows an anchor to be given anew
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it
             return reader.load(content.decode("utf-8"))
     except MemoryError:
         raise
-    except Exception as error:  # YAML's own errors, and whatever its reader makes of what it did not expect
+    except Exception as error:  # the library's own errors, and others that it raises for unexpected input
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
         raise NotYamlError(f"{line} not valid YAML: {_problem(error)}") from None

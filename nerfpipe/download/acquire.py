@@ -1,6 +1,6 @@
 """Fills data/raw with one scene: made here, copied from this machine, or fetched; archives are unpacked.
 
-With the data goes entry.json, what the catalogue says about it, so that later stages need no catalogue.
+entry.json, written with the data, holds the scene's entry of the catalogue, so that later stages need no catalogue.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path, update_digest, write_json
 from nerfpipe.runtime.progress import Progress
 
-IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by what it holds
+IN_DVCS_CACHE = re.compile(r".*/files/md5/([0-9a-f]{2})/([0-9a-f]{30})")  # a file there is named by its MD5
 LEADS_OUT = "a link that leads out of the folder"
-NAMED_EACH = 3  # of such links, each in a line of its own; more have one reason, which one line tells
+MAX_LINK_LINES = 3  # more such links have one cause, and share a line
 DATA_SUFFIX = {"tiny_nerf": ".npz"}  # formats whose data is one file
-NOT_FOR_READING = {"path", "url", "bytes", "checksum", "folder", "size", "views"}  # the data, once here, needs no more
+NOT_FOR_READING = {"path", "url", "bytes", "checksum", "folder", "size", "views"}  # needed only to get the data
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A file that the entry's `key` leads to: where it lies, what it is called, and what errors call it."""
+    """A file that the entry's `key` names: its path, its name, and its name in errors."""
 
     key: str
     path: Path
@@ -45,9 +45,9 @@ class _Source:
 
 
 def make_raw(name: str, entry: Entry, folder: Path) -> str:
-    """Fill the empty `folder` with the scene; return where its data came from, in a few words.
+    """Fill the empty `folder` with the scene; return the source of its data, in a few words.
 
-    Raises NerfpipeError naming the entry's key, the file or the address at fault, and OSError from the disk.
+    Raises NerfpipeError naming the faulty key, file or address, and OSError from the disk.
     """
     if entry.format == "procedural":
         generate(folder, entry.size, entry.views.model_dump())
@@ -65,7 +65,7 @@ def make_raw(name: str, entry: Entry, folder: Path) -> str:
 
 
 def _write_entry(name: str, entry: Entry, folder: Path, file: str | None) -> None:
-    """`file`: the data file's path in the folder; None where the format reads the folder."""
+    """Write entry.json. `file`: the data file's path in the folder; None where the format reads the folder."""
     moved = _move_aside(folder / ENTRY_FILE)
     if moved and file and file.lower() == ENTRY_FILE:
         file = moved
@@ -73,19 +73,19 @@ def _write_entry(name: str, entry: Entry, folder: Path, file: str | None) -> Non
     write_json(folder / ENTRY_FILE, {"name": name, **told, "file": file})
 
 
-def _move_aside(place: Path) -> str | None:
-    """Rename what lies at the place, if anything does; return its new name."""
-    free = place
+def _move_aside(path: Path) -> str | None:
+    """Rename the file or folder at `path`, if there is one; return its new name."""
+    free = path
     while free.exists():
         free = free.with_name(f"_{free.name}")
-    if free == place:
+    if free == path:
         return None
-    os.replace(place, free)
+    os.replace(path, free)
     return free.name
 
 
 def _take_local(name: str, entry: Entry, path: Path, folder: Path) -> str | None:
-    """Copy or unpack the file, or copy what the folder holds; return the data file, None for a folder of them."""
+    """Copy or unpack a file, or copy a folder; return the data file, None for a folder of them."""
     if not path.exists():
         raise _entry_error(name, "path", f"there is no {path}; correct it or put the data there")
     if path.is_dir():
@@ -122,9 +122,9 @@ def _copy_local_folder(name: str, entry: Entry, path: Path, folder: Path) -> str
     source = path if entry.folder is None else _subfolder(name, entry.folder, path)
     if folder.resolve().is_relative_to(source.resolve()):
         raise _entry_error(name, "path", f"{source} holds the folder to copy to; move the data to one of its own")
-    places = {file: file.relative_to(source).as_posix() for file in _files_in(source)}
-    data_file = _data_file(name, entry, "path", str(source), list(places.values()))
-    _copy(name, folder, places)
+    targets = {file: file.relative_to(source).as_posix() for file in _files_in(source)}
+    data_file = _data_file(name, entry, "path", str(source), list(targets.values()))
+    _copy(name, folder, targets)
     return data_file
 
 
@@ -140,18 +140,18 @@ def _subfolder(name: str, inside: str, path: Path) -> Path:
 
 
 def _files_in(source: Path) -> list[Path]:
-    """Every file of a folder, at any depth. Raises NerfpipeError with one line for each thing not copied.
+    """Every file of a folder, at any depth. Raises NerfpipeError with one line for every entry that cannot be copied.
 
-    Many links that lead out of it share a line.
+    Many links that lead out of the folder share a line.
     """
     root = Path(os.path.realpath(source))
     found = list(_walk(source, (root,)))
     faults = [(path, fault) for path, fault in found if fault is not None]
     out = [path for path, fault in faults if fault.startswith(LEADS_OUT)]
-    if len(out) > NAMED_EACH:
-        faults = [each for each in faults if each[0] not in out[1:]]
+    if len(out) > MAX_LINK_LINES:
+        faults = [(path, fault) for path, fault in faults if path not in out[1:]]
     lines = [f"{path}: {fault}" for path, fault in faults]
-    if len(out) > NAMED_EACH:
+    if len(out) > MAX_LINK_LINES:
         lines = [f"{line} (and so are {len(out) - 1} more)" if LEADS_OUT in line else line for line in lines]
     if not found:
         lines = [f"{source}: the folder is empty; put the scene's data there"]
@@ -161,10 +161,10 @@ def _files_in(source: Path) -> list[Path]:
 
 
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
-    """(file, None) or (anything else, why it is not copied); `above`: real paths from the root to `folder`.
+    """(file, None) or (other entry, why it is not copied); `above`: real paths from the root to `folder`.
 
-    Links are followed only within the root, and into a cache of DVC's, which may keep links in place of what it tracks:
-    a scene must not pull in what lies elsewhere on the machine.
+    Links are followed only within the root and into a cache of DVC's, which may replace tracked files by links: a scene
+    must not copy other files of the machine.
     """
     for path in sorted(folder.iterdir()):
         target = Path(os.path.realpath(path))
@@ -183,7 +183,7 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str | N
 
 
 def _in_dvcs_cache(target: Path) -> bool:
-    """Whether a file lies in a cache of DVC's, of this project or another: it does if its name is the MD5 of its bytes.
+    """Whether a file lies in a cache of DVC's, of any project: its name must be the MD5 of its bytes.
 
     The name alone would let a link lead to any file that is given such a name.
     """
@@ -197,9 +197,9 @@ def _in_dvcs_cache(target: Path) -> bool:
 
 
 def _data_file(name: str, entry: Entry, key: str, source: str, files: list[str]) -> str | None:
-    """Among the files taken, the one that is all the data; None where the format reads the folder.
+    """The file with all the data; None where the format reads the folder.
 
-    A format whose data is one file takes the only one of its kind at the top, whatever lies beside it.
+    A format whose data is one file takes the only one of its kind at the top; other files may lie beside it.
     """
     if entry.format is None:
         alone = len(files) == 1 and "/" not in files[0] and files[0].endswith(tuple(DATA_SUFFIX.values()))
@@ -213,13 +213,13 @@ def _data_file(name: str, entry: Entry, key: str, source: str, files: list[str])
     return candidates[0]
 
 
-def _copy(name: str, folder: Path, places: dict[Path, str]) -> None:
-    """Copy each file to its place in the folder, after a look at the room there."""
-    sizes = {source: source.stat().st_size for source in places}
+def _copy(name: str, folder: Path, targets: dict[Path, str]) -> None:
+    """Copy files to their targets in the folder, after a check of the disk space."""
+    sizes = {source: source.stat().st_size for source in targets}
     check_room(folder, sum(sizes.values()))
     with Progress(f"copy {name}", sum(sizes.values()), "B", unit_scale=True) as progress:
-        for source, place in places.items():
-            target = folder / place
+        for source, relative in targets.items():
+            target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copyfile(source, target)

@@ -1,4 +1,4 @@
-"""What a server's headers promise: the whole file, the rest of one begun, or something else. All sizes are in bytes."""
+"""The meaning of a server's response headers: the whole file, the rest of it, or another file. Sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCI
 
 
 class RefusedError(Exception):
-    """This address will not give the file."""
+    """This address does not give the file."""
 
 
 class BrokenError(Exception):
-    """The transfer broke off, and may go on from where it stopped."""
+    """The transfer broke off, and may be resumed."""
 
 
 class Answer(NamedTuple):
-    """What the headers promise: whether the body goes on where the partial stops, and up to where; the file's size."""
+    """From the headers: whether the body continues the partial, the end of the body in the file, the file's size."""
 
     resumed: bool
     end: int | None
@@ -33,13 +33,13 @@ class Answer(NamedTuple):
 
 
 def check_answer(response: requests.Response, part: Partial, begun: Version | None) -> Answer:
-    """What the server is about to send. Raises RefusedError, or BrokenError where the partial had to be given up."""
+    """The answer in the headers. Raises RefusedError, or BrokenError where the partial had to be removed."""
     status, start, headers = response.status_code, part.size, response.headers
     length = whole_number(headers.get("Content-Length", ""))
     if status == OK:
         return Answer(False, None, length)
     if not start or status not in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
-        phrase = http.client.responses.get(status, "")  # the server's own may say anything
+        phrase = http.client.responses.get(status, "")  # the server's own text is foreign
         raise RefusedError(f"answered {status} {phrase}".rstrip())
     fault = "does not go on where the earlier download stopped"
     content_range = headers.get("Content-Range", "")
@@ -59,7 +59,7 @@ def check_answer(response: requests.Response, part: Partial, begun: Version | No
 
 
 def refuse_other_files(response: requests.Response, total: int | None, expected: Expected) -> None:
-    """Refuse, before anything is overwritten, what cannot be the file: another size, or a web page."""
+    """Raise RefusedError, before anything is overwritten, for another size or a web page."""
     kind = response.headers.get("Content-Type", "of unknown kind").split(";")[0][:KIND_CHARACTERS]
     if expected.size is not None and total not in (None, expected.size):
         raise RefusedError(f"offers {total} bytes ({kind}) where {expected.size} are expected")

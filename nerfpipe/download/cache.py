@@ -1,7 +1,7 @@
-"""Downloads kept outside every DVC out, so that running a stage again needs no network.
+"""Downloads kept outside every DVC out, so that a stage that runs again needs no network.
 
-In `.nerfpipe/downloads` each file is named by its checksum. For addresses without a known checksum, a note
-named by the addresses says which file they gave.
+Files in `.nerfpipe/downloads` are named by their checksums. For addresses without a known checksum, a note named by
+the addresses holds the checksum of their file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOCK_SECONDS = 60.0  # how long to wait for another run that fetches the same fi
 
 
 def fetch_kept(urls: list[str], size: int | None = None, checksum: str | None = None) -> Path:
-    """The path of the file, kept from an earlier run or downloaded now. Copy it, do not change it.
+    """The path of the file, kept from an earlier run or downloaded now. It must not be changed.
 
     size in bytes. Raises NerfpipeError when no address gives it, the disk is full, or another run is fetching it.
     """
@@ -49,9 +49,9 @@ def _fetch_verified(path: Path, urls: list[str], size: int | None, checksum: str
 
 
 def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[Path, str]:
-    """The file and the checksum that it has, which later runs hold it to.
+    """The file and its checksum, which later runs compare.
 
-    Unless the entry has come to say another size: then another file is meant.
+    They fetch anew if the entry's size has changed, since another file is meant then.
     """
     by_address = folder / f"addresses-{hashlib.sha256(' '.join(urls).encode()).hexdigest()}"
     note = by_address.with_name(f"{by_address.name}.json")
@@ -71,19 +71,19 @@ def _fetch_unverified(folder: Path, urls: list[str], size: int | None) -> tuple[
 
 
 def _fetch_same(urls: list[str], path: Path, size: int | None, seen: str, note: Path) -> None:
-    """Fetch again what is lost or damaged. Raises NerfpipeError where the addresses give something else by now."""
+    """Fetch a lost or damaged file again. Raises NerfpipeError where the addresses give another file now."""
     try:
         fetch(urls, path, size, seen)
     except NerfpipeError as error:
         if f"{seen} is expected" not in str(error):
             raise
         raise NerfpipeError(
-            *error.lines, f"{note}: holds to what an earlier run got; delete it to take another"
+            *error.lines, f"{note}: has the checksum of an earlier download; delete it to accept another file"
         ) from None
 
 
 def _is_kept(path: Path, expected: Expected, name: str) -> bool:
-    """Whether the file is there and still what it was; a file that is not will be fetched over."""
+    """Whether the file exists and is unchanged; else it will be fetched again."""
     if not path.exists():
         return False
     fault = expected.fault(path)
@@ -92,7 +92,7 @@ def _is_kept(path: Path, expected: Expected, name: str) -> bool:
 
 
 def _noted(note: Path, urls: list[str]) -> tuple[str | None, int | None]:
-    """The checksum and the size in bytes of what the addresses gave, where it is known."""
+    """The checksum and the size in bytes in the note; None where they are unknown."""
     try:
         with open_regular(note) as file:
             content = json.load(file)
@@ -101,7 +101,7 @@ def _noted(note: Path, urls: list[str]) -> tuple[str | None, int | None]:
             return None, None
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError, NerfpipeError):
         return None, None
-    if content.get("url") != [presentable(url) for url in urls]:  # earlier versions noted passwords, for all to read
+    if content.get("url") != [presentable(url) for url in urls]:  # earlier versions stored passwords, readable for all
         _write_note(note, urls, seen, size)
     return seen, size
 
@@ -117,7 +117,7 @@ def _stored_name(checksum: str) -> str:
 
 @contextmanager
 def _alone(path: Path, name: str) -> Iterator[None]:
-    """Keep other runs from fetching to `path` meanwhile; wait a little for one that does already."""
+    """Lock `path` against other runs; wait up to LOCK_SECONDS for one that has the lock."""
     lock = FileLock(f"{path}.lock")
     try:
         if not _acquired(lock, 0):

@@ -28,21 +28,21 @@ from nerfpipe.runtime.progress import Progress
 from nerfpipe.runtime.terminal import say
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0  # in which all headers must be here, redirects included
+ANSWER_SECONDS = 60.0  # for all headers to arrive, redirects included
 READ_SECONDS = 30.0  # longest silence of a server that has accepted the connection
-PACE_SECONDS = 60.0  # over which the least speed is measured
-LEAST_SPEED = 1000  # bytes a second: a telephone modem had seven times that
-UNTOLD_BYTES = 2**36  # of a body whose size nobody says, and half of the disk's room at most
-ROOM_BYTES = SPARE_BYTES  # between two looks at the room on the disk, where others may write as well
-RESUMES = 5  # times that a broken transfer from one address is taken up again
-RETRY_SECONDS = 1.0  # rest before a broken transfer is taken up again
-REDIRECTS = 10
+PACE_SECONDS = 60.0  # over which MIN_SPEED is measured
+MIN_SPEED = 1000  # bytes a second: a telephone modem had seven times that
+MAX_UNKNOWN_BYTES = 2**36  # of a body of unknown size; also at most half of the free disk
+ROOM_BYTES = SPARE_BYTES  # between two checks of the free disk, to which others write as well
+MAX_RESUMES = 5  # of a broken transfer from one address
+RETRY_SECONDS = 1.0  # before a broken transfer is resumed
+MAX_REDIRECTS = 10
 SCHEMES = ("http", "https")
 NAME_CHARACTERS = 100  # longest file name taken from an address
 
 
 class _Line(NamedTuple):
-    """What requests are made with, and what ends them."""
+    """The session of requests, and the watch that ends them."""
 
     session: requests.Session
     watch: Watch
@@ -51,7 +51,7 @@ class _Line(NamedTuple):
 def fetch(urls: list[str], destination: Path, size: int | None = None, checksum: str | None = None) -> Path:
     """Download to `destination` from the first address that gives a file of this size and checksum.
 
-    What an unfinished download got stays in `destination`.part, and the next call goes on from there.
+    The bytes of an unfinished download stay in `destination`.part, and the next call continues from there.
     Raises NerfpipeError with one line per address when none gives it or one line when the disk has too little
     room, and OSError naming the file when it cannot be written.
     """
@@ -75,16 +75,16 @@ def fetch(urls: list[str], destination: Path, size: int | None = None, checksum:
 
 def file_name(url: str) -> str:
     """The last part of an address as a file name that is safe on any system ("data" where there is none)."""
-    url = presentable(url) if "@" in url else url  # what stands before it is not to become a name
+    url = presentable(url) if "@" in url else url  # a user and a password must not become a name
     path = unquote(re.split(r"[?#]", re.sub(r"^\w+://[^/?#]*", "", url))[0])
     last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     return re.sub(r"[^\w.+-]", "_", last, flags=re.ASCII)[-NAME_CHARACTERS:].lstrip(".-") or "data"
 
 
 def _fetch_from(line: _Line, url: str, part: Partial, expected: Expected) -> None:
-    """Fill and verify the partial. Raises RefusedError; what failed verification does not stay behind."""
+    """Fill and verify the partial. Raises RefusedError; bytes that fail verification are removed."""
     fault: str | None = None
-    for _ in range(2):  # the second time from nothing, and only where the first built upon older bytes
+    for _ in range(2):  # a second time from the start, if the first continued older bytes
         resumed = _fill(line, url, part, expected)
         fault = expected.fault(part.path)
         if fault is None:
@@ -97,7 +97,7 @@ def _fetch_from(line: _Line, url: str, part: Partial, expected: Expected) -> Non
 
 
 def _fill(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
-    """Transfer until the partial is full, resuming a bounded number of times; True if it holds older bytes."""
+    """Transfer until the partial is full, with a limited number of resumes; True if it holds older bytes."""
     if expected.checksum and part.size and part.size == expected.size:
         return True
     resumes = 0
@@ -105,15 +105,15 @@ def _fill(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
         try:
             return _transfer(line, url, part, expected)
         except BrokenError as error:
-            if resumes == RESUMES:
-                raise RefusedError(f"{error}; gave up after resuming {RESUMES} times") from None
+            if resumes == MAX_RESUMES:
+                raise RefusedError(f"{error}; gave up after resuming {MAX_RESUMES} times") from None
             resumes += 1
             _say(f"{presentable(url)}: {error}; resuming")
             time.sleep(RETRY_SECONDS)
 
 
 def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
-    """One request and its body; True if the bytes were added to older ones."""
+    """Make one request and read its body; True if the bytes were added to older ones."""
     begun = part.begun(url)
     too_long = expected.size is not None and part.size > expected.size
     if too_long or not (expected.checksum or (begun and begun.validator)):
@@ -131,9 +131,9 @@ def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
             part.begin(url, Version.of(response.headers, answer.total))
         whole = expected.size or answer.total
         _check_room(part, whole, expected)
-        pace = f"sends less than {LEAST_SPEED} bytes a second; gave up after {PACE_SECONDS:g} s of it"
+        pace = f"sends less than {MIN_SPEED} bytes a second; gave up after {PACE_SECONDS:g} s of it"
         try:
-            with line.watch.least(LEAST_SPEED * PACE_SECONDS, PACE_SECONDS, pace):
+            with line.watch.least(MIN_SPEED * PACE_SECONDS, PACE_SECONDS, pace):
                 _write_body(response, part, whole, answer.end, line.watch, file_name(url))
         except EndedError as error:
             raise RefusedError(str(error)) from None
@@ -141,37 +141,37 @@ def _transfer(line: _Line, url: str, part: Partial, expected: Expected) -> bool:
 
 
 def _ask(line: _Line, url: str, headers: dict[str, str]) -> requests.Response:
-    """The answer with its headers, after all redirects. Raises RefusedError where they do not come in time."""
-    timeout, place, response = (CONNECT_SECONDS, READ_SECONDS), url, None
+    """The response after all redirects, with its headers. Raises RefusedError where they do not arrive in time."""
+    timeout, address, response = (CONNECT_SECONDS, READ_SECONDS), url, None
     try:
         with line.watch.least(math.inf, ANSWER_SECONDS, f"no whole answer within {ANSWER_SECONDS:g} s"):
-            for _ in range(REDIRECTS + 1):
-                auth = _auth(line, url, place)
-                response = line.session.get(place, stream=True, headers=headers, auth=auth, timeout=timeout)
+            for _ in range(MAX_REDIRECTS + 1):
+                auth = _auth(line, url, address)
+                response = line.session.get(address, stream=True, headers=headers, auth=auth, timeout=timeout)
                 target = line.session.get_redirect_target(response)
                 if target is None:
                     return response
                 response.close()
-                place = urljoin(place, target)
-                if urlsplit(place).scheme.lower() not in SCHEMES:
-                    raise RefusedError(f"redirects to {presentable(place)}; only http:// and https:// are fetched")
+                address = urljoin(address, target)
+                if urlsplit(address).scheme.lower() not in SCHEMES:
+                    raise RefusedError(f"redirects to {presentable(address)}; only http:// and https:// are fetched")
     except EndedError as error:
         if response is not None:
             response.close()
         raise RefusedError(str(error)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise RefusedError(_reason(error)) from None
-    raise RefusedError(f"redirects more than {REDIRECTS} times")
+    raise RefusedError(f"redirects more than {MAX_REDIRECTS} times")
 
 
-def _auth(line: _Line, url: str, place: str) -> tuple[str, str] | None:
-    """User and password of the first address, for others of the same host alone."""
+def _auth(line: _Line, url: str, address: str) -> tuple[str, str] | None:
+    """User and password of the first address, unless the other is of another host."""
     user, password = requests.utils.get_auth_from_url(url)
-    return (user, password) if user and not line.session.should_strip_auth(url, place) else None
+    return (user, password) if user and not line.session.should_strip_auth(url, address) else None
 
 
 def _check_room(part: Partial, whole: int | None, expected: Expected) -> None:
-    """Raise NerfpipeError where the disk has too little room, or RefusedError where only the server says how much."""
+    """Raise NerfpipeError where the disk has too little room, or RefusedError where the size is only the server's."""
     try:
         check_room(part.path.parent, (whole or part.size) - part.size)
     except NerfpipeError as error:
@@ -185,17 +185,18 @@ def _write_body(
 ) -> None:
     """Append the body to the partial, as sent: a Content-Encoding may be the file's own (.tar.gz).
 
-    whole: the file's size; end: where this part of it ends; None where nobody says.
+    whole: the file's size; end: the end of this body in the file; None where unknown.
+    Raises RefusedError, BrokenError and NerfpipeError.
     """
-    room = part.size + min(UNTOLD_BYTES, shutil.disk_usage(part.path.parent).free // 2)
-    bound = min((place for place in (whole, end) if place is not None), default=None)
-    looked = part.size
+    room = part.size + min(MAX_UNKNOWN_BYTES, shutil.disk_usage(part.path.parent).free // 2)
+    bound = min((size for size in (whole, end) if size is not None), default=None)
+    checked = part.size
     with (
-        part.path.open("ab", buffering=0) as file,  # what has arrived is kept, whatever ends the program
+        part.path.open("ab", buffering=0) as file,  # unbuffered: received bytes are kept, whatever ends the program
         Progress(name, whole, "B", start=part.size, unit_scale=True) as progress,
     ):
         try:
-            # One read at a time: a whole chunk may take for ever to come.
+            # read1: a whole chunk may take for ever to arrive.
             while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
                 _append(file, chunk, part.path)
                 watch.received += len(chunk)
@@ -207,9 +208,9 @@ def _write_body(
                     raise RefusedError(
                         "does not say how much comes, and would fill the disk; give its size as `bytes:`"
                     )
-                if progress.done - looked > ROOM_BYTES:
-                    looked = progress.done
-                    check_room(part.path.parent, (whole or looked) - looked)
+                if progress.done - checked > ROOM_BYTES:
+                    checked = progress.done
+                    check_room(part.path.parent, (whole or checked) - checked)
         except urllib3.exceptions.ReadTimeoutError:
             raise BrokenError(f"silent for {READ_SECONDS:g} s after {part.size} bytes") from None
         except urllib3.exceptions.HTTPError:
@@ -231,7 +232,7 @@ def _append(file: io.RawIOBase, chunk: bytes, path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Why a request got no answer, in a few words: requests' own text names its internals."""
+    """Why a request failed, in a few words: requests' own text names its internals."""
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout):
@@ -243,7 +244,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         return "the proxy that HTTP_PROXY or HTTPS_PROXY names has no valid address"
     if isinstance(error, ValueError):
-        return "is no address, or redirects to what is none"  # requests' own words quote parts of it
+        return "is no address, or redirects to none"  # requests' own text quotes parts of it
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper

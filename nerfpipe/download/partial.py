@@ -1,4 +1,4 @@
-"""An unfinished download, and whether what a server sends continues it. All sizes are in bytes."""
+"""An unfinished download, and the check that a response continues it. All sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from pathlib import Path
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, write_json
 
-ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]{0,500}"')  # as HTTP has it; others cannot be sent back
+ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]{0,500}"')  # by HTTP's grammar; others cannot be sent back
 DATE = re.compile(r"[\x20-\x7e]{1,100}")
-WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)  # longer ones are no size, and Python refuses the longest
+WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)  # longer ones are no sizes
 
 
 @dataclass(frozen=True)
 class Version:
-    """What a server says of the file that it sends, by which two versions of it can be told apart."""
+    """A server's data on a file by which two versions of it can be distinguished."""
 
     etag: str | None = None
     modified: str | None = None
-    encoding: str = "identity"  # Content-Encoding: what is sent is then the file in another form
+    encoding: str = "identity"  # Content-Encoding
     total: int | None = None
 
     @classmethod
     def of(cls, headers: Mapping[str, str], total: int | None) -> Version:
+        """The version in response headers; `total`: the file's size."""
         etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
         return cls(
             etag if ETAG.fullmatch(etag) else None,
@@ -39,23 +40,23 @@ class Version:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may be given; a weak name (W/"…") may not."""
+        """The value for If-Range, which allows no weak ETag (W/"…")."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
     def fault(self, begun: Version) -> str | None:
-        """Why the rest of this version is none of the one begun, as far as one can see; None where it may be."""
+        """Why this version is not the one begun; None where it may be."""
         if None not in (self.total, begun.total) and self.total != begun.total:
-            return f"has {self.total} bytes by now, where it had {begun.total}"
-        named = begun.etag is not None and begun.etag == begun.validator  # HTTP asks for it again with every part
+            return f"has {self.total} bytes now, and had {begun.total}"
+        named = begun.etag is not None and begun.etag == begun.validator  # HTTP requires it in every partial response
         if self.etag != begun.etag and (named or None not in (self.etag, begun.etag)):
-            return "is another version by now, or does not say which"
+            return "is another version now, or does not say which"
         if None not in (self.modified, begun.modified) and self.modified != begun.modified:
             return "has changed since"
-        return "comes in another encoding by now" if self.encoding != begun.encoding else None
+        return "comes in another encoding now" if self.encoding != begun.encoding else None
 
 
 class Partial:
-    """What an unfinished download got so far, beside its destination, with a note of where it came from."""
+    """The bytes of an unfinished download, beside its destination, with a note on their source."""
 
     def __init__(self, destination: Path) -> None:
         self.path = destination.with_name(f"{destination.name}.part")
@@ -63,19 +64,21 @@ class Partial:
 
     @property
     def size(self) -> int:
+        """The number of bytes received."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def clear(self) -> None:
+        """Remove the bytes and the note."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
     def begin(self, url: str, version: Version) -> None:
-        """Empty the partial and note which version of the file it is to hold."""
+        """Empty the partial and note the version of the file that it will hold."""
         self.path.write_bytes(b"")
         write_json(self._note, {"address": _digest(url), **asdict(version)}, private=True)
 
     def begun(self, url: str) -> Version | None:
-        """The version that the bytes are of, if this address gave them."""
+        """The version of the bytes, if they came from this address."""
         try:
             with open_regular(self._note) as file:
                 note = json.load(file)
@@ -86,14 +89,16 @@ class Partial:
             return None
 
     def move_to(self, destination: Path) -> None:
+        """Make the bytes the finished file."""
         os.replace(self.path, destination)
         self.clear()
 
 
 def _digest(url: str) -> str:
-    """What tells addresses apart in a note: an address itself may hold a password."""
+    """The hash that stands for an address in a note: the address itself may hold a password."""
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def whole_number(text: str) -> int | None:
+    """The whole number in a header; None where it is none."""
     return int(text) if WHOLE_NUMBER.fullmatch(text) else None

@@ -1,6 +1,7 @@
-"""Ends connections from outside: who waits for a server that sends a byte now and then cannot look at the clock.
+"""Ends connections to slow servers from another thread.
 
-A timeout of a socket starts anew with every byte. Here a thread looks at the clock, and shuts the connection.
+A socket's timeout restarts with every byte, so a server that sends a byte now and then is never too slow. Here a
+thread measures the speed, and closes the connection.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-LOOKS = 20  # at the clock, in the time that is granted: while the program is stopped (Ctrl-Z), no time is counted
+TICKS = 20  # per period of measurement: counted instead of clock time, so that a stopped program (Ctrl-Z) loses none
 
 
 class EndedError(Exception):
-    """The connection was ended here; the text says why."""
+    """A Watch has ended the connection; the text says why."""
 
 
 class Watch:
-    """Knows every connection that its session opens, and the bytes that have come, which its user counts."""
+    """Knows every connection of its session, and the number of bytes received, which its user counts."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -33,6 +34,7 @@ class Watch:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[requests.Session]:
+        """A session whose connections are watched, and ended with the block."""
         with _Session() as session:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _Adapter(self))
@@ -43,12 +45,12 @@ class Watch:
 
     @contextlib.contextmanager
     def least(self, count: float, seconds: float, fault: str) -> Iterator[None]:
-        """In every `seconds` of the block, `count` bytes must come. An infinite count makes it a deadline.
+        """Require `count` bytes in every period of `seconds` of the block. An infinite count makes it a deadline.
 
-        Raises EndedError(fault) where they do not, whatever the ended connection raises.
+        Raises EndedError(fault) where fewer arrive, whatever the ended connection raises.
         """
         over = threading.Event()
-        thread = threading.Thread(target=self._look, args=(over, count, seconds, fault), name="watch", daemon=True)
+        thread = threading.Thread(target=self._measure, args=(over, count, seconds, fault), name="watch", daemon=True)
         with self._lock:
             self._fault = None
         thread.start()
@@ -64,7 +66,7 @@ class Watch:
             raise EndedError(self._fault) from None
 
     def add(self, connection: socket.socket) -> None:
-        """A connection just opened. What TLS makes of it is another object, but the same connection."""
+        """Watch a new connection. TLS wraps it in another object, but it stays the same connection."""
         with self._lock:
             self._sockets.append(connection.dup())
             ended = self._fault is not None
@@ -72,36 +74,36 @@ class Watch:
             self.end()
 
     def end(self) -> None:
-        """Shut all connections. Whoever waits for one of them goes on at once."""
+        """Shut all connections. Threads that wait for one continue at once."""
         with self._lock:
             connections, self._sockets = self._sockets, []
         for connection in connections:
             with contextlib.suppress(OSError), connection:  # the server may have closed it
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _look(self, over: threading.Event, count: float, seconds: float, fault: str) -> None:
-        looks, before = 0, self.received
-        while not over.wait(seconds / LOOKS):
-            looks += 1
-            if looks < LOOKS:
+    def _measure(self, over: threading.Event, count: float, seconds: float, fault: str) -> None:
+        ticks, before = 0, self.received
+        while not over.wait(seconds / TICKS):
+            ticks += 1
+            if ticks < TICKS:
                 continue
             if self.received - before < count:
                 with self._lock:
                     self._fault = fault
                 self.end()
                 return
-            looks, before = 0, self.received
+            ticks, before = 0, self.received
 
 
 class _Session(requests.Session):
-    """Leaves redirects to its user: requests would read the body of each, which may have no end."""
+    """Leaves redirects to its user: requests would read their bodies, which may be endless."""
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
         yield from ()
 
 
 class _Adapter(HTTPAdapter):
-    """requests' own, whose connections are shown to a watch."""
+    """requests' adapter, with connections that a Watch knows."""
 
     def __init__(self, watch: Watch) -> None:
         self._pools = {

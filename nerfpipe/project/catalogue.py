@@ -15,11 +15,11 @@ from nerfpipe.config.yaml_file import Section, read_yaml, validate
 from nerfpipe.project.paths import CATALOGUE_FILE, OUT_FOLDERS
 from nerfpipe.runtime.errors import NerfpipeError
 
-MADE_HERE = {"size", "views"}  # keys for what is drawn
-PICTURE_FILES = {"images", "factor", "masks", "missing"}  # for pictures in files of their own
-BY_NUMBER = {"test_every"}  # for formats that may leave the splits open
-BY_ORDER = {"order"}  # for the format that has a row for each picture, and no names
-# Keys that mean nothing to a format. None: the format is found in the data, and only what is drawn is sure to be idle.
+MADE_HERE = {"size", "views"}  # keys of the built-in scene
+PICTURE_FILES = {"images", "factor", "masks", "missing"}  # keys for pictures in files of their own
+BY_NUMBER = {"test_every"}  # for formats that may have no splits
+BY_ORDER = {"order"}  # for the format that has a row for every picture, without names
+# Keys without a meaning for a format. None: the format is found in the data, and is not the built-in one.
 IDLE_KEYS = {
     "procedural": {
         "bytes",
@@ -40,7 +40,7 @@ IDLE_KEYS = {
 }
 PLAIN_NAME = re.compile(r"[\w-]+")  # DVC reads dots and brackets in a parameter's name as a path
 
-MAX_MADE_VIEWS = 10_000  # of a split of a scene that is drawn here
+MAX_MADE_VIEWS = 10_000  # of a split of a built-in scene
 MAX_BYTES = 2**50
 Views = Annotated[int, Field(gt=0, le=MAX_MADE_VIEWS)]
 Coordinate = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False)]
@@ -49,7 +49,7 @@ Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|git-blob:[0-9a-f
 
 
 class SplitSizes(Section):
-    """How many views a procedural scene makes for each split."""
+    """The number of views of every split of a procedural scene."""
 
     train: Views = 100
     val: Views = 10
@@ -57,26 +57,26 @@ class SplitSizes(Section):
 
 
 class Entry(Section):
-    """One scene: where it comes from, and what cannot be found in the data itself."""
+    """One scene: its source, and what its data does not say."""
 
     format: Literal["procedural", "tiny_nerf", "blender", "llff", "transforms", "colmap"] | None = (
-        None  # None: found from what is in the data
+        None  # None: found in the data
     )
     path: str | None = None
     url: Annotated[list[str], Field(min_length=1)] | None = None
     bytes: Annotated[int, Field(gt=0, le=MAX_BYTES)] | None = None
     checksum: Checksum | None = None
-    folder: str | None = None  # where in the archive or folder the scene lies; None: all of it is the scene
+    folder: str | None = None  # of the scene in the archive or folder; None: all of it
     background: Literal["black", "white"] = "black"
     bounds: Annotated[list[Corner], Field(min_length=2, max_length=2)] | None = None
     space: Literal["bounded", "unbounded", "forward"] | None = None  # None: as the format and the cameras suggest
-    images: str | None = None  # the folder of the pictures, where it is not the usual one
-    masks: str | None = None  # a folder of masks, one per picture and with its name; what is black is left out
-    factor: Annotated[int, Field(ge=1, le=64)] = 1  # pictures are made smaller so many times
-    missing: Literal["error", "skip"] = "error"  # what to do with frames whose picture is not there
-    order: Literal["name", "number"] = "name"  # of pictures without names: 10.png before 9.png, or behind it
+    images: str | None = None  # the folder of the pictures, if not the usual one
+    masks: str | None = None  # a folder of masks, one per picture and with its name; black is left out
+    factor: Annotated[int, Field(ge=1, le=64)] = 1  # by which pictures are scaled down
+    missing: Literal["error", "skip"] = "error"  # for frames whose picture does not exist
+    order: Literal["name", "number"] = "name"  # by name, 10.png comes before 9.png
     test_every: Annotated[int, Field(ge=2, le=MAX_VIEWS)] = (
-        8  # every so many-th view is held out, where the data names no splits
+        8  # every 8th view is held out, where the data has no splits
     )
     size: Annotated[int, Field(ge=8, le=4096)] = 100
     views: SplitSizes = SplitSizes()
@@ -91,11 +91,11 @@ class Entry(Section):
     @classmethod
     def _path_is_no_out(cls, value: str | None) -> str | None:
         try:
-            place = None if value is None else Path(value).expanduser().resolve()
+            path = None if value is None else Path(value).expanduser().resolve()
         except (RuntimeError, OSError) as error:
             raise ValueError(f"is no path on this machine ({error})") from None
         for out in OUT_FOLDERS:
-            if place is not None and place.is_relative_to(out.resolve()):
+            if path is not None and path.is_relative_to(out.resolve()):
                 raise ValueError(f"lies in {out}, which DVC deletes and makes anew; put the data elsewhere")
         return value
 
@@ -153,7 +153,7 @@ def catalogue_faults(path: Path = CATALOGUE_FILE) -> tuple[dict[str, Entry], lis
 
 
 def unknown_scene(name: str, path: Path = CATALOGUE_FILE) -> NerfpipeError:
-    """The error to raise for a scene that the catalogue does not have; it names those that it has."""
+    """The error for a scene that the catalogue does not have; it names the known ones."""
     known = [plain(key) for key in read_yaml(path) if isinstance(key, str)]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
@@ -161,9 +161,9 @@ def unknown_scene(name: str, path: Path = CATALOGUE_FILE) -> NerfpipeError:
 
 
 def load_entry(name: str, path: Path = CATALOGUE_FILE) -> Entry:
-    """The entry of one scene. Faults of other scenes do not stand in its way.
+    """The entry of one scene, also beside faulty entries of other scenes.
 
-    Raises NerfpipeError when the scene is unknown (naming those there are) or its entry is faulty.
+    Raises NerfpipeError when the scene is unknown (naming the known ones) or its entry is faulty.
     """
     content = read_yaml(path)
     if name not in content:

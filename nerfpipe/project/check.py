@@ -1,4 +1,4 @@
-"""Are params.yaml, data/scenes.yaml and dvc.lock sound? Every fault at once, before DVC takes old results away."""
+"""The check of params.yaml, data/scenes.yaml and dvc.lock: all faults at once, before DVC deletes old results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nerfpipe.project.paths import CATALOGUE_FILE, LOCK_FILE, RUNNING_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path
 
-ON_DISK = 17  # bytes of a pixel of a scene that is drawn here: colour, depth and labels, and as rays
+ON_DISK = 17  # bytes of a pixel of a built-in scene: colour, depth, labels, and its ray
 
 
 def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
-    """The params if they are valid, the valid entries of the catalogue, and all faults, in lines."""
+    """The params if they are valid, the valid entries of the catalogue, and one line for every fault."""
     params, faults = params_faults()
     entries, entry_faults = catalogue_faults()
     lines = [f"{PARAMS_FILE}: {fault}" for fault in faults]
@@ -36,20 +36,20 @@ def settings_faults() -> tuple[Params | None, dict[str, Entry], list[str]]:
 
 
 def disk_faults(name: str, entry: Entry) -> list[str]:
-    """One line where a scene that is drawn here would not fit on the disk, were there nothing else on it."""
+    """One line where a built-in scene would not fit on the whole disk."""
     if entry.format != "procedural":
         return []
     views = entry.views.train + entry.views.val + entry.views.test
-    there = shutil.disk_usage(Path()).total
-    return beyond(f"{name}.views, {name}.size", views * entry.size**2 * ON_DISK, there, "room, and this disk")
+    total = shutil.disk_usage(Path()).total
+    return beyond(f"{name}.views, {name}.size", views * entry.size**2 * ON_DISK, total, "room, and this disk")
 
 
 def data_faults(name: str, entries: dict[str, Entry]) -> list[str]:
-    """What stands between a scene and its data, in lines. Whoever pulled what was made of them does not need them."""
+    """One line where the data of a scene does not exist. Only `nerfpipe check` asks: pulled results need no data."""
     entry = entries.get(name)
     if entry is None or entry.path is None or local_path(entry.path).exists():
         return []
-    return [f"{CATALOGUE_FILE}: {name}.path: nothing lies at {entry.path}; correct it, or put the data there"]
+    return [f"{CATALOGUE_FILE}: {name}.path: there is no {entry.path}; correct it, or put the data there"]
 
 
 def lock_faults() -> list[str]:
@@ -67,7 +67,7 @@ def broken_locks(folder: Path = Path()) -> dict[Path, str]:
             sound = False
         if not sound:
             found[lock] = (
-                "delete it (or `git restore` it) and run `dvc repro`, which brings back from DVC's cache what was run"
+                "delete it (or `git restore` it) and run `dvc repro`, which restores finished stages from DVC's cache"
             )
     if (lock := folder / RUNNING_FILE).is_file():
         try:

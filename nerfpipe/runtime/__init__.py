@@ -1,1 +1,1 @@
-"""How a program runs: errors, files, terminal, progress, interruption, checkpoints. Imports no other room."""
+"""How a program runs: errors, files, terminal, progress, interruption, checkpoints. Imports no other part."""

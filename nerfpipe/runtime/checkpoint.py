@@ -1,8 +1,8 @@
-"""Checkpoints: what a killed training continues from, to the same bytes.
+"""Checkpoints, from which a killed training continues to the same bytes.
 
 They lie outside every DVC out, in a folder named by a fingerprint of all that decides the result: parameters, rays and
-code. A run with anything changed starts afresh; the same run goes on by itself. A finished one is kept until its model
-is in use: should DVC be killed before it has taken the model into its cache, there is no training to be done again.
+code. A run with any change starts afresh; the same run continues by itself. The checkpoint of a finished run is kept
+until its model is in use: if DVC is killed before it caches the model, the training is not repeated.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ NAME_LENGTH = 16  # hexadecimal digits of the fingerprint in a folder's name
 
 
 def runs_folder() -> Path:
-    """Where each run has a folder, named by its fingerprint."""
+    """The folder of all runs. Each has a folder there, named by its fingerprint."""
     return work_folder() / "checkpoints"
 
 
 def fingerprint(params: dict[str, Any], rays: Path, code: Mapping[str, Path]) -> str:
-    """A name for the run with these parameters, the ray bank in the folder `rays`, and the files of this code."""
+    """The name of the run with these parameters, the ray bank in the folder `rays`, and this code by relative path.
+
+    Raises NerfpipeError where a file of either is no ordinary file, and OSError where it cannot be read.
+    """
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
     for name, file in [*((file.name, file) for file in sorted(rays.iterdir())), *sorted(code.items())]:
         digest.update(f"{name}:{file.stat().st_size}".encode())
@@ -54,7 +57,7 @@ def fingerprint(params: dict[str, Any], rays: Path, code: Mapping[str, Path]) ->
 
 
 def digest_of(tensors: dict[str, Tensor], state: str) -> str:
-    """SHA-256 of all that a checkpoint holds: one flipped bit, and the run would end in other bytes unnoticed."""
+    """SHA-256 of the whole content of a checkpoint: a flipped bit would change the result unnoticed."""
     digest = hashlib.sha256(state.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -97,7 +100,7 @@ class Checkpoint:
             lock.release()
 
     def save(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Write tensors and a JSON-able state atomically, in place of the checkpoint before."""
+        """Replace the checkpoint atomically by these tensors and this state, which JSON can hold."""
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         text = json.dumps(state)
         content = save(kept, metadata={STATE: text, DIGEST: digest_of(kept, text)})
@@ -105,23 +108,23 @@ class Checkpoint:
             temporary.write_bytes(content)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """What was saved last, or None when there is nothing, or nothing readable."""
+        """The tensors and the state saved last; None without a checkpoint, or with a damaged one."""
         if not self.file.exists():
             return None
         try:
             refuse_irregular(self.file)
-            with text_path(self.file) as place, safe_open(place, framework="pt") as file:
+            with text_path(self.file) as path, safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
                 text = file.metadata()[STATE]
                 if digest_of(tensors, text) != file.metadata()[DIGEST]:
-                    raise ValueError("other bytes than were written")
+                    raise ValueError("not the bytes that were written")
             return tensors, json.loads(text)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, NerfpipeError):
             say(f"{self.file}: damaged, starting from the first step", aside=True)
             return None
 
     def finish(self) -> None:
-        """Note that the model was written; forget the run where that was noted before, so that the next one trains."""
+        """Mark the run as finished. A run that was marked before is removed, so that the next one trains again."""
         marker = self.folder / FINISHED
         if marker.exists():
             self.remove()
@@ -129,12 +132,12 @@ class Checkpoint:
             marker.touch()
 
     def remove(self) -> None:
-        """Forget the run: it cannot be continued."""
+        """Remove the checkpoint: the run cannot be continued."""
         _remove(self.folder)
 
 
 def forget_finished() -> None:
-    """Remove the checkpoints of finished runs, now that their models are in use; not where a training is at work."""
+    """Remove the checkpoints of finished runs, whose models are in use now, except of runs that are training."""
     for marker in runs_folder().glob(f"*/{FINISHED}"):
         try:
             with FileLock(marker.parent / LOCK, blocking=False):

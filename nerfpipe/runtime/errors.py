@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the one place where they become a line on the terminal."""
+"""Errors that a user can fix, and their printing in plain lines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nerfpipe.runtime.terminal import plain, say
 
 
 class NerfpipeError(Exception):
-    """A fault in the user's input or surroundings.
+    """A fault in the user's input or on the user's machine.
 
-    Every argument is one line that names the file or key and the remedy. A line break within one comes from a stranger
-    and is shown as `\\n`, as all control characters are; addresses lose their passwords and tokens.
+    Every argument is one line that names the file or key and the remedy. A line break within it comes from foreign
+    data and is shown as `\\n`, as all control characters are; addresses lose their passwords and tokens.
     """
 
     def __init__(self, *lines: object) -> None:
@@ -25,6 +25,7 @@ class NerfpipeError(Exception):
 
     @property
     def lines(self) -> tuple[str, ...]:
+        """The faults, one line each."""
         return self.args
 
     def __str__(self) -> str:
@@ -32,21 +33,21 @@ class NerfpipeError(Exception):
 
 
 def describe_os_error(error: OSError, path: Path | None = None) -> str:
-    """One line for an operating-system error: what failed, on which file (`path` where it does not say), what to do."""
+    """One line for an operating-system error: the file (`path` if the error has none), the failure, the remedy."""
     file = error.filename or path
-    where = f"{file}: " if file else ""
+    prefix = f"{file}: " if file else ""
     if error.errno == errno.ENOSPC:
-        return f"{where}no room left on the disk; free some space and run the same command again"
+        return f"{prefix}no room left on the disk; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where}not permitted ({error.strerror}); check who owns it and whether it is writable"
+        return f"{prefix}not permitted ({error.strerror}); check who owns it and whether it is writable"
     if error.errno == errno.ENOENT:
-        return f"{where}no such file or folder; has the stage that makes it run? (dvc repro)"
-    return f"{where}{error.strerror or error}"
+        return f"{prefix}no such file or folder; has the stage that makes it run? (dvc repro)"
+    return f"{prefix}{error.strerror or error}"
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print the errors that users can mend as plain lines and exit with 1; let bugs keep their traceback."""
+    """Print errors that users can fix as plain lines and exit with 1; bugs keep their traceback."""
     try:
         yield
     except NerfpipeError as error:

@@ -1,4 +1,4 @@
-"""Names of files as data has them, made names within the scene."""
+"""Names of files that a scene's data gives, made relative to the scene."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from urllib.parse import unquote
 
 from nerfpipe.runtime.errors import NerfpipeError
 
-LONGEST_PATH = 4096  # bytes: Linux opens no longer one
-LONGEST_PART = 255  # bytes of a folder's or a file's name; letters on Windows
+MAX_PATH_BYTES = 4096  # the limit of Linux
+MAX_NAME_BYTES = 255  # of one folder's or file's name; characters on Windows
 DRIVE = re.compile(r"^[A-Za-z]:(?=/|$)")  # a colon elsewhere is part of a name
-# How names begin that do not begin at the data's own folder.
+# The start of names that are not relative to the data's own folder.
 ELSEWHERE = re.compile(r"(file:)?/|~|\.\.(/|$)|[A-Za-z]:/")
 
 
 def plain_name(named: str) -> PurePosixPath:
-    """A name with its folders, as it would be within the scene: no drive, no root, no way up.
+    """A name with its folders, relative to the scene: without drive, root or `..`.
 
-    Raises NerfpipeError where it is longer than any path, or names nothing.
+    Raises NerfpipeError where it is longer than any path, or empty.
     """
     refuse_long(named)
     parts: list[str] = []
@@ -31,30 +31,30 @@ def plain_name(named: str) -> PurePosixPath:
             parts.append(part)
     if not parts:
         raise NerfpipeError(f"names no file ({named!r:.40})")
-    if long := [part for part in parts if (len(part) if os.name == "nt" else size_of(part)) > LONGEST_PART]:
-        raise NerfpipeError(f"has a part of more than {LONGEST_PART} bytes ({long[0][:20]!r} …); no file has one")
+    if long := [part for part in parts if (len(part) if os.name == "nt" else size_of(part)) > MAX_NAME_BYTES]:
+        raise NerfpipeError(f"has a part of more than {MAX_NAME_BYTES} bytes ({long[0][:20]!r} …); no file has one")
     return PurePosixPath(*parts)
 
 
 def refuse_long(path: str) -> None:
-    """Raise NerfpipeError where no file can have the path."""
-    if size_of(path) > LONGEST_PATH:
-        raise NerfpipeError(f"names a path of more than {LONGEST_PATH:,} bytes ({path[:20]!r} …); no file has one")
+    """Raise NerfpipeError where the path is longer than any file's."""
+    if size_of(path) > MAX_PATH_BYTES:
+        raise NerfpipeError(f"names a path of more than {MAX_PATH_BYTES:,} bytes ({path[:20]!r} …); no file has one")
 
 
 def unescaped(named: str) -> str | None:
-    """The name without the percent signs of an address, `my%20picture.png`; None where it has none."""
+    """The name with the escapes of an address resolved, as in `my%20picture.png`; None where it has none."""
     plain = unquote(named, errors="surrogateescape")
     return None if plain == named else plain
 
 
 def from_elsewhere(named: str) -> bool:
-    """Whether a name is absolute or leads up: its end alone means something in the scene."""
+    """Whether a name is absolute or leads up: then only its last parts can be found in the scene."""
     return ELSEWHERE.match(_slashes(named)) is not None
 
 
 def folded(part: str) -> str:
-    """What two spellings of a name have in common: large or small letters, accents composed or not (macOS)."""
+    """One form for all spellings of a name: upper or lower case, accents composed or not (macOS)."""
     return unicodedata.normalize("NFC", part).casefold()
 
 
@@ -63,5 +63,5 @@ def _slashes(named: str) -> str:
 
 
 def size_of(text: str) -> int:
-    """In bytes."""
+    """The size of a text in bytes."""
     return len(text.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, and the project's working folder."""
+"""Files and folders written whole or not at all, safe opening of foreign files, and the working folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PROJECT_VARIABLE = "DVC_ROOT"  # names the original project, in the copies of it
 
 
 def work_folder() -> Path:
-    """Where checkpoints and downloads live, outside every DVC out.
+    """The folder of checkpoints and downloads, outside every DVC out.
 
-    DVC runs queued experiments in a copy of the project and names the original in DVC_ROOT, so that a
-    run which is started again elsewhere still finds what it left.
+    It is the original project's also in the copies that DVC runs queued experiments in, so that a run which is
+    started again in another copy continues.
     """
     return _original_project() / WORKSPACE
 
@@ -41,7 +41,7 @@ def _original_project() -> Path:
 
 
 def local_path(text: str) -> Path:
-    """The path of a user's data: `~` is the home folder; relative ones start at the project, also in a copy of it."""
+    """The path of a user's data: `~` is the home folder; relative paths start at the project, also in a copy of it."""
     path = Path(text).expanduser()
     in_original = _original_project() / path
     return path if path.exists() or not in_original.exists() else in_original
@@ -57,10 +57,10 @@ KINDS_OF_FILE = {
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file that somebody else named, for reading its bytes.
+    """Open a file that foreign data or a user named, for reading its bytes.
 
-    A pipe would be waited for, and a device may never end: both raise NerfpipeError, as a folder and a socket do. What
-    keeps an ordinary file from being opened raises OSError.
+    Raises NerfpipeError for a pipe, on which reading would wait, a device, which may never end, a folder and a
+    socket; OSError where an ordinary file cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -82,17 +82,17 @@ def update_digest(digest: hashlib._Hash, file: BinaryIO) -> None:
 
 
 def refuse_irregular(path: Path) -> None:
-    """Raise NerfpipeError where `path` is there and is no ordinary file: for readers that open it themselves."""
+    """Raise NerfpipeError where `path` exists and is no ordinary file: for readers that open it themselves."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return  # whoever opens it says best what is wrong
+        return  # opening it gives the better error
     _refuse(path, mode)
 
 
 @contextmanager
 def text_path(path: Path) -> Iterator[Path]:
-    """The path, or where its bytes are no text a link to it: some libraries take names of files as text alone."""
+    """The path, or a link to it where its bytes are no text: some libraries take file names as text only."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -112,9 +112,9 @@ def _refuse(path: Path, mode: int) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the name `path` only when the block succeeds.
+    """A temporary path beside `path` to write to; it is renamed to `path` when the block succeeds.
 
-    Raises NerfpipeError where a folder or no ordinary file has the name: root would replace even /dev/null.
+    Raises NerfpipeError where `path` is a folder or no ordinary file: root would replace even /dev/null.
     """
     refuse_irregular(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to fill; it replaces `path` only when the block succeeds.
 
-    Raises NerfpipeError where `path` is there and no folder.
+    Raises NerfpipeError where `path` exists and is no folder.
     """
     if path.exists() and not path.is_dir():
         raise NerfpipeError(f"{path}: is there already and no folder; move it away")
@@ -162,12 +162,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def clear_abandoned(path: Path) -> None:
-    """Remove what killed processes left of unfinished files and folders that were to be called `path`."""
+    """Remove unfinished files and folders for `path` that killed processes left."""
     if any(part.startswith(PARTIAL) for part in path.parent.parts):
-        return  # within an unfinished folder of our own, which may hold thousands of files
-    left = re.compile(rf"{re.escape(PARTIAL)}(\d+)-(old-)?{re.escape(path.name)}")
+        return  # inside an unfinished folder of this process, which may hold thousands of files
+    unfinished = re.compile(rf"{re.escape(PARTIAL)}(\d+)-(old-)?{re.escape(path.name)}")
     for other in path.parent.iterdir():
-        found = left.fullmatch(other.name)
+        found = unfinished.fullmatch(other.name)
         if found and int(found[1]) != os.getpid() and not psutil.pid_exists(int(found[1])):
             shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
 
@@ -184,10 +184,9 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 def create_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> np.memmap:
-    """A new .npy array of zeros, mapped, to be filled piece by piece so that memory holds little of it.
+    """A new .npy array of zeros, memory-mapped, to be filled part by part.
 
-    Its room on the disk is taken at once: a disk that is full raises OSError here, where a mapped write would kill the
-    process.
+    Its disk space is reserved at once. Raises OSError on a full disk; a write to the map would kill the process.
     """
     if shutil.disk_usage(path.parent).free < np.dtype(dtype).itemsize * math.prod(shape):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -199,12 +198,12 @@ def create_array(path: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> 
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """A whole array as .npy. `np.save` on a full disk raises an error that says neither file nor reason."""
+    """Write a whole array as .npy. On a full disk the error names file and reason, which `np.save`'s does not."""
     create_array(path, array.dtype, array.shape)[...] = array
 
 
 def write_json(path: Path, content: Any, private: bool = False) -> None:
-    """Write JSON atomically, in a form that is easy to read and to compare; `private`: for its owner's eyes alone."""
+    """Write JSON atomically, one value a line; `private`: readable by its owner alone."""
     with atomic_file(path) as temporary:
         if private:
             temporary.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an end in order, with one line, and for long work a request to save and stop."""
+"""Ctrl-C and SIGTERM: a clean end with one line, and for long work a request to save and stop."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ INTERRUPTED = "interrupted; run the same command again to go on"
 
 
 def end_at_once() -> None:
-    """From now on let a signal end the process with one line: while modules are imported there is nothing to save."""
+    """From now on a signal ends the process with one line: while modules are imported there is nothing to save."""
     for number in SIGNALS:
         signal.signal(number, _end)
 
 
 def too_late() -> None:
-    """Let a signal do nothing any more: the work is done, and only the interpreter is still to be taken down."""
+    """From now on signals are ignored: the work is done, and only the interpreter is left to shut down."""
     for number in SIGNALS:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
@@ -40,7 +40,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def as_exceptions() -> Iterator[None]:
-    """In the block SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what is half written is cleared away."""
+    """In the block SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that half-written files are removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -57,7 +57,7 @@ def as_exceptions() -> Iterator[None]:
 
 
 class StopRequest:
-    """While in use, turns the first SIGINT or SIGTERM into `requested`; the second acts as always."""
+    """As a context, turns the first SIGINT or SIGTERM into `requested`; the second acts as usual."""
 
     def __init__(self) -> None:
         self.requested = False

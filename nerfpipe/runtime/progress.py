@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, plain lines everywhere else (queue logs, CI)."""
+"""A progress bar on a terminal, plain lines elsewhere (queue logs, CI)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from tqdm import tqdm
 
 from nerfpipe.runtime.terminal import plain, say
 
-PLAIN_LINE_SECONDS = 10.0  # between two lines where there is no terminal
+PLAIN_LINE_SECONDS = 10.0  # between two lines without a terminal
 
 
 class Progress:
     """Counts work done. On a terminal a tqdm bar; elsewhere a line every few seconds, flushed.
 
-    Use as a context manager; call `advance` after each piece of work. `unit_scale` counts bytes in k, M, G.
+    Use as a context manager; call `advance` after each part of the work. `unit_scale` counts in k, M, G.
     """
 
-    def __init__(self, what: str, total: int | None, unit: str, start: int = 0, unit_scale: bool = False) -> None:
-        self.what, self.total, self.unit, self.done = plain(what), total, unit, start
+    def __init__(self, name: str, total: int | None, unit: str, start: int = 0, unit_scale: bool = False) -> None:
+        self.name, self.total, self.unit, self.done = plain(name), total, unit, start
         self._notes = ""
         self._unit_scale = unit_scale
         self._started = self._last_line = time.monotonic()
         self._start = start
         self._bar = (
-            tqdm(total=total, initial=start, desc=self.what, unit=unit, unit_scale=unit_scale, dynamic_ncols=True)
+            tqdm(total=total, initial=start, desc=self.name, unit=unit, unit_scale=unit_scale, dynamic_ncols=True)
             if sys.stderr.isatty()
             else None
         )
@@ -58,7 +58,7 @@ class Progress:
         self._last_line = time.monotonic()
         spent = self._last_line - self._started
         counted = f"{self._amount(self.done)}" + (f"/{self._amount(self.total)}" if self.total else "")
-        parts = [f"{self.what}: {counted} {self.unit}", f"{spent:.0f} s"]
+        parts = [f"{self.name}: {counted} {self.unit}", f"{spent:.0f} s"]
         worked = self.done - self._start
         if self.total and worked > 0 and self.done < self.total:
             parts.append(f"{spent * (self.total - self.done) / worked:.0f} s left")

@@ -1,4 +1,4 @@
-"""What every stage does around its work: errors as plain lines, and its seconds noted for the summary."""
+"""The frame of every stage: errors as plain lines, and its seconds stored for the summary."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nerfpipe.runtime.files import WORKSPACE, open_regular, write_json
 from nerfpipe.runtime.interrupt import as_exceptions, too_late
 from nerfpipe.runtime.terminal import tidy_output
 
-TIMINGS_FILE = WORKSPACE / "timings.json"  # not an out: wall-clock must never make an out differ
+TIMINGS_FILE = WORKSPACE / "timings.json"  # no out: outs must not depend on the clock
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Run a stage's work: users' errors become one line and exit code 1."""
+    """Run a stage's work: errors that users can fix become plain lines and exit code 1."""
     started = time.monotonic()
     with tidy_output(), one_line_errors(), as_exceptions():
         yield
@@ -26,7 +26,7 @@ def stage(name: str) -> Iterator[None]:
 
 
 def read_timings() -> dict[str, float]:
-    """Seconds that each stage took when it last ran in this workspace."""
+    """Seconds of each stage's last run in this workspace."""
     try:
         with open_regular(TIMINGS_FILE) as file:
             timings = json.load(file)

@@ -1,7 +1,7 @@
-"""All that the program prints goes through here, so that what strangers named can do no more than be read.
+"""All output of the program goes through here, so that foreign text can do no harm on a terminal.
 
-File names, scenes of models, words of servers and values of YAML come from anywhere. On a terminal their control
-characters would move the cursor, change the window's title, or forge a line that looks like one of ours.
+File names, scenes' names in models, servers' answers and values of YAML are foreign. Their control characters would
+move the cursor, change the window's title, or forge a line that looks like one of ours.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from types import TracebackType
 from typing import TextIO
 
 NOT_PLAIN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, directions, bytes that are no text, breaks
-BYTES_THAT_ARE_NO_TEXT = range(0xDC80, 0xDD00)  # how Python holds such bytes of a file's name: 0xdc00 and the byte
-LONGEST = 8_000  # characters of a line: twice the longest path that systems allow
-SHOWN = LONGEST - 100  # of a longer one, which then has room to say how much longer
-READER_GONE = 128 + 13  # the exit code of programs that SIGPIPE ends, as it ends others in `| head`
+BYTES_THAT_ARE_NO_TEXT = range(0xDC80, 0xDD00)  # Python's code for such a byte of a file's name: 0xdc00 plus the byte
+MAX_LINE = 8_000  # characters: twice the longest path that systems allow
+SHOWN = MAX_LINE - 100  # characters of a longer line, with room for a note on its length
+READER_GONE = 128 + 13  # the exit code of programs that SIGPIPE ends, as in `| head`
 
 
 def plain(text: object) -> str:
-    """Text as one line that a terminal shows as it is: `\\x1b` for the escape character, `\\n` for a line break."""
+    """Text as one line without control characters: `\\x1b` for the escape character, `\\n` for a line break."""
     line = str(text)
-    if len(line) > LONGEST:
+    if len(line) > MAX_LINE:
         line = f"{line[:SHOWN]}… ({len(line) - SHOWN} more characters)"
     if line.isprintable():
         return line
-    return "".join(_escaped(each) if unicodedata.category(each) in NOT_PLAIN else each for each in line)
+    return "".join(_escaped(letter) if unicodedata.category(letter) in NOT_PLAIN else letter for letter in line)
 
 
 def in_page(text: object) -> str:
-    """Text as it may stand in HTML, between tags or in quotes; half a surrogate could not even be written."""
+    """Text escaped for HTML, between tags or in quotes, and without surrogates, which could not be encoded."""
     return html.escape(plain(text))
 
 
@@ -49,13 +49,13 @@ def _escaped(character: str) -> str:
 
 
 def say(line: object, aside: bool = False) -> None:
-    """Print one line; `aside` puts what is no result (progress, warnings, errors) on the standard error.
+    """Print one line; `aside` is for all but results (progress, warnings, errors) and uses the standard error.
 
-    Raises SystemExit where whoever read it has gone (`nerfpipe … | head -1`), and OSError where it cannot be written.
+    Raises SystemExit where the reader has gone (`nerfpipe … | head -1`), and OSError where writing fails.
     """
     stream = sys.stderr if aside else sys.stdout
     if stream is None:
-        return  # closed by whoever started the program
+        return  # closed when the program started
     try:
         stream.write(_encodable(f"{plain(line)}\n", stream))
         stream.flush()
@@ -70,17 +70,17 @@ def say(line: object, aside: bool = False) -> None:
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """The text without what the stream's encoding lacks: `\\xb1` for a sign that ASCII does not have."""
+    """The text with escapes for characters that the stream's encoding lacks: `\\xb1` in ASCII."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _reader_gone(error: OSError) -> bool:
-    return error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL)  # Windows' word for it
+    return error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL)  # Windows' error for it
 
 
 def _give_up(stream: TextIO) -> None:
-    """Let what the stream still holds, and all that follows, vanish: at its end Python would try once more and fail."""
+    """Send the rest of the stream to nowhere: Python would try to write it once more at exit, and fail."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -91,12 +91,12 @@ def _give_up(stream: TextIO) -> None:
 
 @contextmanager
 def tidy_output() -> Iterator[None]:
-    """A whole command: also what libraries print is plain, and an end of the output is no fault to be told.
+    """Frames a whole command: libraries' warnings and tracebacks are plain too, and a closed output is no error.
 
-    Raises SystemExit where whoever read the output has gone.
+    Raises SystemExit where the reader of the output has gone.
     """
-    _open_what_is_closed()
-    _replace_what_cannot_be_encoded()
+    _open_closed_streams()
+    _escape_unencodable()
     formatted, warnings.formatwarning = warnings.formatwarning, _format_warning
     try:
         yield
@@ -116,8 +116,8 @@ def tidy_output() -> Iterator[None]:
         warnings.formatwarning = formatted
 
 
-def _open_what_is_closed() -> None:
-    """Fill the places of standard streams that are closed, or the next file opened would become the output."""
+def _open_closed_streams() -> None:
+    """Open closed standard streams on the null device, or the next file opened would become the output."""
     if None in (sys.stdin, sys.stdout, sys.stderr):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
@@ -127,7 +127,7 @@ def _open_what_is_closed() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _replace_what_cannot_be_encoded() -> None:
+def _escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -161,6 +161,6 @@ def _format_warning(
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A bug's traceback, without the control characters of what it quotes."""
+    """Print a bug's traceback without control characters."""
     for line in "".join(traceback.format_exception(kind, error, trace)).split("\n"):
         say(line, aside=True)
