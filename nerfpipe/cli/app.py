@@ -1,4 +1,4 @@
-"""The `nerfpipe` command: what DVC does not do."""
+"""The `nerfpipe` command: everything beside DVC's own commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAGES = ("download", "rays", "train", "evaluate", "render")
 
 
 class _Commands(TyperGroup):
-    """Words on a command line may be names of files, by `*`: what is said of a wrong one is made plain as well."""
+    """Prints usage errors as plain text too: arguments may be file names, expanded from `*`."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _plain_usage_errors():
@@ -52,7 +52,7 @@ def _plain_usage_errors() -> Iterator[None]:
 
 
 class _Program(typer.Typer):
-    """The whole command, also where typer prints its help and its own errors."""
+    """The whole command, including the help and the errors that typer prints itself."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with one_line_errors(), tidy_output():
@@ -65,12 +65,12 @@ app.add_typer(export, name="export")
 
 @app.callback()
 def about() -> None:
-    """Neural radiance fields as a DVC pipeline. `dvc repro` runs it; these commands stand beside it."""
+    """Neural radiance fields as a DVC pipeline. `dvc repro` runs it; these commands complement it."""
 
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml and data/scenes.yaml, all faults at once; see that data and a repository are there."""
+    """Validate params.yaml, data/scenes.yaml, the data and the repository, and report all faults at once."""
     with one_line_errors():
         params, entries, faults = settings_faults()
         faults += repository_faults() + lock_faults()
@@ -82,7 +82,7 @@ def check() -> None:
 
 
 def path_faults(path: str) -> list[str]:
-    """What is wrong with the key frames of the file that `render.path` names, in lines."""
+    """The faults of the key frames in the file that `render.path` names, one per line."""
     if not path.endswith(PATH_FILE) or not local_path(path).is_file():
         return []
     import torch  # takes seconds to import
@@ -109,9 +109,9 @@ def compile_kernels() -> None:
 
 @app.command()
 def doctor(
-    output: Annotated[Path, typer.Option(help="where the picture of the cameras goes")] = Path("data/doctor.png"),
+    output: Annotated[Path, typer.Option(help="the picture of the cameras")] = Path("data/doctor.png"),
 ) -> None:
-    """Test processor and data: device, precision, shapes, bounds, near and far, and a picture of the cameras."""
+    """Examine machine and data: device, precision, shapes, bounds, near and far, and a picture of the cameras."""
     with one_line_errors():
         params = load_params()
         from nerfpipe.cli import doctor as examination  # torch and matplotlib take seconds to import
@@ -128,17 +128,17 @@ def doctor(
 @app.command()
 def photos(
     source: Annotated[Path, typer.Argument(help="a folder of pictures (JPEG, PNG, TIFF, WebP), or a video")],
-    name: Annotated[str, typer.Option(help="what the scene is to be called")],
+    name: Annotated[str, typer.Option(help="the name of the scene")],
     masks: Annotated[Path | None, typer.Option(help="a folder of masks, one per picture; white is kept")] = None,
     matching: Annotated[
-        str, typer.Option(help="exhaustive: every picture with every other; sequential: with its neighbours; or auto")
+        str, typer.Option(help="exhaustive: all pairs of pictures; sequential: neighbours; or auto")
     ] = "auto",
-    frames: Annotated[int, typer.Option(help="how many frames to take from a video")] = 100,
-    size: Annotated[int, typer.Option(help="longer side of the capture's pictures, in pixels; 0 keeps it")] = 800,
-    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
-    replace: Annotated[bool, typer.Option("--replace", help="make a capture of this name anew")] = False,
+    frames: Annotated[int, typer.Option(help="frames to take from a video")] = 100,
+    size: Annotated[int, typer.Option(help="pixels of the longer side of the capture's pictures; 0 keeps it")] = 800,
+    seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="replace a capture of this name")] = False,
 ) -> None:
-    """Find the cameras of your own photographs or video, and make a scene of them in data/captures/."""
+    """Find the cameras of your own photographs or video, and make a scene from them in data/captures/."""
     with one_line_errors():
         from nerfpipe.photos.command import Options, make_capture  # torch takes seconds to import
 
@@ -148,7 +148,7 @@ def photos(
 
 @app.command()
 def render(
-    model: Annotated[Path, typer.Argument(help="a field.safetensors, wherever it came from")],
+    model: Annotated[Path, typer.Argument(help="a field.safetensors from anywhere")],
     output: Annotated[Path, typer.Option(help="the folder for GIFs, MP4s and turntable.html")] = Path("renders"),
     frames: Annotated[int | None, typer.Option(help="how many")] = None,
     fps: Annotated[float | None, typer.Option(help="frames per second")] = None,
@@ -156,13 +156,13 @@ def render(
         str | None, typer.Option(help="auto, orbit, swing, spiral, wobble, or NAME.json: key frames")
     ] = None,
     elevation: Annotated[float | None, typer.Option(help="degrees above the horizon")] = None,
-    tilt: Annotated[float | None, typer.Option(help="degrees by which an orbit's plane leans")] = None,
+    tilt: Annotated[float | None, typer.Option(help="degrees by which an orbit's plane is tilted")] = None,
     radius: Annotated[float | None, typer.Option(help="times the mean distance of the cameras")] = None,
     size: Annotated[int | None, typer.Option(help="pixels of the longer side")] = None,
-    panels: Annotated[str | None, typer.Option(help="side by side in panels.gif, as colour,depth,normals")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace a folder with an earlier render")] = False,
+    panels: Annotated[str | None, typer.Option(help="side by side in panels.gif, such as colour,depth,normals")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the folder of an earlier render")] = False,
 ) -> None:
-    """Render a turn around a model file alone. What is not given comes from params.yaml, if one is here."""
+    """Render a turn around a model, from its file alone. Other settings come from params.yaml, if there is one."""
     with one_line_errors():
         check_render_folder(output, force)
         settings, runtime = render_params()
@@ -192,21 +192,22 @@ def render(
 @app.command()
 def view(
     model: Annotated[Path, typer.Argument(help="a field.safetensors")] = MODEL,
-    port: Annotated[int, typer.Option(help="the next free one is taken where it is in use", min=1, max=65535)] = 8080,
-    host: Annotated[str, typer.Option(help="the address to serve on; others than this let other machines in")] = (
+    port: Annotated[int, typer.Option(help="the next free one is taken if it is in use", min=1, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="the address to serve on; any other lets other machines in")] = (
         "127.0.0.1"
     ),
     data: Annotated[
-        Path | None, typer.Option(help="the folder in which rays/ has the photographs; else that above the model's")
+        Path | None, typer.Option(help="the folder that holds rays/; by default the parent of the model's")
     ] = None,
-    output: Annotated[Path, typer.Option(help="the folder for stills, key frames and films")] = Path("viewer"),
-    follow: Annotated[bool, typer.Option("--follow", help="show a training here, checkpoint by checkpoint")] = False,
+    output: Annotated[Path, typer.Option(help="the folder for images, key frames and films")] = Path("viewer"),
+    follow: Annotated[bool, typer.Option("--follow", help="show a running training, checkpoint by checkpoint")] = False,
     open_: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
     token: Annotated[
-        bool, typer.Option("--token", help="let in only who has the address printed; always so beyond this machine")
+        bool,
+        typer.Option("--token", help="require the token of the printed address; always so for other machines"),
     ] = False,
 ) -> None:
-    """Walk about in a trained field, in a page of the browser. A model that is trained anew is shown at once."""
+    """Walk through a trained field in the browser. A retrained model is shown at once."""
     with one_line_errors():
         from nerfpipe.viewer.command import Options, view  # torch takes seconds to import
 
@@ -216,12 +217,12 @@ def view(
 @app.command()
 def report(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="git revisions, experiments, or workspace, which is meant without any")
+        list[str] | None, typer.Argument(help="git revisions, experiments, or workspace, the default")
     ] = None,
     output: Annotated[Path, typer.Option(help="the page")] = Path("report.html"),
-    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file")] = False,
 ) -> None:
-    """Make one HTML page of a run, or of several side by side: table, curves, pictures. It opens anywhere."""
+    """Make one self-contained HTML page of one or more runs: tables, curves and images."""
     with one_line_errors():
         check_free(output, force)
         from nerfpipe.report.command import write_report  # pandas and matplotlib take a second to import
@@ -232,7 +233,7 @@ def report(
 
 @app.command()
 def summary() -> None:
-    """What the last run came to: scene, method, held-out PSNR and SSIM, seconds per stage, and where the GIF is."""
+    """Summarise the last run: scene, method, held-out PSNR and SSIM, seconds per stage, and the results' files."""
     with one_line_errors():
         test = read_metrics("test", ("views", "background", "psnr"))
         train = read_metrics("train", ("scene", "method", "steps"))
@@ -248,7 +249,10 @@ def summary() -> None:
 
 
 def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:
-    """metrics/NAME.json without its outer key, when it has all the keys needed."""
+    """The content of metrics/NAME.json under its outer key NAME.
+
+    Raises NerfpipeError if the file is missing, damaged or lacks one of the keys.
+    """
     file = METRICS / f"{name}.json"
     try:
         with open_regular(file) as stream:
