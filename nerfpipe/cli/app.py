@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from nerfpipe.cli.output_folder import check_render_folder
+from nerfpipe.cli.program import Commands, Program
+from nerfpipe.cli.summary import summary_lines
 from nerfpipe.config.defaults import MODEL, render_params
 from nerfpipe.config.options import check_free, checked
 from nerfpipe.config.params import PARAMS_FILE, PATH_FILE, RenderParams, load_params
@@ -20,46 +18,13 @@ from nerfpipe.project.catalogue import CATALOGUE_FILE
 from nerfpipe.project.check import data_faults, lock_faults, settings_faults
 from nerfpipe.project.repository import repository_faults
 from nerfpipe.runtime.errors import NerfpipeError, one_line_errors
-from nerfpipe.runtime.files import local_path, open_regular
-from nerfpipe.runtime.stage import read_timings
-from nerfpipe.runtime.terminal import plain, say, tidy_output
+from nerfpipe.runtime.files import local_path
+from nerfpipe.runtime.terminal import say
 
 RAW = Path("data/raw")
-METRICS, RENDERS = Path("metrics"), Path("data/renders")
-STAGES = ("download", "rays", "train", "evaluate", "render")
 
 
-class _Commands(TyperGroup):
-    """Prints usage errors as plain text too: arguments may be file names, expanded from `*`."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        with _plain_usage_errors():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _plain_usage_errors():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _plain_usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "message"):  # click's, of which typer has copies
-            error.message = plain(error.message)
-        raise
-
-
-class _Program(typer.Typer):
-    """The whole command, including the help and the errors that typer prints itself."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with one_line_errors(), tidy_output():
-            return super().__call__(*args, **kwargs)
-
-
-app = _Program(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = Program(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(export, name="export")
 
 
@@ -235,32 +200,5 @@ def report(
 def summary() -> None:
     """Summarise the last run: scene, method, held-out PSNR and SSIM, seconds per stage, and the results' files."""
     with one_line_errors():
-        test = read_metrics("test", ("views", "background", "psnr"))
-        train = read_metrics("train", ("scene", "method", "steps"))
-        device = read_metrics("speed", ("device",))["device"]
-        depth = f", depth error {test['depth_error']:.3g} scene units" if "depth_error" in test else ""
-        say(f"scene    {train['scene']}, {test['views']} held-out views, {test['background']} background")
-        say(f"method   {train['method']}, {train['steps']:,} steps on {device}")
-        say(f"result   PSNR {test['psnr']:.2f} dB, SSIM {test.get('ssim', float('nan')):.3f}{depth}")
-        timings = read_timings()
-        seconds = ", ".join(f"{name} {timings[name]:.0f}" for name in STAGES if name in timings)
-        say(f"seconds  {seconds or 'unknown'} (when each stage last ran here)")
-        say(f"look at  {RENDERS / 'orbit.gif'}, {RENDERS / 'orbit_depth.gif'}, data/views/")
-
-
-def read_metrics(name: str, needed: tuple[str, ...]) -> dict[str, Any]:
-    """The content of metrics/NAME.json under its outer key NAME.
-
-    Raises NerfpipeError if the file is missing, damaged or lacks one of the keys.
-    """
-    file = METRICS / f"{name}.json"
-    try:
-        with open_regular(file) as stream:
-            metrics = json.load(stream)[name]
-        if not set(needed) <= metrics.keys():
-            raise KeyError(needed)
-        return metrics
-    except FileNotFoundError:
-        raise NerfpipeError(f"{file}: not found; run `dvc repro` first") from None
-    except (ValueError, KeyError, TypeError):
-        raise NerfpipeError(f"{file}: damaged; run `dvc repro` again") from None
+        for line in summary_lines():
+            say(line)

@@ -19,7 +19,7 @@ from nerfpipe.runtime.files import atomic_file, atomic_folder, write_json
 from nerfpipe.scenes.normalise import around_origin
 
 CAPTURES = Path("data/captures")
-HELD_OUT = 8  # every 8th picture is a test view; not the first or last, which may show what no other does
+HELD_OUT = 8  # every 8th picture is a test view, from the 5th on: the first may show what no other does
 TRANSFORMS, POINTS = "transforms.json", "points.ply"
 
 
