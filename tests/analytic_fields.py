@@ -43,7 +43,7 @@ class Balls(nn.Module):
         return torch.where(depth < -20, 0, 2 * HALF * torch.sigmoid(depth)), (x / 2 + 0.5).clamp(0, 1)
 
 
-def subject(
+def loaded_field(
     field: nn.Module, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
 ) -> LoadedField:
     """A model of the field, seen from all round."""
