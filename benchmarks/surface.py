@@ -37,8 +37,8 @@ FAR_OFF = 0.05  # scene units: a point farther from the other surface is wrong, 
 
 
 def main(model: Path) -> None:
-    subject = LoadedField.load(model, render_params()[1])
-    truth = true_points(subject)
+    field = LoadedField.load(model, render_params()[1])
+    truth = true_points(field)
     low, high = np.array(robot_arm.BOUNDS)
     extent = float(np.linalg.norm(high - low))
     print(f"{len(truth):,} true points; the scene's diagonal is {extent:.2f} scene units")
@@ -53,7 +53,7 @@ def main(model: Path) -> None:
         "`--seen --density 50`": MeshOptions(seen=True, density=50),
     }.items():
         started = time.perf_counter()
-        mesh = exported(subject, options)
+        mesh = exported(field, options)
         seconds = time.perf_counter() - started
         there = trimesh.sample.sample_surface(mesh, POINTS, seed=0)[0]
         to_truth, to_mesh = np.abs(true_distance(there)), cKDTree(there).query(truth, workers=-1)[0]
@@ -66,20 +66,20 @@ def main(model: Path) -> None:
         )
 
 
-def exported(subject: LoadedField, options: MeshOptions) -> trimesh.Trimesh:
+def exported(field: LoadedField, options: MeshOptions) -> trimesh.Trimesh:
     """The mesh as it is read back from its file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mesh.ply"
-        for _ in export_mesh(subject, options, file):
+        for _ in export_mesh(field, options, file):
             pass
         return trimesh.load(file, process=False)
 
 
-def true_points(subject: LoadedField) -> np.ndarray:
+def true_points(field: LoadedField) -> np.ndarray:
     """[at most POINTS, 3], where rays of the train cameras first meet the true surface."""
     solids, camera = robot_arm.solids(), Camera.centred(SIZE, SIZE, 1.4 * SIZE)
     in_camera, found = camera.directions(camera.pixel_centres()), []
-    for pose in torch.tensor(subject.about.poses):
+    for pose in torch.tensor(field.about.poses):
         origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
         t = trace(solids, origins, directions).t
         met = t.isfinite()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from analytic_fields import MOVED, TURN, Balls, lines, loaded_field
 from built_in import BuiltIn
 from camera_points import to_world, unproject
 from conftest import BALL_RADIUS, ball_image
-from export_subject import MOVED, TURN, Balls, lines, subject
 from PIL import Image
 
 from nerfpipe.camera_paths.shapes import orbit
@@ -33,7 +33,7 @@ from nerfpipe.procedural.solids import trace
 @pytest.mark.parametrize("kind", ["z", "ray"])
 @pytest.mark.parametrize("similarity", [Similarity(), MOVED])
 def test_depth_is_true_in_the_datas_own_unit(tmp_path: Path, scene, kind: str, similarity: Similarity) -> None:
-    of, view = subject(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity), ViewOptions(view=2)
+    of, view = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity), ViewOptions(view=2)
     file = tmp_path / "depth.png"
     told = lines(export_depth(of, view, DepthOptions(kind=kind), file))
     camera, pose, _ = choose_view(of.about, view)
@@ -58,7 +58,7 @@ def test_depth_is_true_in_the_datas_own_unit(tmp_path: Path, scene, kind: str, s
 
 
 def test_pose_and_depth_of_the_json_lead_back_to_the_surface(tmp_path: Path, scene) -> None:
-    of = subject(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=MOVED)
+    of = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=MOVED)
     lines(export_depth(of, ViewOptions(view=1), DepthOptions(kind="z"), tmp_path / "depth.png"))
     said, depth = json.loads((tmp_path / "depth.json").read_text()), np.load(tmp_path / "depth.npy")
     lens, pose = said["camera"], np.array(said["pose"])
@@ -74,7 +74,7 @@ def test_pose_and_depth_of_the_json_lead_back_to_the_surface(tmp_path: Path, sce
 def test_depth_of_the_built_in_scene_is_its_true_one_in_the_datas_own_unit(tmp_path: Path, kind: str) -> None:
     camera, poses = Camera.centred(32, 32, 45.0), camera_poses(12)
     space = Bounded.over(torch.tensor(robot_arm.BOUNDS))
-    of = subject(BuiltIn(), SimpleNamespace(cameras=[camera], poses=poses.numpy()), space, MOVED, samples=1024)
+    of = loaded_field(BuiltIn(), SimpleNamespace(cameras=[camera], poses=poses.numpy()), space, MOVED, samples=1024)
     lines(export_depth(of, ViewOptions(view=5), DepthOptions(kind=kind), tmp_path / "depth.png"))
     depth = np.load(tmp_path / "depth.npy").ravel()
     origins, directions = rays_to_world(poses[5].expand(32 * 32, 3, 4), camera.directions(camera.pixel_centres()))
@@ -102,7 +102,7 @@ def test_steps_of_a_depth_png_are_round_and_fine_enough() -> None:
 
 @pytest.mark.parametrize("similarity", [Similarity(), MOVED])
 def test_normals_are_true_along_the_datas_own_axes(tmp_path: Path, scene, similarity: Similarity) -> None:
-    of = subject(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity)
+    of = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity)
     lines(export_normals(of, ViewOptions(view=0, size=32), tmp_path / "normals.png"))
     normals = np.load(tmp_path / "normals.npy")
     camera, pose, _ = choose_view(of.about, ViewOptions(view=0, size=32))
@@ -120,7 +120,7 @@ def test_normals_are_true_along_the_datas_own_axes(tmp_path: Path, scene, simila
 
 
 def test_the_point_cloud_lies_on_the_surface_and_is_even(tmp_path: Path, scene) -> None:
-    of = subject(Balls(((0.1, 0.0, 0.0), 0.6)), scene, similarity=MOVED, samples=256)
+    of = loaded_field(Balls(((0.1, 0.0, 0.0), 0.6)), scene, similarity=MOVED, samples=256)
     told = lines(export_pointcloud(of, CloudOptions(points=1500), tmp_path / "points.ply"))
     cloud = trimesh.load(tmp_path / "points.ply", process=False)
     points = MOVED.points(np.asarray(cloud.vertices)) - (0.1, 0, 0)
@@ -153,7 +153,7 @@ def test_floaters_are_told_from_the_other_points() -> None:
 
 
 def test_a_view_can_be_chosen_around_the_scene(scene) -> None:
-    about = subject(Balls(((0.0, 0.0, 0.0), 0.5)), scene).about
+    about = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene).about
     camera, pose, told = choose_view(about, ViewOptions(azimuth=90, elevation=30, radius=2, size=40))
     assert (camera.width, camera.height) == (40, 30)
     distance = 2 * 3.0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from analytic_fields import FRUSTUM, HALF, MOVED, Balls, lines, loaded_field, read_mesh
 from conftest import BALL_RADIUS
-from export_subject import FRUSTUM, HALF, MOVED, Balls, lines, read_mesh, subject
 from torch import Tensor
 
 from nerfpipe.export import components, visibility
@@ -42,7 +42,7 @@ def test_the_mesh_of_a_ball_is_within_a_voxel_of_it(tmp_path: Path, scene, suffi
     centre, radius, resolution = (0.2, -0.1, 0.15), 0.6, 40
     file = tmp_path / f"mesh{suffix}"
     options = MeshOptions(density=HALF, resolution=resolution)
-    lines(export_mesh(subject(Balls((centre, radius)), scene, similarity=similarity), options, file))
+    lines(export_mesh(loaded_field(Balls((centre, radius)), scene, similarity=similarity), options, file))
     mesh = read_mesh(file)
     middle, size = similarity.original(np.array([centre]))[0], radius / similarity.scale
     voxel = 2 / resolution / similarity.scale
@@ -77,7 +77,9 @@ def test_a_mesh_marched_in_slabs_is_the_same_as_in_one() -> None:
 
 def test_what_reaches_the_box_is_closed_there(tmp_path: Path, scene) -> None:
     file = tmp_path / "mesh.ply"
-    lines(export_mesh(subject(Balls(((0.0, 0.0, -1.0), 0.6)), scene), MeshOptions(density=HALF, resolution=32), file))
+    lines(
+        export_mesh(loaded_field(Balls(((0.0, 0.0, -1.0), 0.6)), scene), MeshOptions(density=HALF, resolution=32), file)
+    )
     mesh = read_mesh(file)
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(2 / 3 * np.pi * 0.6**3, rel=0.1)  # half a ball
@@ -89,7 +91,7 @@ def test_of_an_unbounded_scene_the_middle_is_meshed(tmp_path: Path, scene) -> No
     space = Unbounded(CUBE, near=0.1)
     field = Balls(((0.0, 0.0, 0.0), 0.6), ((4.0, 0.0, 0.0), 2.0), back=uncontract)
     file = tmp_path / "mesh.ply"
-    told = lines(export_mesh(subject(field, scene, space, MOVED), MeshOptions(density=HALF, resolution=40), file))
+    told = lines(export_mesh(loaded_field(field, scene, space, MOVED), MeshOptions(density=HALF, resolution=40), file))
     distance = np.linalg.norm(read_mesh(file).vertices - np.array(MOVED.centre), axis=1)
     assert np.abs(distance - 0.6 / 2.5).max() < 2 / 40 / 2.5
     assert "the middle of this unbounded scene" in told
@@ -100,7 +102,7 @@ def test_a_forward_facing_scene_is_meshed_in_its_frustum(tmp_path: Path, scene) 
     centre, radius = (0.2, -0.3, -3.0), 0.8
     field = Balls((centre, radius), back=lambda x: from_ndc(x, FRUSTUM))
     file = tmp_path / "mesh.ply"
-    lines(export_mesh(subject(field, scene, space), MeshOptions(density=HALF, resolution=80), file))
+    lines(export_mesh(loaded_field(field, scene, space), MeshOptions(density=HALF, resolution=80), file))
     mesh = read_mesh(file)
     away = 3.8**2 / 2 * (2 / 80)  # a voxel in depth, where the ball is farthest
     assert np.abs(np.linalg.norm(mesh.vertices - np.array(centre), axis=1) - radius).max() < away
@@ -148,7 +150,7 @@ def test_components_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.Monke
 
 
 def test_small_balls_beside_a_large_one_are_kept_only_when_asked(tmp_path: Path, scene) -> None:
-    of = subject(Balls(((0.0, 0.0, 0.0), 0.6), ((0.85, 0.85, 0.85), 0.08)), scene)
+    of = loaded_field(Balls(((0.0, 0.0, 0.0), 0.6), ((0.85, 0.85, 0.85), 0.08)), scene)
     file = tmp_path / "mesh.ply"
     lines(export_mesh(of, MeshOptions(density=HALF, resolution=48, pieces=0.1), file))
     assert read_mesh(file).body_count == 1
@@ -158,7 +160,7 @@ def test_small_balls_beside_a_large_one_are_kept_only_when_asked(tmp_path: Path,
 
 def test_what_no_camera_sees_can_be_left_out(tmp_path: Path, scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visibility, "SIZE", 60)
-    of = subject(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, samples=128)
+    of = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, samples=128)
     file = tmp_path / "mesh.ply"
     lines(export_mesh(of, MeshOptions(density=HALF, resolution=32), file))
     lowest = read_mesh(file).vertices[:, 2].min()
@@ -178,14 +180,14 @@ def test_what_no_camera_sees_can_be_left_out(tmp_path: Path, scene, monkeypatch:
 )
 def test_a_field_without_a_surface_is_told(tmp_path: Path, scene, field: Field, told: str) -> None:
     with pytest.raises(NerfpipeError, match=told):
-        lines(export_mesh(subject(field, scene), MeshOptions(density=10, resolution=16), tmp_path / "mesh.ply"))
+        lines(export_mesh(loaded_field(field, scene), MeshOptions(density=10, resolution=16), tmp_path / "mesh.ply"))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
 def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
     space = Unbounded(((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0)), near=0.1)
-    of = subject(Void(), scene, space)
+    of = loaded_field(Void(), scene, space)
     with pytest.raises(NerfpipeError, match=r"no face is left: all [\d,]+ are of hollows; give another --density"):
         lines(export_mesh(of, MeshOptions(density=HALF, resolution=24), tmp_path / f"mesh{suffix}"))
     assert not list(tmp_path.iterdir())
@@ -193,7 +195,7 @@ def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
 def test_a_mesh_that_no_camera_sees_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
-    of = subject(Balls(((0.0, 0.0, 0.0), 0.5)), scene, samples=64)
+    of = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene, samples=64)
     away = np.array(of.about.poses) * (-1, 1, -1, 1)  # right and back turned round: all look outwards
     of = replace(of, about=replace(of.about, poses=away.tolist()))
     with pytest.raises(NerfpipeError, match=r"of [\d,]+ no train camera sees one; leave out --seen, or give another"):

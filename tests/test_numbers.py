@@ -179,14 +179,14 @@ def test_a_turn_and_a_view_of_a_model_are_held_to_the_memory_that_is_there(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": 8 * 10**9})())
-    subject = LoadedField.load(file, RUNTIME)
+    field = LoadedField.load(file, RUNTIME)
     settings = RENDER.model_copy(update={"size": 16_384})
     with pytest.raises(NerfpipeError, match=r"render\.frames, render\.size, render\.panels: together take about"):
-        render_film(subject.renderer, subject.about, settings, tmp_path / "turn")
+        render_film(field.renderer, field.about, settings, tmp_path / "turn")
     with pytest.raises(NerfpipeError, match=r"--size: takes about .* make it smaller"):
-        choose_view(subject.about, ViewOptions(size=16_384))
+        choose_view(field.about, ViewOptions(size=16_384))
     with pytest.raises(NerfpipeError, match="--points: takes about"):
-        seen_points(subject, CloudOptions(points=20_000_000))
+        seen_points(field, CloudOptions(points=20_000_000))
     assert not (tmp_path / "turn").exists()
 
 

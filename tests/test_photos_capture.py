@@ -22,7 +22,7 @@ from nerfpipe.photos import command
 from nerfpipe.photos.capture import POINTS, TRANSFORMS, add_entry, capture_folder, write_capture
 from nerfpipe.photos.pairs import exhaustive, sequential, tiles
 from nerfpipe.photos.preparing import IMAGES, MASKS, View
-from nerfpipe.photos.reconstruct import Model
+from nerfpipe.photos.reconstruct import Reconstruction
 from nerfpipe.project.catalogue import load_entry
 from nerfpipe.project.paths import CAPTURES, CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
@@ -108,9 +108,9 @@ def view(number: int, size: tuple[int, int] = (40, 30), masked: bool = False) ->
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Path:
+def scratch(tmp_path: Path) -> Path:
     """The prepared pictures, and masks, of three views: squares of the view's number in grey."""
-    folder = tmp_path / "workshop"
+    folder = tmp_path / "scratch"
     for number in (1, 2, 3):
         for name in (IMAGES, MASKS):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -121,12 +121,12 @@ def workshop(tmp_path: Path) -> Path:
 LENS = Camera(80, 60, 100.0, 102.0, 41.0, 29.0, "perspective", (-0.1, 0.02, 0.003, -0.001))
 
 
-def a_model(*numbers: int, lenses: tuple[Camera, ...] = (LENS,)) -> Model:
+def a_model(*numbers: int, lenses: tuple[Camera, ...] = (LENS,)) -> Reconstruction:
     """A model with these views, in coordinates that are far from where a capture's should be."""
     poses = orbit(torch.tensor([7.0, 8.0, 9.0]), 5.0, 20.0, len(numbers)).double().numpy()
     names = [f"{number:04d}.jpg" for number in numbers]
     random = np.random.default_rng(0)
-    return Model(
+    return Reconstruction(
         poses=dict(zip(names, poses, strict=True)),
         cameras={name: lenses[i % len(lenses)] for i, name in enumerate(names)},
         points=np.array([7.0, 8.0, 9.0]) + random.uniform(-1, 1, (40, 3)),
@@ -146,10 +146,10 @@ def lens_of(entry: dict) -> Camera:
 
 
 @pytest.mark.parametrize("lenses", [(LENS,), (LENS, replace(LENS, fx=90.0))], ids=["one lens", "two lenses"])
-def test_points_are_seen_in_a_capture_where_they_were_found(workshop: Path, lenses: tuple[Camera, ...]) -> None:
+def test_points_are_seen_in_a_capture_where_they_were_found(scratch: Path, lenses: tuple[Camera, ...]) -> None:
     trimesh = pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")
     model = a_model(1, 2, 3, lenses=lenses)
-    write_capture(DESK, workshop, [view(1), view(2), view(3)], model)
+    write_capture(DESK, scratch, [view(1), view(2), view(3)], model)
     content = json.loads((DESK / TRANSFORMS).read_text())
     cloud = trimesh.load(DESK / content["ply_file_path"])
     np.testing.assert_array_equal(np.asarray(cloud.colors)[:, :3], model.colours)
@@ -163,10 +163,10 @@ def test_points_are_seen_in_a_capture_where_they_were_found(workshop: Path, lens
         torch.testing.assert_close(placed, found / 2, atol=1e-3, rtol=0)  # the capture is half as large
 
 
-def test_the_recorded_transform_leads_from_what_was_found_to_the_capture(workshop: Path) -> None:
+def test_the_recorded_transform_leads_from_what_was_found_to_the_capture(scratch: Path) -> None:
     pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")
     model = a_model(1, 2, 3)
-    write_capture(DESK, workshop, [view(1), view(2), view(3)], model)
+    write_capture(DESK, scratch, [view(1), view(2), view(3)], model)
     content = json.loads((DESK / TRANSFORMS).read_text())
     position = np.array([*model.poses["0002.jpg"][:, 3], 1])
     new = content["applied_scale"] * np.array(content["applied_transform"]) @ position
@@ -174,9 +174,9 @@ def test_the_recorded_transform_leads_from_what_was_found_to_the_capture(worksho
     np.testing.assert_allclose(np.linalg.norm(new), 1)  # on a circle round the origin
 
 
-def test_a_capture_holds_the_registered_views_alone(workshop: Path) -> None:
+def test_a_capture_holds_the_registered_views_alone(scratch: Path) -> None:
     pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")
-    write_capture(DESK, workshop, [view(n, masked=True) for n in (1, 2, 3)], a_model(1, 3))
+    write_capture(DESK, scratch, [view(n, masked=True) for n in (1, 2, 3)], a_model(1, 3))
     frames = json.loads((DESK / TRANSFORMS).read_text())["frames"]
     assert [frame["original"] for frame in frames] == ["IMG_1.JPG", "IMG_3.JPG"]
     for number, frame in zip((1, 3), frames, strict=True):
@@ -189,9 +189,9 @@ def test_a_capture_holds_the_registered_views_alone(workshop: Path) -> None:
     ]
 
 
-def test_without_masks_there_is_no_folder_for_them(workshop: Path) -> None:
+def test_without_masks_there_is_no_folder_for_them(scratch: Path) -> None:
     pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extra)")
-    write_capture(DESK, workshop, [view(1), view(2), view(3)], a_model(1, 2, 3))
+    write_capture(DESK, scratch, [view(1), view(2), view(3)], a_model(1, 2, 3))
     assert sorted(file.name for file in DESK.iterdir()) == [IMAGES, POINTS, TRANSFORMS]
 
 
@@ -211,10 +211,10 @@ def test_frames_of_a_video_meet_their_neighbours_and_some_far_ones() -> None:
 
 
 @pytest.fixture
-def with_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[Model | None], None]:
+def with_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reconstruction | None], None]:
     """Lets structure from motion return a model made up."""
 
-    def use(model: Model | None) -> None:
+    def use(model: Reconstruction | None) -> None:
         monkeypatch.setattr(command, "load_pycolmap", lambda: None)
         monkeypatch.setattr(command, "reconstruct", lambda *arguments: model)
 
@@ -280,7 +280,7 @@ def test_fewer_than_three_is_an_error_and_nothing_is_written(
     [line] = result.stderr.splitlines()
     missing = ", ".join(f"IMG_{i}.png" for i in range(4) if i + 1 not in numbers)
     assert line.startswith(f"error: {pictures}: {count} of 4 pictures could be registered; not {missing}; ")
-    assert "walk around the thing instead of turning on the spot" in line
+    assert "walk around the object instead of turning on the spot" in line
     assert left_over() == []
     assert CATALOGUE_FILE.read_text() == CATALOGUE
 
@@ -293,7 +293,7 @@ def test_ctrl_c_leaves_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(command, "reconstruct", interrupted)
     result = photos(str(pictures), "--name", "desk")
     assert result.exit_code == 1
-    assert result.stderr == "error: interrupted; nothing was written, and the same command begins anew\n"
+    assert result.stderr == "error: interrupted; nothing was written, and the same command starts again\n"
     assert left_over() == []
     assert CATALOGUE_FILE.read_text() == CATALOGUE
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from nerfpipe.photos import preparing
-from nerfpipe.photos.images import exif_focal, fitted, list_pictures, read_picture, some
+from nerfpipe.photos.images import exif_focal, list_pictures, listed, read_picture, reduced_size
 from nerfpipe.photos.masks import find_masks, read_mask
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, prepare_files
 from nerfpipe.runtime.errors import NerfpipeError
@@ -44,8 +44,8 @@ def exif(**tags: object) -> Image.Exif:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Path:
-    folder = tmp_path / "workshop"
+def scratch(tmp_path: Path) -> Path:
+    folder = tmp_path / "scratch"
     for name in (IMAGES, MASKS, SEARCHED, SEARCHED_MASKS):
         (folder / name).mkdir(parents=True)
     return folder
@@ -77,13 +77,13 @@ def test_pictures_are_turned_upright(tmp_path: Path, orientation: int, suffix: s
         assert read.focal == pytest.approx(28 / math.hypot(36, 24) * math.hypot(WIDTH, HEIGHT))
 
 
-def test_copies_carry_no_orientation_to_turn_them_again(tmp_path: Path, workshop: Path) -> None:
+def test_copies_carry_no_orientation_to_turn_them_again(tmp_path: Path, scratch: Path) -> None:
     tags = exif()
     tags[ExifTags.Base.Orientation] = 6
     for i in range(3):
         picture(i).save(tmp_path / f"{i}.png", exif=tags)
-    views = prepare_files(list_pictures(tmp_path), {}, workshop, 0)
-    for file in (workshop / views[0].image, workshop / SEARCHED / views[0].searched):
+    views = prepare_files(list_pictures(tmp_path), {}, scratch, 0)
+    for file in (scratch / views[0].image, scratch / SEARCHED / views[0].searched):
         with Image.open(file) as copy:
             assert copy.size == (HEIGHT, WIDTH)
             assert ExifTags.Base.Orientation not in copy.getexif()
@@ -117,12 +117,12 @@ def test_focal_length_by_exif(tags: dict, focal: float | None) -> None:
 
 
 def test_the_focal_length_follows_the_copy_that_is_searched(
-    folder: Path, workshop: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "FEATURE_SIDE", WIDTH // 2)
     for file in folder.iterdir():
         picture().save(file, exif=exif(FocalLengthIn35mmFilm=28))
-    view = prepare_files(list_pictures(folder), {}, workshop, 15)[0]
+    view = prepare_files(list_pictures(folder), {}, scratch, 15)[0]
     assert (view.searched_size, view.size) == ((30, 20), (15, 10))
     assert view.focal == pytest.approx(28 / math.hypot(36, 24) * math.hypot(30, 20))
 
@@ -157,14 +157,14 @@ def test_floating_point_pictures_follow_the_rule_of_all_pictures(tmp_path: Path)
         read_picture(tmp_path / "f.tif")
 
 
-def test_all_unreadable_pictures_are_named(folder: Path, workshop: Path) -> None:
+def test_all_unreadable_pictures_are_named(folder: Path, scratch: Path) -> None:
     picture().save(folder / "cut_short.jpg")
     whole = (folder / "cut_short.jpg").read_bytes()
     (folder / "cut_short.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "letter.jpeg").write_text("no picture")
     (folder / "nothing.png").touch()
     with pytest.raises(NerfpipeError) as error:
-        prepare_files(list_pictures(folder), {}, workshop, 0)
+        prepare_files(list_pictures(folder), {}, scratch, 0)
     [line] = str(error.value).splitlines()
     assert line.startswith(f"{folder / 'cut_short.jpg'}: a damaged or truncated picture; ")
     assert line.endswith("get the file again, or leave it out (and 2 more: letter.jpeg, nothing.png)")
@@ -173,7 +173,7 @@ def test_all_unreadable_pictures_are_named(folder: Path, workshop: Path) -> None
     with pytest.raises(
         NerfpipeError, match=r"letter.jpeg: not a readable picture; get the file again, or leave it out$"
     ):
-        prepare_files(list_pictures(folder), {}, workshop, 0)
+        prepare_files(list_pictures(folder), {}, scratch, 0)
 
 
 def test_pictures_are_listed_in_their_order(tmp_path: Path) -> None:
@@ -217,45 +217,45 @@ def test_heic_beside_its_jpeg_does_no_harm(folder: Path) -> None:
     ],
 )
 def test_fitted(size: tuple, longest: int, expected: tuple) -> None:
-    assert fitted(size, longest) == expected
+    assert reduced_size(size, longest) == expected
 
 
-def test_reduced_pictures_are_means(tmp_path: Path, workshop: Path) -> None:
+def test_reduced_pictures_are_means(tmp_path: Path, scratch: Path) -> None:
     halves = np.zeros((4, 4, 3), np.uint8)
     halves[:, 1::2] = 100
     for i in range(3):
         Image.fromarray(halves).save(tmp_path / f"{i}.png")
-    view = prepare_files(list_pictures(tmp_path), {}, workshop, 2)[0]
-    assert np.asarray(Image.open(workshop / view.image)).tolist() == [[[50] * 3] * 2] * 2
+    view = prepare_files(list_pictures(tmp_path), {}, scratch, 2)[0]
+    assert np.asarray(Image.open(scratch / view.image)).tolist() == [[[50] * 3] * 2] * 2
 
 
 @pytest.mark.parametrize(("suffix", "kept"), [(".png", ".png"), (".tiff", ".png"), (".jpg", ".jpg")])
-def test_what_was_lossless_stays_so(tmp_path: Path, workshop: Path, suffix: str, kept: str) -> None:
+def test_what_was_lossless_stays_so(tmp_path: Path, scratch: Path, suffix: str, kept: str) -> None:
     for i in range(3):
         picture(i).save(tmp_path / f"{i}{suffix}")
-    views = prepare_files(list_pictures(tmp_path), {}, workshop, 0)
+    views = prepare_files(list_pictures(tmp_path), {}, scratch, 0)
     assert [view.image for view in views] == [f"{IMAGES}/000{i}{kept}" for i in (1, 2, 3)]
     if kept == ".png":
-        np.testing.assert_array_equal(np.asarray(Image.open(workshop / views[1].image)), np.asarray(picture(1)))
+        np.testing.assert_array_equal(np.asarray(Image.open(scratch / views[1].image)), np.asarray(picture(1)))
 
 
-def test_cut_out_pictures_are_searched_only_where_they_are_opaque(tmp_path: Path, workshop: Path) -> None:
+def test_cut_out_pictures_are_searched_only_where_they_are_opaque(tmp_path: Path, scratch: Path) -> None:
     cut = picture().convert("RGBA")
     cut.paste((0, 0, 0, 0), (0, 0, WIDTH // 2, HEIGHT))
     for i in range(3):
         cut.save(tmp_path / f"{i}.png")
-    view = prepare_files(list_pictures(tmp_path), {}, workshop, 0)[0]
-    searched = np.asarray(Image.open(workshop / SEARCHED_MASKS / f"{view.searched}.png"))
+    view = prepare_files(list_pictures(tmp_path), {}, scratch, 0)[0]
+    searched = np.asarray(Image.open(scratch / SEARCHED_MASKS / f"{view.searched}.png"))
     assert (searched[:, : WIDTH // 2] == 0).all()
     assert (searched[:, WIDTH // 2 :] == 255).all()
     assert view.mask is None  # the alpha channel itself says it
-    assert Image.open(workshop / view.image).mode == "RGBA"
+    assert Image.open(scratch / view.image).mode == "RGBA"
 
 
-def test_all_pictures_are_cut_out_or_none(folder: Path, workshop: Path) -> None:
+def test_all_pictures_are_cut_out_or_none(folder: Path, scratch: Path) -> None:
     Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 0)).save(folder / "IMG_1.png")
     with pytest.raises(NerfpipeError, match=r"IMG_1\.png has transparent parts and IMG_0\.png has none"):
-        prepare_files(list_pictures(folder), {}, workshop, 0)
+        prepare_files(list_pictures(folder), {}, scratch, 0)
 
 
 @pytest.fixture
@@ -270,15 +270,15 @@ def masks(tmp_path: Path) -> Path:
     return folder
 
 
-def test_masks_reach_the_capture_and_the_search(folder: Path, masks: Path, workshop: Path) -> None:
+def test_masks_reach_the_capture_and_the_search(folder: Path, masks: Path, scratch: Path) -> None:
     files = list_pictures(folder)
-    views = prepare_files(files, find_masks(masks, files), workshop, WIDTH // 2)
+    views = prepare_files(files, find_masks(masks, files), scratch, WIDTH // 2)
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[:, : WIDTH // 2] = 255
     for view in views:
         assert view.mask is not None
-        np.testing.assert_array_equal(np.asarray(Image.open(workshop / view.mask)), expected[::2, ::2])
-        searched = workshop / SEARCHED_MASKS / f"{view.searched}.png"
+        np.testing.assert_array_equal(np.asarray(Image.open(scratch / view.mask)), expected[::2, ::2])
+        searched = scratch / SEARCHED_MASKS / f"{view.searched}.png"
         np.testing.assert_array_equal(np.asarray(Image.open(searched)), expected)
 
 
@@ -313,5 +313,5 @@ def test_masks_that_will_not_do(masks: Path, spoil: Callable[[Path], object], me
 
 
 def test_long_lists_are_cut() -> None:
-    assert some(["a", "b"]) == "a, b"
-    assert some([str(i) for i in range(13)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more"
+    assert listed(["a", "b"]) == "a, b"
+    assert listed([str(i) for i in range(13)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more"

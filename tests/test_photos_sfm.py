@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from nerfpipe.cli.app import app
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.photos.images import DIAGONAL_35MM
-from nerfpipe.photos.lens_fit import MAPPING_LENS, STRAIGHT_LENS, adjusted, as_camera, bent, with_best_lens
+from nerfpipe.photos.lens_fit import MAPPING_LENS, STRAIGHT_LENS, adjusted, as_camera, folding_lenses, with_best_lens
 from nerfpipe.photos.pairs import exhaustive
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, prepare_files
 from nerfpipe.photos.reconstruct import by_lens, reconstruct
@@ -148,11 +148,11 @@ def test_no_features_are_found_under_masks(pictures: Path, tmp_path: Path) -> No
     kept = Image.new("L", (SIDE, SIDE), 0)
     kept.paste(255, (0, 0, SIDE, SIDE // 2))
     kept.save(mask)
-    workshop = make_workshop(tmp_path / "workshop")
-    views = prepare_files(files, {file.name: mask for file in files}, workshop, 0)
-    reconstruct(workshop, views, exhaustive(3), seed=0)
+    scratch = make_workshop(tmp_path / "scratch")
+    views = prepare_files(files, {file.name: mask for file in files}, scratch, 0)
+    reconstruct(scratch, views, exhaustive(3), seed=0)
     for view in views:
-        with pycolmap.Database.open(workshop / "database.db") as database:
+        with pycolmap.Database.open(scratch / "database.db") as database:
             number = database.read_image_with_name(view.searched).image_id
             rows = database.read_keypoints(number)[:, 1]
         assert len(rows) > 20
@@ -160,11 +160,11 @@ def test_no_features_are_found_under_masks(pictures: Path, tmp_path: Path) -> No
 
 
 def test_the_focal_length_of_the_pictures_is_where_mapping_starts(pictures: Path, tmp_path: Path) -> None:
-    workshop = make_workshop(tmp_path / "workshop")
-    views = prepare_files(sorted(pictures.iterdir())[:3], {}, workshop, 0)
+    scratch = make_workshop(tmp_path / "scratch")
+    views = prepare_files(sorted(pictures.iterdir())[:3], {}, scratch, 0)
     assert len(by_lens(views)) == 1
-    reconstruct(workshop, views, exhaustive(3), seed=0)
-    with sqlite3.connect(workshop / "database.db") as database:
+    reconstruct(scratch, views, exhaustive(3), seed=0)
+    with sqlite3.connect(scratch / "database.db") as database:
         ((params, prior),) = database.execute("select params, prior_focal_length from cameras").fetchall()
     assert prior == 1
     expected = EQUIVALENT / DIAGONAL_35MM * math.hypot(SIDE, SIDE)
@@ -178,9 +178,9 @@ def test_pictures_of_two_sizes_are_of_two_lenses(pictures: Path, tmp_path: Path)
         with Image.open(folder / f"IMG_{i}.JPG") as image:
             exif = image.getexif()
             image.crop((0, 20, SIDE, SIDE - 20)).save(folder / f"IMG_{i}.JPG", quality=95, exif=exif)
-    workshop = make_workshop(tmp_path / "workshop")
-    views = prepare_files(sorted(folder.iterdir()), {}, workshop, 0)
-    model = reconstruct(workshop, views, exhaustive(VIEWS), seed=0)
+    scratch = make_workshop(tmp_path / "scratch")
+    views = prepare_files(sorted(folder.iterdir()), {}, scratch, 0)
+    model = reconstruct(scratch, views, exhaustive(VIEWS), seed=0)
     assert model is not None
     assert len(model.poses) == VIEWS
     lenses = {(camera.width, camera.height): camera.fx for camera in model.cameras.values()}
@@ -240,7 +240,7 @@ def test_a_finer_lens_is_found_where_pictures_show_it() -> None:
     lens = as_camera(next(iter(model.cameras.values())))
     np.testing.assert_allclose([lens.fx, lens.fy, lens.cx, lens.cy], OPENCV[:4], atol=2)
     np.testing.assert_allclose(lens.distortion[0], OPENCV[4], atol=0.05)
-    assert not bent(model)
+    assert not folding_lenses(model)
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ def test_a_distortion_that_folds_back_is_taken_away() -> None:
     (number,) = model.cameras
     model.cameras[number].model = pycolmap.CameraModelId.SIMPLE_RADIAL
     model.cameras[number].params = [1000.0, 256.0, 256.0, -1.5]
-    assert bent(model) == [number]
-    straight = adjusted(pycolmap, model, bent(model), STRAIGHT_LENS)
-    assert bent(straight) == []
+    assert folding_lenses(model) == [number]
+    straight = adjusted(pycolmap, model, folding_lenses(model), STRAIGHT_LENS)
+    assert folding_lenses(straight) == []
     assert as_camera(straight.cameras[number]).is_pinhole
     assert straight.cameras[number].focal_length == pytest.approx(1000, rel=0.01)
     assert straight.compute_mean_reprojection_error() < 1

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import scene_files
 import torch
+from analytic_fields import Balls, lines, loaded_field, read_mesh
 from conftest import BALL_RADIUS
-from export_subject import Balls, lines, read_mesh, subject
 from scipy.spatial.transform import Rotation
 
 from nerfpipe.config.params import Params
@@ -123,7 +123,7 @@ def test_a_mesh_of_a_moved_scene_is_in_the_datas_units(make_scene: MakeScene, tm
     scene_files.write_blender(moved(make_scene(), size, offset), tmp_path / "data")
     found = read(tmp_path)
     ball = Balls(((0.0, 0.0, 0.0), BALL_RADIUS * size * found.similarity.scale))
-    of = subject(ball, found, found.space(0.0, 0.05), found.similarity)
+    of = loaded_field(ball, found, found.space(0.0, 0.05), found.similarity)
     lines(export_mesh(of, MeshOptions(density=200.0, resolution=40), tmp_path / "mesh.ply"))
     distances = np.linalg.norm(read_mesh(tmp_path / "mesh.ply").vertices - offset, axis=1)
     np.testing.assert_allclose(distances, BALL_RADIUS * size, atol=0.1 * size)

@@ -1,4 +1,4 @@
-"""Is the machine fit, and is the data what one thinks it is? Seen before hours are spent."""
+"""`nerfpipe doctor`: checks machine and data before hours are spent on training."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from nerfpipe.scenes.normalise import FEW, distances_seen
 from nerfpipe.scenes.scene import Scene
 
 SPLIT_COLOURS = {"train": "tab:blue", "val": "tab:orange", "test": "tab:red"}
-SAME = 1e-6  # scene units: poses that differ by less are one
+SAME = 1e-6  # scene units: poses that differ by less are equal
 FEW_VIEWS = 8
 FEW_RAYS = 0.01  # of the train rays
 MISSED = (
     "only {:.2%} of the train rays meet what is to be learned: are poses, lenses and `bounds:` of one scale, and the "
     "lenses' numbers in pixels of these pictures?"
 )
-ODD_SCALE = 30  # times larger or smaller than the bounds are the cameras' distances, hardly ever on purpose
+ODD_SCALE = 30  # ratio of the cameras' distance to the scene's size, or its inverse, beyond which a unit is wrong
 POINTS_SHOWN = 20_000
 POSES = "are the poses camera-to-world, looking along -z?"
-FORWARD_DEPTH = 8.0  # how far a forward scene is drawn, in distances of its near plane
-AXIS_LENGTH = 0.25  # of a camera's view direction in the picture, times the size of the bounds
+FORWARD_DEPTH = 8.0  # to which a forward scene is drawn, in near plane distances
+AXIS_LENGTH = 0.25  # of a drawn view direction, times the size of the bounds
 PIXELS, DPI = 900, 100
 
 
 def machine_lines(runtime: RuntimeParams) -> list[str]:
-    """Device, torch and precision."""
+    """Device, torch, kernels and precision, in lines."""
     device = set_up(runtime)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return [
@@ -53,7 +53,7 @@ def machine_lines(runtime: RuntimeParams) -> list[str]:
 
 
 def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
-    """Shapes, splits, bounds, near and far of the scene in `raw`; writes the picture of its cameras to `output`."""
+    """Shapes, splits, bounds, near and far of the scene in `raw`, in lines; draws its cameras into `output`."""
     scene = load_scene(raw)
     space = scene.space(params.rays.margin, params.rays.min_near)
     sizes = ", ".join(sorted({f"{camera.width}x{camera.height}" for camera in scene.cameras}))
@@ -79,7 +79,7 @@ def examine_scene(raw: Path, params: Params, output: Path) -> list[str]:
 
 
 def usual_mistakes(scene: Scene, space: Space) -> list[str]:
-    """What is allowed, but hardly ever meant."""
+    """Warnings about properties that are valid but rarely intended."""
     positions, axes = scene.poses[:, :, 3].astype(np.float64), -scene.poses[:, :, 2].astype(np.float64)
     if scene.views > 1 and np.ptp(scene.poses, axis=0).max() < SAME:
         return ["all poses are equal: depth cannot be seen from one place"]
@@ -88,21 +88,21 @@ def usual_mistakes(scene: Scene, space: Space) -> list[str]:
         warnings.append(f"{len(scene.splits['train'])} train views are few: expect good pictures near them only")
     if np.linalg.norm(positions - positions.mean(axis=0), axis=1).max() < SAME:
         warnings.append("all cameras stand in one place: depth cannot be seen from there; move while photographing")
-    looks = box_mistakes(space, positions, axes) if space.kind == "bounded" else direction_mistakes(scene)
-    return [*warnings, *looks, *point_mistakes(scene)]
+    directions = box_mistakes(space, positions, axes) if space.kind == "bounded" else direction_mistakes(scene)
+    return [*warnings, *directions, *point_mistakes(scene)]
 
 
 def box_mistakes(space: Space, positions: np.ndarray, axes: np.ndarray) -> list[str]:
-    """Of cameras with these positions and optical axes [N, 3] around a bounded scene."""
+    """Warnings about cameras with these positions and optical axes [N, 3] around a bounded scene."""
     warnings = []
-    middle, size = space.box.mean(dim=0).numpy(), float((space.box[1] - space.box[0]).norm())
-    away = np.flatnonzero(((middle - positions) * axes).sum(axis=1) < 0)
+    centre, size = space.box.mean(dim=0).numpy(), float((space.box[1] - space.box[0]).norm())
+    away = np.flatnonzero(((centre - positions) * axes).sum(axis=1) < 0)
     if len(away):
         warnings.append(
             f"{len(away)} of {len(axes)} cameras, of which view {away[0]} is the first, face away from the bounds: "
             f"{POSES}"
         )
-    distance = float(np.linalg.norm(positions - middle, axis=1).mean())
+    distance = float(np.linalg.norm(positions - centre, axis=1).mean())
     if not size / ODD_SCALE < distance < size * ODD_SCALE:
         warnings.append(
             f"the cameras are {distance:.3g} from the middle of bounds that measure {size:.3g}: is the scale right?"
@@ -111,10 +111,10 @@ def box_mistakes(space: Space, positions: np.ndarray, axes: np.ndarray) -> list[
 
 
 def direction_mistakes(scene: Scene) -> list[str]:
-    """Cameras of an unbounded or forward scene that have behind them what the cameras look at together."""
+    """Warnings about cameras of an unbounded or forward scene that face away from the common focus point."""
     focus = focus_point(scene.poses.astype(np.float64))
     if focus is None or not focus.certain:
-        return []  # they look in parallel, or every which way
+        return []  # the optical axes are parallel or do not meet
     behind = np.flatnonzero(focus.depths <= 0)
     if not len(behind):
         return []
@@ -125,7 +125,7 @@ def direction_mistakes(scene: Scene) -> list[str]:
 
 
 def point_mistakes(scene: Scene) -> list[str]:
-    """Points that cameras do not see, or that are of another size than the scene."""
+    """Warnings about points that cameras do not see, or whose scale differs from the cameras'."""
     if scene.points is None or len(scene.points) < FEW:
         return []
     step = -(-len(scene.points) // POINTS_SHOWN)
@@ -137,9 +137,9 @@ def point_mistakes(scene: Scene) -> list[str]:
             f"{len(blind)} of {scene.views} cameras, of which view {blind[0]} is the first, see fewer than {FEW} of "
             f"the {len(scene.points):,} points: {POSES} Are the points in the poses' coordinates?"
         )
-    middle = np.median(points, axis=0)
-    size = float(np.median(np.linalg.norm(points - middle, axis=1)))
-    distance = float(np.median(np.linalg.norm(poses[:, :, 3] - middle, axis=1)))
+    centre = np.median(points, axis=0)
+    size = float(np.median(np.linalg.norm(points - centre, axis=1)))
+    distance = float(np.median(np.linalg.norm(poses[:, :, 3] - centre, axis=1)))
     if scene.kind != "bounded" and not (size > distance / ODD_SCALE and max(size, distance) < ODD_SCALE):
         warnings.append(
             f"half of the points are within {size:.3g} of a place {distance:.3g} scene units from the cameras: "
@@ -149,13 +149,13 @@ def point_mistakes(scene: Scene) -> list[str]:
 
 
 def shared_views(scene: Scene) -> str:
-    """A remark where val and test are not apart."""
+    """A remark if val and test share views, else empty."""
     shared = np.intersect1d(scene.splits["val"], scene.splits["test"])
     return f" ({len(shared)} views are both val and test)" if len(shared) else ""
 
 
 def train_extent(scene: Scene, space: Space) -> DepthRange:
-    """Near, far and hits of all train rays."""
+    """Near, far and number of hits of all train rays."""
     extent = DepthRange()
     for view in scene.splits["train"]:
         pose, camera = torch.from_numpy(np.array(scene.poses[view])), scene.camera(view)
@@ -165,7 +165,7 @@ def train_extent(scene: Scene, space: Space) -> DepthRange:
 
 
 def draw_cameras(scene: Scene, space: Space, output: Path) -> None:
-    """Every camera's position and view direction beside points and the box of what is learned, as a PNG."""
+    """Draw the position and view direction of every camera, the points and the scene's box, as a PNG."""
     figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(projection="3d")
@@ -189,7 +189,7 @@ def draw_cameras(scene: Scene, space: Space, output: Path) -> None:
 
 
 def scene_box(scene: Scene, space: Space) -> np.ndarray:
-    """The box [2, 3] to draw: the bounds, what is not contracted, or what lies just before forward-facing cameras."""
+    """The box [2, 3] to draw: the bounds, the uncontracted cube, or the region in front of forward-facing cameras."""
     match space.kind:
         case "unbounded":
             return np.array([[-1.0] * 3, [1.0] * 3])
@@ -200,7 +200,7 @@ def scene_box(scene: Scene, space: Space) -> np.ndarray:
 
 
 def draw_box(axes: Axes, bounds: np.ndarray) -> None:
-    """The twelve edges of a box [2, 3]."""
+    """Draw the twelve edges of a box [2, 3]."""
     corners = [np.array(corner) for corner in itertools.product(*bounds.T)]
     for a, b in itertools.combinations(corners, 2):
         if (a != b).sum() == 1:  # corners that differ in one coordinate share an edge

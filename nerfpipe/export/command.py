@@ -48,10 +48,10 @@ def image(
     with one_line_errors():
         check_output(output, (".png",), force)
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
-        with loaded(model) as subject:
+        with loaded(model) as field:
             from nerfpipe.export.images import export_image
 
-            tell(export_image(subject, options, output))
+            tell(export_image(field, options, output))
 
 
 @app.command()
@@ -71,10 +71,10 @@ def depth(
         check_output(output, (".png",), force, beside=(".npy", ".json"))
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
         kinds = checked(DepthOptions, kind=kind)
-        with loaded(model) as subject:
+        with loaded(model) as field:
             from nerfpipe.export.images import export_depth
 
-            tell(export_depth(subject, options, kinds, output))
+            tell(export_depth(field, options, kinds, output))
 
 
 @app.command()
@@ -92,10 +92,10 @@ def normals(
     with one_line_errors():
         check_output(output, (".png",), force, beside=(".npy",))
         options = checked(ViewOptions, view=view, azimuth=azimuth, elevation=elevation, radius=radius, size=size)
-        with loaded(model) as subject:
+        with loaded(model) as field:
             from nerfpipe.export.images import export_normals
 
-            tell(export_normals(subject, options, output))
+            tell(export_normals(field, options, output))
 
 
 @app.command()
@@ -110,10 +110,10 @@ def pointcloud(
     with one_line_errors():
         check_output(output, (".ply",), force)
         options = checked(CloudOptions, points=points, opacity=opacity)
-        with loaded(model) as subject:
+        with loaded(model) as field:
             from nerfpipe.export.point_cloud import export_pointcloud
 
-            tell(export_pointcloud(subject, options, output))
+            tell(export_pointcloud(field, options, output))
 
 
 @app.command()
@@ -136,10 +136,10 @@ def mesh(
     with one_line_errors():
         check_output(output, (".ply", ".glb"), force)
         options = checked(MeshOptions, density=density, resolution=resolution, pieces=pieces, seen=seen)
-        with loaded(model) as subject:
+        with loaded(model) as field:
             from nerfpipe.export.mesh import export_mesh
 
-            tell(export_mesh(subject, options, output))
+            tell(export_mesh(field, options, output))
 
 
 @contextmanager

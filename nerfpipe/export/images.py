@@ -28,18 +28,18 @@ TEXT_KEY = "nerfpipe"  # of the text chunk that explains a PNG's values
 KINDS = {"z": "z-depth, along the camera's axis", "ray": "distance along each pixel's ray"}
 
 
-def export_image(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
+def export_image(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write the view as PNG, over the scene's background; yields the lines to print."""
-    camera, pose, words = choose_view(subject.about, options)
-    write_png(output, to_8bit(render_bands(subject, camera, pose).colour))
-    yield f"{output}: {words}, over {subject.about.background}"
+    camera, pose, words = choose_view(field.about, options)
+    write_png(output, to_8bit(render_bands(field, camera, pose).colour))
+    yield f"{output}: {words}, over {field.about.background}"
 
 
-def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
+def export_depth(field: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
     """Write depth as 16-bit PNG and .npy, and a .json that explains both; yields the lines to print."""
-    camera, pose, words = choose_view(subject.about, options)
-    picture = render_bands(subject, camera, pose)
-    values = original_depth(subject, camera, pose, picture, depth.kind)
+    camera, pose, words = choose_view(field.about, options)
+    picture = render_bands(field, camera, pose)
+    values = original_depth(field, camera, pose, picture, depth.kind)
     step = png_step(values)
     meaning = {
         "kind": depth.kind,
@@ -48,7 +48,7 @@ def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions
         "scale": step,
         "png": "depth = scale * number; 0: nothing is seen",
         "npy": "depth as float32; NaN: nothing is seen",
-        **camera_entry(subject, camera, pose),
+        **camera_entry(field, camera, pose),
     }
     write_depth_png(output, values, step, meaning)
     write_npy(output.with_suffix(".npy"), values)
@@ -60,13 +60,13 @@ def export_depth(subject: LoadedField, options: ViewOptions, depth: DepthOptions
     yield f"  {output.with_suffix('.npy')}: float32, NaN where nothing is seen"
 
 
-def original_depth(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture, kind: str) -> np.ndarray:
+def original_depth(field: LoadedField, camera: Camera, pose: Tensor, picture: Picture, kind: str) -> np.ndarray:
     """Depth [H, W] float32 in the data's own units, of `kind` z or ray; NaN where opacity is below SEEN."""
-    _, _, distance = subject.distances(camera, pose, picture)
+    _, _, distance = field.distances(camera, pose, picture)
     if kind == "z":
         distance = distance * -camera.directions(camera.pixel_centres())[:, 2]  # cameras look along -z
     seen = (picture.opacity.flatten() >= SEEN) & (distance > 0)
-    depth = torch.where(seen, distance / subject.about.similarity.scale, torch.nan)
+    depth = torch.where(seen, distance / field.about.similarity.scale, torch.nan)
     return depth.reshape(camera.height, camera.width).numpy().astype(np.float32)
 
 
@@ -90,29 +90,29 @@ def write_depth_png(path: Path, depth: np.ndarray, step: float, meaning: dict[st
         Image.fromarray(values).save(temporary, format="PNG", pnginfo=text)
 
 
-def camera_entry(subject: LoadedField, camera: Camera, pose: Tensor) -> dict[str, Any]:
+def camera_entry(field: LoadedField, camera: Camera, pose: Tensor) -> dict[str, Any]:
     """The lens, and the camera-to-world pose in the data's own coordinates, as entries of a .json."""
-    [original] = subject.about.similarity.original_poses(pose[None].double().numpy())
+    [original] = field.about.similarity.original_poses(pose[None].double().numpy())
     lens = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     axes = "x right, y up, looking along -z"
     return {"camera": lens, "pose": original.tolist(), "camera_axes": axes}
 
 
-def export_normals(subject: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
+def export_normals(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write normals as PNG and .npy; yields the lines to print."""
-    camera, pose, words = choose_view(subject.about, options)
-    picture = render_bands(subject, camera, pose)
-    normals = original_normals(subject, camera, pose, picture)
-    write_png(output, normal_image(normals, picture.opacity, subject.about.background_colour))
+    camera, pose, words = choose_view(field.about, options)
+    picture = render_bands(field, camera, pose)
+    normals = original_normals(field, camera, pose, picture)
+    write_png(output, normal_image(normals, picture.opacity, field.about.background_colour))
     write_npy(output.with_suffix(".npy"), normals.numpy())
     yield f"{output}: {words}; normals along the data's own axes, red x, green y, blue z, each from -1 to 1"
     yield f"  {output.with_suffix('.npy')}: float32, unit vectors, 0 where nothing is seen"
 
 
-def original_normals(subject: LoadedField, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
+def original_normals(field: LoadedField, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
     """Unit normals [H, W, 3] along the data's own axes; zero where nothing is seen."""
-    in_scene = normal_map(subject.probe, picture, camera, pose)
-    return in_scene @ torch.tensor(subject.about.similarity.rotation)
+    in_scene = normal_map(field.probe, picture, camera, pose)
+    return in_scene @ torch.tensor(field.about.similarity.rotation)
 
 
 def write_npy(path: Path, array: np.ndarray) -> None:

@@ -23,27 +23,27 @@ THICKNESS = 1 / 40  # of the grid's longest side; docs/export.md compares others
 COLOUR_BLOCK = 2**17  # vertices between two steps of the progress bar
 
 
-def export_mesh(subject: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
+def export_mesh(field: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
     """Write the mesh as .ply or .glb; yields the lines to print. Raises NerfpipeError if there is no surface."""
-    space = subject.about.space
+    space = field.about.space
     grid = inner_grid(space, options.resolution)
 
     def density(points: Tensor) -> Tensor:
-        return subject.probe.density(space.to_world(points))
+        return field.probe.density(space.to_world(points))
 
     level = usual_density(grid) if options.density is None else options.density
     vertices, faces = to_world(surface_at(density, grid, level), space)
     before = len(faces)
-    vertices, faces = submesh(vertices, faces, solid_faces(subject, vertices, faces, options.pieces))
+    vertices, faces = submesh(vertices, faces, solid_faces(field, vertices, faces, options.pieces))
     dropped = before - len(faces)
     if options.seen:
-        vertices, faces = submesh(vertices, faces, visible_faces(subject, vertices, faces))
-    colours = colour_of(subject, vertices, faces)
-    mesh_file.write(output, subject.about.similarity.original(vertices), faces, colours)
+        vertices, faces = submesh(vertices, faces, visible_faces(field, vertices, faces))
+    colours = colour_of(field, vertices, faces)
+    mesh_file.write(output, field.about.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
-    yield f"  {extent_words(space, max(grid.cell) / subject.about.similarity.scale)}"
+    yield f"  {extent_words(space, max(grid.cell) / field.about.similarity.scale)}"
 
 
 def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) -> Surface:
@@ -57,17 +57,17 @@ def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) ->
     return surface
 
 
-def solid_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
+def solid_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
     """Which faces [F] bool belong neither to floaters nor to hollows. Raises NerfpipeError if none is left."""
-    kept = faces_to_keep(vertices, faces, share, np.array(subject.about.poses)[:, :, 3])
+    kept = faces_to_keep(vertices, faces, share, np.array(field.about.poses)[:, :, 3])
     if not kept.any():
         raise NerfpipeError(f"no face is left: all {len(faces):,} are of hollows; give another --density")
     return kept
 
 
-def visible_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def visible_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces [F] bool a train camera sees. Raises NerfpipeError if none is left."""
-    kept = visibility.visible_faces(subject, vertices, faces)
+    kept = visibility.visible_faces(field, vertices, faces)
     if not kept.any():
         raise NerfpipeError(
             f"no face is left: of {len(faces):,} no train camera sees one; leave out --seen, or give another --density"
@@ -101,12 +101,12 @@ def to_world(surface: Surface, space: Space) -> tuple[np.ndarray, np.ndarray]:
     return vertices, surface.faces[:, ::-1] if space.mirrored else surface.faces
 
 
-def colour_of(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def colour_of(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Colour [V, 3] in [0, 1] of each vertex, seen along its normal."""
     normals = torch.from_numpy(mesh_file.vertex_normals(vertices, faces)).float()
     points, colours = torch.from_numpy(vertices).float(), []
     with Progress("colour", len(points), "vertices") as progress:
         for block, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):
-            colours.append(subject.probe.colour(block, -outward))
+            colours.append(field.probe.colour(block, -outward))
             progress.advance(len(block))
     return torch.cat(colours).numpy()

@@ -44,31 +44,31 @@ class Cloud:
         return Cloud(self.points[index], self.colours[index], self.towards[index])
 
 
-def export_pointcloud(subject: LoadedField, options: CloudOptions, output: Path) -> Iterator[str]:
+def export_pointcloud(field: LoadedField, options: CloudOptions, output: Path) -> Iterator[str]:
     """Write the cloud as binary .ply; yields the lines to print. Raises NerfpipeError if nothing is seen."""
-    cloud = seen_points(subject, options)
+    cloud = seen_points(field, options)
     if not len(cloud.points):
         raise NerfpipeError(
             f"no point: the train cameras see nothing with an opacity of {options.opacity:g} or more; lower --opacity"
         )
-    space = subject.about.space
+    space = field.about.space
     even = cloud[thinned(space.from_world(cloud.points)[0].numpy(), options.points)]
     kept = even[~floaters(space.from_world(even.points)[0].numpy())]
-    normals = facing(subject.probe.normals(kept.points), kept.towards)
-    similarity = subject.about.similarity
+    normals = facing(field.probe.normals(kept.points), kept.towards)
+    similarity = field.about.similarity
     positions = similarity.original(kept.points.double().numpy())
     point_cloud_file.write(output, positions, kept.colours.numpy(), normals.numpy() @ np.array(similarity.rotation))
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(kept.points):,} points with colours and normals, {size:.1f} MB, in the scene's original unit"
     yield (
-        f"  from {len(cloud.points):,} pixels of {len(subject.about.poses)} train views with opacity "
+        f"  from {len(cloud.points):,} pixels of {len(field.about.poses)} train views with opacity "
         f"{options.opacity:g} or more; {len(even.points) - len(kept.points):,} floaters dropped"
     )
 
 
-def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
+def seen_points(field: LoadedField, options: CloudOptions) -> Cloud:
     """The surface points of all pixels of all train views, at the resolution that the number of points needs."""
-    about = subject.about
+    about = field.about
     check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))
     camera, poses = about.camera.pinhole(), torch.tensor(about.poses)
     factor = math.sqrt(OVERSAMPLING * options.points / (len(poses) * camera.width * camera.height))
@@ -76,8 +76,8 @@ def seen_points(subject: LoadedField, options: CloudOptions) -> Cloud:
     found = []
     with Progress("look", len(poses), "views") as progress:
         for pose in poses:
-            picture = subject.picture(camera, pose)
-            origins, directions, distance = subject.distances(camera, pose, picture)
+            picture = field.picture(camera, pose)
+            origins, directions, distance = field.distances(camera, pose, picture)
             points, opacity = origins + distance[:, None] * directions, picture.opacity.flatten()
             seen = (opacity >= options.opacity) & (distance > 0)
             seen &= ~at_edges(distance.reshape(camera.height, camera.width)).flatten()

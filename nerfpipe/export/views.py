@@ -118,15 +118,15 @@ def _viewpoint(pose: Tensor, centre: Tensor) -> str:
     return f"from azimuth {azimuth:.4g}°, elevation {elevation:.3g}°, {math.hypot(x, y, z):.3g} scene units away"
 
 
-def render_bands(subject: LoadedField, camera: Camera, pose: Tensor) -> Picture:
+def render_bands(field: LoadedField, camera: Camera, pose: Tensor) -> Picture:
     """`LoadedField.picture`, in bands of rows, with a progress bar."""
-    rays = camera_rays(camera, pose, subject.about.space)
+    rays = camera_rays(camera, pose, field.about.space)
     rows = max(1, BAND // camera.width)
     parts = []
     with Progress("render", camera.height, "rows") as progress:
         for first in range(0, camera.height, rows):
             height = min(rows, camera.height - first)
             band = rays[slice(first * camera.width, (first + height) * camera.width)]
-            parts.append(subject.renderer.view(band, subject.about.background_colour, height, camera.width))
+            parts.append(field.renderer.view(band, field.about.background_colour, height, camera.width))
             progress.advance(height)
     return Picture.joined(parts)

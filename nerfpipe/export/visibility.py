@@ -17,15 +17,15 @@ BLOCK = 2**20  # vertices projected at once into a view
 TOLERANCE = 0.01  # of the distance that a camera sees, by which a visible vertex may lie farther away
 
 
-def visible_faces(subject: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def visible_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces have a vertex of [V, 3] that a train camera sees: [F] bool."""
-    camera = sized(subject.about.camera.pinhole(), SIZE)
+    camera = sized(field.about.camera.pinhole(), SIZE)
     points, seen = torch.from_numpy(vertices).float(), torch.zeros(len(vertices), dtype=torch.bool)
-    poses = torch.tensor(subject.about.poses)
+    poses = torch.tensor(field.about.poses)
     with Progress("look", len(poses), "views") as progress:
         for pose in poses:
-            picture = subject.picture(camera, pose)
-            _, _, distance = subject.distances(camera, pose, picture)
+            picture = field.picture(camera, pose)
+            _, _, distance = field.distances(camera, pose, picture)
             limit = visible_distance(distance.reshape_as(picture.opacity), picture.opacity)
             for block, seen_in_block in zip(points.split(BLOCK), seen.split(BLOCK), strict=True):
                 seen_in_block |= visible_points(camera, pose, limit, block)

@@ -1,4 +1,4 @@
-"""What `nerfpipe photos` does, from the user's folder to the lines it prints."""
+"""`nerfpipe photos`: from the user's folder or video to a capture, and the lines it prints."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from nerfpipe.photos.capture import (
     capture_folder,
     write_capture,
 )
-from nerfpipe.photos.images import DIAGONAL_35MM, FEWEST, LOSSLESS, list_pictures, some
+from nerfpipe.photos.images import DIAGONAL_35MM, FEWEST, LOSSLESS, list_pictures, listed
 from nerfpipe.photos.masks import find_masks
 from nerfpipe.photos.preparing import IMAGES, MASKS, SEARCHED, SEARCHED_MASKS, View, prepare_files, prepare_frames
-from nerfpipe.photos.reconstruct import Model, load_pycolmap, reconstruct
+from nerfpipe.photos.reconstruct import Reconstruction, load_pycolmap, reconstruct
 from nerfpipe.photos.video import not_a_video, sharp_frames
 from nerfpipe.project.paths import CAPTURES, CATALOGUE_FILE
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular, work_folder
 
 MATCHINGS = ("auto", "exhaustive", "sequential")
-SMALLEST = 64  # pixels: below, nothing is left to learn
-LAST_SEED = 2**31 - 1  # COLMAP takes no larger one; below 0 it would draw its own
-MANY_PAIRS = 5000  # 100 pictures with one another; hours on a few cores
+SMALLEST = 64  # pixels of the longer side
+LAST_SEED = 2**31 - 1  # COLMAP's largest; for a negative one it would draw its own
+MANY_PAIRS = 5000  # all pairs of 100 pictures: hours on a few cores
 
 ADVICE = (
-    "photograph again with more overlap (neighbouring pictures share 60 to 80 %); walk around the thing instead of "
-    "turning on the spot; have textured things in view, nothing that moves, even light and no blur"
+    "photograph again with more overlap (neighbouring pictures share 60 to 80 %); walk around the object instead of "
+    "turning on the spot; have textured objects in view, nothing that moves, even light and no blur"
 )
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; see the command's help."""
+    """The command's options; its help explains them."""
 
     name: str
     masks: Path | None = None
@@ -52,30 +52,30 @@ class Options:
 
 
 def make_capture(source: Path, options: Options) -> Iterator[str]:
-    """Make the capture of a folder of pictures or a video; yields the lines to print as it goes.
+    """Make a capture of a folder of pictures or a video; yields the lines to print.
 
-    Raises NerfpipeError, with nothing written, where that cannot be done.
+    Raises NerfpipeError, with nothing written, if the input or too few pictures can be used.
     """
     check_options(options)
     folder = capture_folder(options.name, options.replace)
     load_pycolmap()
-    scratch = work_folder() / "photos"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with begins_anew(), tempfile.TemporaryDirectory(dir=scratch, prefix=f"{options.name}-") as name:
-        workshop = Path(name)
+    parent = work_folder() / "photos"
+    parent.mkdir(parents=True, exist_ok=True)
+    with nothing_written(), tempfile.TemporaryDirectory(dir=parent, prefix=f"{options.name}-") as name:
+        scratch = Path(name)
         for kind in (IMAGES, MASKS, SEARCHED, SEARCHED_MASKS):
-            (workshop / kind).mkdir()
-        views = prepare(source, options, workshop)
+            (scratch / kind).mkdir()
+        views = prepare(source, options, scratch)
         chosen = choose_pairs(source, options.matching, len(views))
         if len(chosen) > MANY_PAIRS and source.is_dir():
             yield (
-                f"notice  {len(chosen):,} pairs of pictures are compared; where they were taken one after the other, "
+                f"notice  {len(chosen):,} pairs of pictures are compared; if they were taken one after another, "
                 "--matching sequential needs far fewer"
             )
-        model = reconstruct(workshop, views, chosen, options.seed)
+        model = reconstruct(scratch, views, chosen, options.seed)
         if model is None or len(model.poses) < FEWEST:
             raise NerfpipeError(failure(source, views, model))
-        write_capture(folder, workshop, views, model)
+        write_capture(folder, scratch, views, model)
     added = add_entry(options.name, folder)
     yield from report(views, model)
     yield f"wrote       {folder}: {len(model.poses)} pictures, {TRANSFORMS}, {POINTS}"
@@ -83,22 +83,22 @@ def make_capture(source: Path, options: Options) -> Iterator[str]:
         yield f"catalogue   {CATALOGUE_FILE} has a new entry: {options.name}"
     yield f"next        dvc add {folder.as_posix()}"
     yield f"            set `scene: {options.name}` and `method: ngp_photos` in params.yaml"
-    if options.replace:  # DVC looks at the entry, which is the same as before, and not at the pictures
+    if options.replace:  # DVC sees an unchanged entry, and does not look at the pictures
         yield "            dvc repro --force --single-item download"
     yield "            dvc repro"
 
 
 @contextmanager
-def begins_anew() -> Iterator[None]:
-    """Say on Ctrl-C what is left of the work."""
+def nothing_written() -> Iterator[None]:
+    """On Ctrl-C, raise NerfpipeError that says that nothing was written."""
     try:
         yield
     except KeyboardInterrupt:
-        raise NerfpipeError("interrupted; nothing was written, and the same command begins anew") from None
+        raise NerfpipeError("interrupted; nothing was written, and the same command starts again") from None
 
 
 def check_options(options: Options) -> None:
-    """Raise NerfpipeError where the options make no sense."""
+    """Raise NerfpipeError if an option is out of range."""
     if options.matching not in MATCHINGS:
         raise NerfpipeError(
             f"--matching: must be {', '.join(MATCHINGS[:-1])} or {MATCHINGS[-1]} (got {options.matching})"
@@ -115,12 +115,12 @@ def check_options(options: Options) -> None:
         raise NerfpipeError(f"--seed: must be from 0 to {LAST_SEED:,} (got {options.seed})")
 
 
-def prepare(source: Path, options: Options, workshop: Path) -> list[View]:
-    """The views of a folder or a video, their files in the workshop."""
+def prepare(source: Path, options: Options, scratch: Path) -> list[View]:
+    """The views of a folder or a video, with their files in `scratch`. Raises NerfpipeError if they cannot be read."""
     if source.is_dir():
         files = list_pictures(source)
         masks = {} if options.masks is None else find_masks(options.masks, files)
-        return prepare_files(files, masks, workshop, options.size)
+        return prepare_files(files, masks, scratch, options.size)
     if not source.exists():
         raise NerfpipeError(f"{source}: not found; give a folder of pictures, or a video")
     refuse_irregular(source)
@@ -131,28 +131,28 @@ def prepare(source: Path, options: Options, workshop: Path) -> list[View]:
             "--masks: goes with a folder of pictures; run once without it, draw masks for the frames in "
             f"{CAPTURES / options.name / IMAGES}, and give that folder together with --masks and another --name"
         )
-    views = prepare_frames(sharp_frames(source, options.frames), workshop, options.size)
+    views = prepare_frames(sharp_frames(source, options.frames), scratch, options.size)
     if len(views) < FEWEST:
         raise not_a_video(source)
     return views
 
 
 def choose_pairs(source: Path, matching: str, count: int) -> list[tuple[int, int]]:
-    """Pairs of views to compare."""
-    one_after_another = matching == "sequential" or (matching == "auto" and source.is_file())
-    return pairs.sequential(count) if one_after_another else pairs.exhaustive(count)
+    """Pairs of views to match, by index: `auto` is sequential for a video and exhaustive for a folder."""
+    in_sequence = matching == "sequential" or (matching == "auto" and source.is_file())
+    return pairs.sequential(count) if in_sequence else pairs.exhaustive(count)
 
 
-def failure(source: Path, views: list[View], model: Model | None) -> str:
-    """What to tell the user when too few pictures could be registered."""
-    placed = {} if model is None else model.poses
-    missing = [view.name for view in views if view.searched not in placed]
-    count = f"only {len(placed)}" if placed else "none"
-    return f"{source}: {count} of {len(views)} pictures could be registered; not {some(missing)}; {ADVICE}"
+def failure(source: Path, views: list[View], model: Reconstruction | None) -> str:
+    """The message if too few pictures could be registered."""
+    registered = {} if model is None else model.poses
+    missing = [view.name for view in views if view.searched not in registered]
+    count = f"only {len(registered)}" if registered else "none"
+    return f"{source}: {count} of {len(views)} pictures could be registered; not {listed(missing)}; {ADVICE}"
 
 
-def report(views: list[View], model: Model) -> Iterator[str]:
-    """How well it went, in lines."""
+def report(views: list[View], model: Reconstruction) -> Iterator[str]:
+    """The result of registration, in lines: views, error, points and lens."""
     missing = [view.name for view in views if view.searched not in model.poses]
     few = len(missing) > len(views) / 2
     cameras = [model.cameras[view.searched] for view in views if view.searched in model.poses]
@@ -161,7 +161,7 @@ def report(views: list[View], model: Model) -> Iterator[str]:
     equivalent = first.fx / math.hypot(first.width, first.height) * DIAGONAL_35MM
     yield f"registered  {len(cameras)} of {len(views)} pictures, reprojection error {model.error:.2f} pixels {at}"
     if missing:
-        yield f"{'warning   ' if few else 'notice    '}  not registered: {some(missing)}"
+        yield f"{'warning   ' if few else 'notice    '}  not registered: {listed(missing)}"
     if few:
         yield f"            {ADVICE}"
     yield f"points      {len(model.points):,}"

@@ -1,4 +1,4 @@
-"""Picture files as they come from cameras: found, turned upright, made 8-bit, with the focal length in their EXIF."""
+"""Picture files from cameras: list them, turn them upright, convert them to 8 bits, read the focal length in EXIF."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ FOREIGN = {
     "HEIC": HEIC,
     "raw": (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
 }
-FEWEST = 3  # pictures: with two, no point is seen often enough to tell a good match from a bad one
-NAMES_SHOWN = 10  # of a long list, in a message
+FEWEST = 3  # pictures: with two, no third view can confirm a match
+NAMES_SHOWN = 10  # in a message
 
-DIAGONAL_35MM = math.hypot(36, 24)  # mm, of the film that equivalent focal lengths refer to
+DIAGONAL_35MM = math.hypot(36, 24)  # mm, of the frame that equivalent focal lengths refer to
 UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # EXIF FocalPlaneResolutionUnit
-LIKELY_FOCAL = (0.2, 10.0)  # in longer sides of the picture; EXIF that says otherwise is wrong
+LIKELY_FOCAL = (0.2, 10.0)  # in longer sides of the picture; other values in EXIF are ignored
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, upright: RGB, or RGBA where parts of it are transparent; the user's name for it; its focal length in
-    pixels where that is known; and whether its file had lost nothing."""
+    """One upright picture."""
 
-    image: Image.Image
-    name: str
-    focal: float | None
-    lossless: bool
+    image: Image.Image  # RGB, or RGBA if a part of it is transparent
+    name: str  # the user's
+    focal: float | None  # pixels; None if unknown
+    lossless: bool  # whether its file format is
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, 9 before 10.
+    """The picture files of a folder in numerical order, 9 before 10.
 
-    Raises NerfpipeError where there are fewer than FEWEST, or some that cannot be read here, with what to do.
+    Raises NerfpipeError if there are fewer than FEWEST, or any of a format that cannot be read.
     """
     files = sorted((file for file in folder.iterdir() if file.is_file() and file.name[0] != "."), key=by_number)
     pictures = [file for file in files if file.suffix.lower() in LOSSLESS]
@@ -60,24 +59,24 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def foreign_remedy(kind: str) -> str:
-    """How to get JPEG out of what a camera wrote."""
+    """How to convert a camera's own format to JPEG."""
     if kind == "HEIC":
         return HEIC_REMEDY
     return "export them as JPEG or TIFF, all with the same settings and without lens correction"
 
 
 def read_picture(file: Path) -> Picture:
-    """The picture in a file. Raises NerfpipeError that says what is wrong with it."""
+    """The picture in a file. Raises NerfpipeError if it cannot be read."""
     image = load_image(file)
     with quiet():
         focal = exif_focal(image.getexif(), image.size)
     upright = turned(to_8bit(image, file), orientation_of(image))
-    upright.info.clear()  # EXIF and colour profile would be written into every copy
+    upright.info.clear()  # otherwise EXIF and colour profile would be written into every copy
     return Picture(upright, file.name, focal, LOSSLESS[file.suffix.lower()])
 
 
 def to_8bit(image: Image.Image, file: Path) -> Image.Image:
-    """A picture of any kind as RGB of 8 bits, or as RGBA where a part of it is transparent."""
+    """An image of any mode as 8-bit RGB, or as RGBA if a part of it is transparent."""
     if image.mode in DEEP:
         image = deep_to_8bit(image, file)
     if image.has_transparency_data:
@@ -88,10 +87,10 @@ def to_8bit(image: Image.Image, file: Path) -> Image.Image:
 
 
 def exif_focal(exif: Image.Exif, size: tuple[int, int]) -> float | None:
-    """The focal length in pixels of a picture of this size (W, H) by its EXIF; None where that does not say.
+    """The focal length in pixels, by EXIF, of a picture of this size (W, H); None if unknown.
 
-    The equivalent for 35 mm film is one of equal diagonal. Without it, the length in mm and the pixels per mm of the
-    sensor serve.
+    It follows from the 35 mm equivalent, which refers to the diagonal; without that, from the focal length in mm and
+    the sensor's pixels per mm.
     """
     tags = exif.get_ifd(ExifTags.IFD.Exif)
     if equivalent := positive(tags, ExifTags.Base.FocalLengthIn35mmFilm):
@@ -110,7 +109,7 @@ def exif_focal(exif: Image.Exif, size: tuple[int, int]) -> float | None:
 
 
 def positive(tags: Mapping[int, Any], tag: int) -> float | None:
-    """The number under a tag; None where there is none above zero."""
+    """The positive number under a tag; None if there is none."""
     try:
         value = float(tags[tag])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -118,14 +117,14 @@ def positive(tags: Mapping[int, Any], tag: int) -> float | None:
     return value if value > 0 and math.isfinite(value) else None
 
 
-def fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size (W, H) made smaller so that its longer side is `longest`; kept where it is not larger, or for 0."""
-    share = longest / max(size)
-    return size if longest == 0 or share >= 1 else (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
+def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size (W, H), reduced so that the longer side is at most `longest` pixels; unchanged for 0."""
+    scale = longest / max(size)
+    return size if longest == 0 or scale >= 1 else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
 
 
-def some(names: Iterable[str]) -> str:
-    """The first names of a list, in one line."""
+def listed(names: Iterable[str]) -> str:
+    """The first NAMES_SHOWN names, in one line."""
     names = list(names)
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more

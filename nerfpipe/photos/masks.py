@@ -1,4 +1,4 @@
-"""Masks: one per picture, white where it counts. For what moves, and for what stands still around a turntable."""
+"""Masks: one per picture, white where it is kept. They hide moving objects, or the room around a turntable."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 from nerfpipe.images.image_file import HALF, load_image, mask_values, orientation_of, turned
-from nerfpipe.photos.images import LOSSLESS, some
+from nerfpipe.photos.images import LOSSLESS, listed
 from nerfpipe.runtime.errors import NerfpipeError
 
 
 def find_masks(folder: Path, pictures: list[Path]) -> dict[str, Path]:
-    """The mask's file for every picture's name: IMG_1.png or IMG_1.jpg.png for IMG_1.jpg.
+    """The mask file of every picture, by the picture's name: IMG_1.png or IMG_1.jpg.png for IMG_1.jpg.
 
-    Raises NerfpipeError naming the pictures without one.
+    Raises NerfpipeError if a picture has no mask.
     """
     if not folder.is_dir():
         raise NerfpipeError(f"{folder}: --masks must name a folder, with one mask for each picture under its name")
@@ -23,14 +23,14 @@ def find_masks(folder: Path, pictures: list[Path]) -> dict[str, Path]:
     missing = [name for name, file in masks.items() if file is None]
     if missing:
         example = f"{Path(missing[0]).stem}.png"
-        raise NerfpipeError(f"{folder}: no mask for {some(missing)}; a mask has its picture's name, as {example}")
+        raise NerfpipeError(f"{folder}: no mask for {listed(missing)}; a mask has its picture's name, as {example}")
     return {name: file for name, file in masks.items() if file is not None}
 
 
 def read_mask(file: Path, size: tuple[int, int]) -> Image.Image:
-    """A mask as grey values of 8 bits for an upright picture of this size (W, H).
+    """A mask as an 8-bit grey image, for an upright picture of this size (W, H).
 
-    Raises NerfpipeError naming the mask where it has another size or keeps nothing.
+    Raises NerfpipeError if the mask has another size or is black throughout.
     """
     image = load_image(file)
     values = mask_values(turned(image, orientation_of(image)), file)  # [H, W]
@@ -44,5 +44,5 @@ def read_mask(file: Path, size: tuple[int, int]) -> Image.Image:
 
 
 def black_and_white(mask: Image.Image) -> Image.Image:
-    """0 and 255 alone."""
+    """The mask with only the values 0 and 255."""
     return mask.point(lambda value: 255 * (value >= HALF))

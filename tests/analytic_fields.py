@@ -47,7 +47,7 @@ class Balls(Field):
         return FieldOutput(density, {COLOUR: (x / 2 + 0.5).clamp(0, 1)})
 
 
-def subject(
+def loaded_field(
     field: Field, make_camera, space: Space | None = None, similarity: Similarity | None = None, samples: int = 512
 ) -> LoadedField:
     """A model of the field, seen from all round."""
