@@ -58,17 +58,15 @@ def machine_and_kernels() -> list[str]:
     """Limits, kernels against definitions, and the step against its floor, as Markdown."""
     params = params_with("ngp", {})
     found, step = against_definitions(params, bank(BUILT_IN, RESULTS / "banks" / BUILT_IN))
-    most = limits(2**params.ngp.field.log2_hashmap_size)
+    rows = 2**params.ngp.field.log2_hashmap_size
+    most = limits(rows)
     parts = floor(params, step, most)
     lines = ["", "| limit | measured |", "|---|---|"]
     lines += [f"| products, fp32, torch | {most['torch fp32'] / 1e9:.0f} GFLOP/s |"]
     lines += [f"| products, bf16, torch | {most['torch bf16'] / 1e9:.0f} GFLOP/s |"]
     lines += [f"| products, fp32, register tiles | {most['tiles'] / 1e9:.0f} GFLOP/s |"]
     lines += [f"| copying, read and written | {most['copy'] / 1e9:.1f} GB/s |"]
-    lines += [
-        f"| rows of 16 bytes at random, from {2**params.ngp.field.log2_hashmap_size:,} | {most['lookups'] / 1e6:.0f} M/s |",
-        "",
-    ]
+    lines += [f"| rows of 16 bytes at random, from {rows:,} | {most['lookups'] / 1e6:.0f} M/s |", ""]
     lines += ["| kernel | ms | plain torch, ms | times faster |", "|---|---|---|---|"]
     lines += [f"| {name} | {a * 1e3:.2f} | {b * 1e3:.1f} | {b / a:.1f} |" for name, (a, b) in found.items()]
     total = sum(parts.values())
