@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.distortion import COEFFICIENTS
@@ -107,10 +108,22 @@ def is_rotation(matrices: np.ndarray) -> np.ndarray:
 def wrong_number(error: ValidationError) -> str:
     """The first fault with its key, if all faults are of single numbers; else an empty string."""
     faults = error.errors()
-    if not all(fault["type"] in NUMBER_FAULTS for fault in faults):
+    told = [_wrong_frustum(fault) or NUMBER_FAULTS.get(fault["type"]) for fault in faults]
+    if not all(told):
         return ""
     key = ".".join(str(part) for part in faults[0]["loc"] if part not in KINDS)  # pydantic names the kind of a space
-    return f"{key}: {NUMBER_FAULTS[faults[0]['type']]}"
+    return f"{key}: {told[0]}"
+
+
+def _wrong_frustum(fault: ErrorDetails) -> str:
+    """What is wrong with a space that lacks its frustum, or has one that it cannot have; else nothing."""
+    if fault["loc"][-1:] != ("frustum",):
+        return ""
+    lacks, has = (
+        fault["type"] == "missing",
+        fault["type"] == "unexpected_keyword_argument" and fault["input"] is not None,
+    )
+    return "belongs to a forward space, and to no other" if lacks or has else ""
 
 
 def shown(number: float) -> str:
