@@ -1,4 +1,4 @@
-"""The usual mistakes, told before hours are spent, and the picture that shows them."""
+"""`nerfpipe doctor`: warnings about common mistakes, and the picture of the cameras."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_cameras_that_only_turn(make_scene: MakeScene) -> None:
 
 
 def test_cameras_facing_away(make_scene: MakeScene) -> None:
-    """As OpenCV's poses would, taken for OpenGL's."""
+    """OpenCV's poses, read as OpenGL's."""
     scene = make_scene(train=8)
     poses = scene.poses.copy()
     poses[2, :, 1:3] *= -1
@@ -73,7 +73,7 @@ def test_cameras_facing_away(make_scene: MakeScene) -> None:
 
 
 def captured(scene: Scene, kind: str, points: bool = True) -> Scene:
-    """The ball as an unbounded scene, or one seen by cameras in a row that look at its middle, with points on it."""
+    """The ball as an unbounded scene, or seen by cameras in a row that look at its centre, with points on it."""
     poses, rng = scene.poses.copy(), np.random.default_rng(0)
     poses[:, :, 3] /= ORBIT_RADIUS
     if kind == "forward":
@@ -89,7 +89,7 @@ def captured(scene: Scene, kind: str, points: bool = True) -> Scene:
 
 
 def turned(poses: np.ndarray) -> np.ndarray:
-    """As OpenCV's poses would be, taken for OpenGL's."""
+    """OpenCV's poses, read as OpenGL's."""
     return poses * np.array([1, -1, -1, 1], dtype=np.float32)
 
 
@@ -121,7 +121,7 @@ def test_a_capture_with_some_cameras_facing_away(kind: str, make_scene: MakeScen
 
 
 def test_cameras_that_look_every_which_way_are_not_suspected(make_scene: MakeScene) -> None:
-    """Their axes meet nowhere, so that none can be said to face away from there."""
+    """Their axes do not meet, so none faces away from a common point."""
     scene = captured(make_scene(train=8), "unbounded", points=False)
     rng = np.random.default_rng(0)
     shaken = np.tile(np.eye(3, 4, dtype=np.float32), (12, 1, 1))

@@ -48,20 +48,20 @@ def test_depth_is_true_in_the_datas_own_unit(tmp_path: Path, scene, kind: str, s
     assert np.median(np.abs(depth - truth)[hit]) < 0.015 / similarity.scale
     assert np.isnan(depth[0, 0])
     with Image.open(file) as png:
-        numbers, said = np.asarray(png), json.loads(png.text["nerfpipe"])
-    assert numbers.dtype == np.uint16
-    assert numbers[0, 0] == 0
-    assert np.abs(numbers * said["scale"] - depth)[np.isfinite(depth)].max() <= 0.51 * said["scale"]
-    assert said == json.loads((tmp_path / "depth.json").read_text())
-    assert said["kind"] == kind
+        values, meaning = np.asarray(png), json.loads(png.text["nerfpipe"])
+    assert values.dtype == np.uint16
+    assert values[0, 0] == 0
+    assert np.abs(values * meaning["scale"] - depth)[np.isfinite(depth)].max() <= 0.51 * meaning["scale"]
+    assert meaning == json.loads((tmp_path / "depth.json").read_text())
+    assert meaning["kind"] == kind
     assert ("z-depth" in told) == (kind == "z")
 
 
 def test_pose_and_depth_of_the_json_lead_back_to_the_surface(tmp_path: Path, scene) -> None:
     of = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=MOVED)
     lines(export_depth(of, ViewOptions(view=1), DepthOptions(kind="z"), tmp_path / "depth.png"))
-    said, depth = json.loads((tmp_path / "depth.json").read_text()), np.load(tmp_path / "depth.npy")
-    lens, pose = said["camera"], np.array(said["pose"])
+    meaning, depth = json.loads((tmp_path / "depth.json").read_text()), np.load(tmp_path / "depth.npy")
+    lens, pose = meaning["camera"], np.array(meaning["pose"])
     row, column = np.nonzero(np.isfinite(depth))
     z = depth[row, column]
     x, y = (column + 0.5 - lens["cx"]) / lens["fx"] * z, -(row + 0.5 - lens["cy"]) / lens["fy"] * z
@@ -87,8 +87,8 @@ def test_depth_of_the_built_in_scene_is_its_true_one_in_the_datas_own_unit(tmp_p
     assert 0 < np.median(error) < 0.012
     assert np.quantile(np.abs(error), 0.9) < 0.04  # the rest lies on silhouettes
     with Image.open(tmp_path / "depth.png") as png:
-        numbers, said = np.asarray(png).ravel(), json.loads(png.text["nerfpipe"])
-    assert np.abs(numbers * said["scale"] - depth)[met].max() <= 0.51 * said["scale"]
+        values, meaning = np.asarray(png).ravel(), json.loads(png.text["nerfpipe"])
+    assert np.abs(values * meaning["scale"] - depth)[met].max() <= 0.51 * meaning["scale"]
 
 
 def test_steps_of_a_depth_png_are_round_and_fine_enough() -> None:

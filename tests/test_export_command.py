@@ -1,4 +1,4 @@
-"""`nerfpipe export` as a command: defaults, what is refused, and faults in one line."""
+"""`nerfpipe export` as a command: defaults, refusals, and errors of one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nerfpipe.training.header import describe_model
 
 @pytest.fixture
 def model(bank: RayBank, with_params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An untrained model at its usual place in a folder of its own."""
+    """An untrained model at the default path, in a folder of its own."""
     folder = tmp_path / "elsewhere"
     (folder / "data/model").mkdir(parents=True)
     monkeypatch.chdir(folder)

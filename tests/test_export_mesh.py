@@ -1,4 +1,4 @@
-"""Meshes of analytic balls against the truth, in the data's own coordinates, and faults in one line."""
+"""Meshes of analytic balls against the truth, in the data's own coordinates, and their errors."""
 
 from __future__ import annotations
 
@@ -129,9 +129,8 @@ def test_components_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.Monke
     for ball in balls[::3]:
         ball.invert()
     all_ = trimesh.util.concatenate(balls)
-    faces = np.asarray(all_.faces)[rng.permutation(len(all_.faces))].astype(
-        np.int32
-    )  # those of a component lie far apart
+    order = rng.permutation(len(all_.faces))  # the faces of a component are far apart
+    faces = np.asarray(all_.faces)[order].astype(np.int32)
     vertices, inside = np.asarray(all_.vertices), balls[3].centroid[None]
     expected = np.repeat(np.arange(9), len(vertices) // 9)[faces[:, 0]]
     for block in (7, 100, 10**6):
@@ -196,7 +195,7 @@ def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
 def test_a_mesh_that_no_camera_sees_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
     of = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene, samples=64)
-    away = np.array(of.about.poses) * (-1, 1, -1, 1)  # right and back turned round: all look outwards
+    away = np.array(of.about.poses) * (-1, 1, -1, 1)  # right and back axes negated: all look outwards
     of = replace(of, about=replace(of.about, poses=away.tolist()))
     with pytest.raises(NerfpipeError, match=r"of [\d,]+ no train camera sees one; leave out --seen, or give another"):
         lines(export_mesh(of, MeshOptions(density=HALF, resolution=24, seen=True), tmp_path / f"mesh{suffix}"))

@@ -1,4 +1,4 @@
-"""The one opener of picture files: what it opens, what it refuses, and in which words."""
+"""The only module that opens image files: accepted files, refused ones, and its messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def test_no_other_module_opens_a_picture() -> None:
-    """Pillow goes by the content, and starts Ghostscript for what is PostScript inside."""
+    """Pillow decides by content, and starts Ghostscript for PostScript."""
     openers = [
         file.relative_to(ROOT).as_posix()
         for folder in ("nerfpipe", "stages")
@@ -98,7 +98,7 @@ def test_pipes_and_folders_are_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """A PNG that says it is so large, and holds next to nothing."""
+    """A PNG with a large size in its header and almost no data."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -118,7 +118,7 @@ def test_honest_large_pictures_are_opened_and_bombs_are_not(tmp_path: Path) -> N
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_pictures_are_turned_as_exif_says(tmp_path: Path, suffix: str, orientation: int) -> None:
-    """Stored so that EXIF's turn makes it upright: a bright corner at the upper left."""
+    """Stored so that EXIF's orientation makes it upright: a bright corner at the upper left."""
     upright = np.zeros((24, 32), np.uint8)
     upright[:8, :8] = 255
     inverse = {6: TURNS[8], 8: TURNS[6]}.get(orientation, TURNS[orientation])
@@ -137,7 +137,7 @@ def test_an_orientation_that_means_nothing_is_upright(tmp_path: Path) -> None:
 
 
 def test_odd_notes_in_a_file_are_not_warned_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
-    """Pillow's warnings name no file, and there is nothing to be done about them."""
+    """Pillow's warnings name no file, and users cannot act on them."""
     twice = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x02\0\x06\0\x06\0\0\0\0"
     Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=twice)
     Image.new("RGB", (6, 4)).save(tmp_path / "b.jpg", exif=twice[:20])
@@ -194,7 +194,7 @@ def test_masks_of_every_kind_count_where_they_are_light(tmp_path: Path, mode: st
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_a_mask_that_is_transparent_anywhere_is_its_alpha(tmp_path: Path, mode: str) -> None:
-    """As of things cut out: their own colours may be dark."""
+    """As in cut-out objects, whose own colours may be dark."""
     alpha = np.array([[0, 100], [128, 255]], np.uint8)
     if mode == "P":
         image = Image.fromarray(np.array([[0, 0], [1, 1]], np.uint8)).convert("P")

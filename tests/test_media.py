@@ -23,7 +23,7 @@ WRITERS = [
 
 
 def frames(count: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
-    """A bright square that wanders over a grey ramp."""
+    """A bright square that moves over a grey ramp."""
     ramp = np.linspace(0, 120, width, dtype=np.uint8)
     pictures = [np.repeat(np.tile(ramp, (height, 1))[..., None], 3, axis=2) for _ in range(count)]
     for i, picture in enumerate(pictures):

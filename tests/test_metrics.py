@@ -1,4 +1,4 @@
-"""Metrics, against numbers by hand."""
+"""Metrics against values calculated by hand."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_ssim_of_one_window_by_hand() -> None:
     variance_a, variance_b = (weight * a**2).sum((0, 1)) - mean_a**2, (weight * b**2).sum((0, 1)) - mean_b**2
     covariance = (weight * a * b).sum((0, 1)) - mean_a * mean_b
     C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    each = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
-    each /= (mean_a**2 + mean_b**2 + C1) * (variance_a + variance_b + C2)
-    assert ssim(x, y) == pytest.approx(each.mean(), abs=1e-6)
+    ssim_map = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
+    ssim_map /= (mean_a**2 + mean_b**2 + C1) * (variance_a + variance_b + C2)
+    assert ssim(x, y) == pytest.approx(ssim_map.mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [(10, 30), (30, 10)])
@@ -66,7 +66,7 @@ def test_ssim_needs_room_for_its_window(size: tuple[int, int]) -> None:
 
 
 def test_ssim_is_over_the_pixels_that_count() -> None:
-    """Two pictures alike on the right, where nothing counts: what is alike there must not make up for the left."""
+    """Two images that agree on the right, which is not counted, and must not raise the score of the left."""
     x, y, counted = noise(1, (20, 40)), noise(2, (20, 40)), np.zeros((20, 40), bool)
     x[:, 20:] = y[:, 20:]
     counted[:, :15] = True  # no window of these reaches what is alike

@@ -1,4 +1,4 @@
-"""What a capture holds, and what becomes of the catalogue; and all that `nerfpipe photos` refuses."""
+"""The files of a capture, its catalogue entry, and the refusals of `nerfpipe photos`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def photos(*arguments: str) -> Result:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A folder of four pictures of nothing in particular."""
+    """A folder of four arbitrary pictures."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i in range(4):
@@ -121,10 +121,10 @@ def scratch(tmp_path: Path) -> Path:
 LENS = Camera(80, 60, 100.0, 102.0, 41.0, 29.0, "perspective", (-0.1, 0.02, 0.003, -0.001))
 
 
-def a_model(*numbers: int, lenses: tuple[Camera, ...] = (LENS,)) -> Reconstruction:
-    """A model with these views, in coordinates that are far from where a capture's should be."""
-    poses = orbit(torch.tensor([7.0, 8.0, 9.0]), 5.0, 20.0, len(numbers)).double().numpy()
-    names = [f"{number:04d}.jpg" for number in numbers]
+def a_model(*indices: int, lenses: tuple[Camera, ...] = (LENS,)) -> Reconstruction:
+    """A reconstruction with these views, in coordinates far from those of a capture."""
+    poses = orbit(torch.tensor([7.0, 8.0, 9.0]), 5.0, 20.0, len(indices)).double().numpy()
+    names = [f"{number:04d}.jpg" for number in indices]
     random = np.random.default_rng(0)
     return Reconstruction(
         poses=dict(zip(names, poses, strict=True)),
@@ -212,7 +212,7 @@ def test_frames_of_a_video_meet_their_neighbours_and_some_far_ones() -> None:
 
 @pytest.fixture
 def with_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reconstruction | None], None]:
-    """Lets structure from motion return a model made up."""
+    """Makes structure from motion return a given reconstruction."""
 
     def use(model: Reconstruction | None) -> None:
         monkeypatch.setattr(command, "load_pycolmap", lambda: None)
@@ -270,15 +270,15 @@ def test_fewer_than_half_is_a_warning_with_advice(pictures: Path, with_model: Ca
     assert "more overlap (neighbouring pictures share 60 to 80 %)" in result.stdout.splitlines()[2]
 
 
-@pytest.mark.parametrize(("numbers", "count"), [((), "none"), ((1, 4), "only 2")])
+@pytest.mark.parametrize(("indices", "count"), [((), "none"), ((1, 4), "only 2")])
 def test_fewer_than_three_is_an_error_and_nothing_is_written(
-    pictures: Path, with_model: Callable, numbers: tuple, count: str
+    pictures: Path, with_model: Callable, indices: tuple, count: str
 ) -> None:
-    with_model(a_model(*numbers) if numbers else None)
+    with_model(a_model(*indices) if indices else None)
     result = photos(str(pictures), "--name", "desk")
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
-    missing = ", ".join(f"IMG_{i}.png" for i in range(4) if i + 1 not in numbers)
+    missing = ", ".join(f"IMG_{i}.png" for i in range(4) if i + 1 not in indices)
     assert line.startswith(f"error: {pictures}: {count} of 4 pictures could be registered; not {missing}; ")
     assert "walk around the object instead of turning on the spot" in line
     assert left_over() == []

@@ -1,4 +1,4 @@
-"""Picture files from cameras: found, turned, converted, measured; and their masks."""
+"""Picture files from cameras: listing, orientation, conversion, focal length, masks."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ FULL_FRAME = {
         (FULL_FRAME | {"FocalPlaneXResolution": Fraction(6000, 36), "FocalPlaneResolutionUnit": 4}, 50 / 36 * 400),
         (FULL_FRAME | {"FocalLengthIn35mmFilm": 0}, 50 / 36 * 400),  # 0 stands for unknown
         (FULL_FRAME | {"FocalPlaneResolutionUnit": 1}, None),  # no absolute unit
-        ({"FocalLength": 50.0}, None),  # says nothing without the sensor's size
-        ({"FocalLengthIn35mmFilm": 60000}, None),  # nonsense
+        ({"FocalLength": 50.0}, None),  # useless without the sensor's size
+        ({"FocalLengthIn35mmFilm": 60000}, None),  # implausible
         ({}, None),
     ],
 )
@@ -248,7 +248,7 @@ def test_cut_out_pictures_are_searched_only_where_they_are_opaque(tmp_path: Path
     searched = np.asarray(Image.open(scratch / SEARCHED_MASKS / f"{view.searched}.png"))
     assert (searched[:, : WIDTH // 2] == 0).all()
     assert (searched[:, WIDTH // 2 :] == 255).all()
-    assert view.mask is None  # the alpha channel itself says it
+    assert view.mask is None  # the alpha channel is the mask
     assert Image.open(scratch / view.image).mode == "RGBA"
 
 

@@ -1,4 +1,4 @@
-"""Structure from motion on drawn views, whose cameras are known."""
+"""Structure from motion on rendered views with known cameras."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ pytest.importorskip("trimesh", reason="points.ply needs trimesh (the photos extr
 
 VIEWS, SIDE, FOCAL = 13, 300, 420.0  # pictures, pixels
 DISTANCE, STEP = 2.6, 0.16  # scene units; radians from one view to the next
-EQUIVALENT = 43  # mm on 35 mm film, which is 421.7 pixels: as near as a whole number gets
+EQUIVALENT = 43  # mm on 35 mm film: 421.7 pixels, the nearest integer
 
 
 @pytest.fixture(scope="module")
 def poses() -> np.ndarray:
-    """[V, 3, 4] on a part of a circle, at three heights."""
+    """Poses [V, 3, 4] on an arc, at three heights."""
     centre, up = torch.tensor(robot_arm.CENTRE), torch.tensor([0.0, 0.0, 1.0])
     poses = []
     for i in range(VIEWS):
@@ -49,14 +49,14 @@ def poses() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, poses: np.ndarray) -> Path:
-    """The built-in scene over white, as JPEGs from a camera held upright, which tell its focal length."""
+    """The built-in scene over white, as JPEGs of a camera held upright, with the focal length in EXIF."""
     folder = tmp_path_factory.mktemp("pictures")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "SAMPLES", 1)  # a ninth of the work; edges are jagged
         patch.setattr(drawing, "CENTRE_SAMPLE", 0)
         camera = Camera.centred(SIDE, SIDE, FOCAL)
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the operations are too small to share out
+        torch.set_num_threads(1)  # the operations are too small for more
         drawn = drawing.draw(robot_arm.solids(), robot_arm.BOUNDS, camera, torch.from_numpy(poses))[0]
         torch.set_num_threads(threads)
     exif = Image.Exif()
@@ -208,7 +208,7 @@ OPENCV = (1000.0, 1004.0, 270.0, 246.0, -0.25, 0.12, 0.002, -0.001)  # fx fy cx 
 
 
 def through(kind: str, params: tuple[float, ...], views: int = 10) -> Any:
-    """A made-up model of so many views through a lens of this kind, 512x512, its points seen 0.2 pixels askew."""
+    """A synthetic model of views through a lens of this kind, 512x512, with 0.2 pixels of noise."""
     pycolmap.set_random_seed(0)
     options = pycolmap.SyntheticDatasetOptions(
         num_rigs=1,
@@ -227,7 +227,7 @@ def through(kind: str, params: tuple[float, ...], views: int = 10) -> Any:
 
 
 def as_mapped(model: Any) -> Any:
-    """The model as mapping leaves it: adjusted, with one focal length and one distortion."""
+    """The model after mapping: adjusted, with one focal length and one distortion."""
     (number,) = model.cameras
     camera = model.cameras[number]
     camera.model = pycolmap.CameraModelId.SIMPLE_RADIAL

@@ -1,4 +1,4 @@
-"""Sharp frames out of a video."""
+"""Sharp frames of a video."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_a_short_video_gives_all_its_frames(make_video: Callable[..., Path]) -> 
 
 
 def test_frames_are_spread_evenly_where_their_number_does_not_divide(make_video: Callable[..., Path]) -> None:
-    numbers = [int(frame.name.split()[1]) for frame in sharp_frames(make_video(23), 7)]
-    assert [number * 7 // 23 for number in numbers] == list(range(7))
+    indices = [int(frame.name.split()[1]) for frame in sharp_frames(make_video(23), 7)]
+    assert [index * 7 // 23 for index in indices] == list(range(7))
 
 
 def test_frames_are_upright(make_video: Callable[..., Path], tmp_path: Path) -> None:
@@ -84,12 +84,12 @@ def timed(video: Path, seconds: str, name: str = "timed.mp4") -> Path:
 def test_frames_of_a_variable_rate_are_spread_over_the_whole_clip_each_once(make_video: Callable[..., Path]) -> None:
     video = timed(make_video(100), "if(lt(N,60),N/5,12+(N-60)/60)")  # five a second, then sixty
     assert len(frame_times(video)) == 100
-    numbers = [int(frame.name.split()[1]) for frame in sharp_frames(video, 20)]
-    assert len(set(numbers)) == 20
-    assert numbers == sorted(numbers)
-    seconds = [number / 5 if number < 60 else 12 + (number - 60) / 60 for number in numbers]
-    assert max(np.diff(seconds)) < 2 * (12 + 40 / 60) / 20, "one of each twentieth of the time, wherever in it"
-    assert sum(number >= 60 for number in numbers) <= 2, "the fast part is a twentieth of the time"
+    indices = [int(frame.name.split()[1]) for frame in sharp_frames(video, 20)]
+    assert len(set(indices)) == 20
+    assert indices == sorted(indices)
+    seconds = [number / 5 if number < 60 else 12 + (number - 60) / 60 for number in indices]
+    assert max(np.diff(seconds)) < 2 * (12 + 40 / 60) / 20, "one frame of every twentieth of the time"
+    assert sum(number >= 60 for number in indices) <= 2, "the fast part is a twentieth of the time"
 
 
 @pytest.mark.parametrize("seconds", ["if(lt(N,10),N/30,60+N/30)", "if(lt(N,29),N/30,600)", "N*N/30"])

@@ -1,4 +1,4 @@
-"""`nerfpipe render`: a model file, and nothing of the pipeline around it."""
+"""`nerfpipe render`, from a model file alone."""
 
 from __future__ import annotations
 
