@@ -15,7 +15,7 @@ from benchmarks.scenes import bank
 from nerfpipe.config.params import PARAMS_FILE, Params
 from nerfpipe.config.yaml_file import read_yaml, validate
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.images.convert import over, to_8bit
+from nerfpipe.images.convert import alpha_composite, to_8bit
 from nerfpipe.images.metrics import psnr
 from nerfpipe.images.write import write_png
 from nerfpipe.models.registry import build_model
@@ -52,7 +52,7 @@ def held_out_psnr(renderer: Renderer, rays: RayBank) -> float:
     for view in rays.splits["test"]:
         camera, view_rays = rays.camera(int(view)), rays.view(int(view))
         picture = renderer.view(view_rays, rays.background, camera.height, camera.width)
-        truth = over(view_rays.target, rays.background).reshape(camera.height, camera.width, 3)
+        truth = alpha_composite(view_rays.target, rays.background).reshape(camera.height, camera.width, 3)
         values.append(psnr(to_8bit(picture.colour), to_8bit(truth)))
     return float(np.mean(values))
 
