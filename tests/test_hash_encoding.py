@@ -16,10 +16,12 @@ from nerfpipe.kernels.numba.hash_encoding import add_table_gradient, encode_bloc
 LOW, SIDE = torch.tensor([-1.0, 0.5, 2.0]), 2.5
 
 
-def make_encoding(levels: int = 4, coarsest: int = 3, finest: int = 24, log2_rows: int = 8) -> HashEncoding:
+def make_encoding(
+    levels: int = 4, base_resolution: int = 3, max_resolution: int = 24, log2_hashmap_size: int = 8
+) -> HashEncoding:
     """Levels 3, 6, 12, 24 with at most 256 rows: the first is dense (4^3 = 64 rows), the others are hashed."""
     torch.manual_seed(0)
-    encoding = HashEncoding(LOW, SIDE, levels, coarsest, finest, log2_rows)
+    encoding = HashEncoding(LOW, SIDE, levels, base_resolution, max_resolution, log2_hashmap_size)
     with torch.no_grad():
         encoding.table.uniform_(-1, 1)
     return encoding

@@ -65,7 +65,7 @@ def test_a_step_takes_the_gradient_and_gives_its_memory_back_all_zero(fast: bool
 def test_the_gradient_after_a_step_is_right(fast: bool) -> None:
     """Its memory may be that of the step before: what was there must not show."""
     torch.manual_seed(0)
-    params = NgpFieldParams(levels=3, coarsest=4, finest=20, log2_rows=8, width=16)
+    params = NgpFieldParams(levels=3, base_resolution=4, max_resolution=20, log2_hashmap_size=8, width=16)
     field = NgpField(params, torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
     positions, directions = torch.rand(40, 3) * 2 - 1, torch.nn.functional.normalize(torch.randn(40, 3), dim=1)
 

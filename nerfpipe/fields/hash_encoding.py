@@ -24,19 +24,21 @@ class HashEncoding(nn.Module):
     """Positions in a cube -> L·F features.
 
     `low` is the cube's lower corner and `side` its length, scene units. Level l has resolutions growing geometrically
-    from `coarsest` to `finest` cells along the side, and at most 2^log2_rows rows.
+    from `base_resolution` to `max_resolution` cells along the side, and at most 2^log2_hashmap_size rows.
     """
 
     low: Tensor
     corners: Tensor
 
-    def __init__(self, low: Tensor, side: float, levels: int, coarsest: int, finest: int, log2_rows: int) -> None:
+    def __init__(
+        self, low: Tensor, side: float, levels: int, base_resolution: int, max_resolution: int, log2_hashmap_size: int
+    ) -> None:
         super().__init__()
         self.side, self.size = side, levels * FEATURES
-        growth = (finest / coarsest) ** (1 / max(1, levels - 1))  # eq. 3
-        resolutions = [round(coarsest * growth**level) for level in range(levels)]
+        growth = (max_resolution / base_resolution) ** (1 / max(1, levels - 1))  # eq. 3
+        resolutions = [round(base_resolution * growth**level) for level in range(levels)]
         points = [(resolution + 1) ** 3 for resolution in resolutions]
-        rows = [min(count, 2**log2_rows) for count in points]
+        rows = [min(count, 2**log2_hashmap_size) for count in points]
         offsets = [sum(rows[:level]) for level in range(levels)]
         dense = [int(count == kept) for count, kept in zip(points, rows, strict=True)]
         self.levels = list(zip(resolutions, offsets, rows, dense, strict=True))  # dense: every point has its own row
