@@ -79,7 +79,7 @@ def true_points(field: LoadedField) -> np.ndarray:
     """[at most POINTS, 3], where rays of the train cameras first meet the true surface."""
     solids, camera = robot_arm.solids(), Camera.centred(SIZE, SIZE, 1.4 * SIZE)
     in_camera, found = camera.directions(camera.pixel_centres()), []
-    for pose in torch.tensor(field.about.poses):
+    for pose in torch.tensor(field.header.poses):
         origins, directions = rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
         t = trace(solids, origins, directions).t
         met = t.isfinite()

@@ -122,12 +122,12 @@ def headers(content: bytes) -> Iterator[tuple[str, bytes, bool]]:
 
 def used(file: Path) -> None:
     """Load a model and draw a small picture with its camera's angle and its first pose."""
-    model, about = load_model(file)
+    model, header = load_model(file)
     runtime: RuntimeParams = load_params(Path(__file__).parents[1] / "params.yaml").runtime
-    camera = Camera.centred(SIDE, SIDE, SIDE * about.camera.fx / about.camera.width)
-    renderer = Renderer(model, torch.device("cpu"), runtime, about.bf16)
-    rays = camera_rays(camera, torch.tensor(about.poses[0]), about.space)
-    renderer.view(rays, about.background_colour, SIDE, SIDE)
+    camera = Camera.centred(SIDE, SIDE, SIDE * header.camera.fx / header.camera.width)
+    renderer = Renderer(model, torch.device("cpu"), runtime, header.bf16)
+    rays = camera_rays(camera, torch.tensor(header.poses[0]), header.space)
+    renderer.view(rays, header.background_colour, SIDE, SIDE)
 
 
 def key_frames() -> dict[str, Any]:

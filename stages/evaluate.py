@@ -22,9 +22,9 @@ def main() -> None:
     params = load_params()
     device = set_up(params.runtime)
     bank = RayBank(RAYS)
-    model, about = load_model(MODEL)
+    model, header = load_model(MODEL)
     give_threads(model, device)
-    renderer = Renderer(model, device, params.runtime, about.bf16)
+    renderer = Renderer(model, device, params.runtime, header.bf16)
     rows, views = [], [int(view) for view in bank.splits["test"]]
     extent = bank.depth_range("test")  # one range of depths for the colours of all views
     with atomic_folder(VIEWS) as folder, Progress("evaluate", len(views), "views") as progress:
@@ -35,9 +35,9 @@ def main() -> None:
             progress.advance(notes=f"{row['psnr']:.2f} dB")
     write_table(VIEWS_TABLE, rows, f"%.{DIGITS}f")
     test = summarise(rows)
-    write_json(TEST_METRICS, {"test": {**test, "views": len(rows), "background": bank.about.background}})
+    write_json(TEST_METRICS, {"test": {**test, "views": len(rows), "background": bank.header.background}})
     forget_finished()
-    say(f"{about.scene}, {about.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()))
+    say(f"{header.scene}, {header.method}: " + ", ".join(f"{name} {value:g}" for name, value in test.items()))
 
 
 if __name__ == "__main__":

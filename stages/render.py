@@ -21,10 +21,10 @@ def main() -> None:
     if params.render.path.endswith(PATH_FILE) and not in_sight(Path(params.render.path)):
         say(f"notice: {params.render.path} lies outside {KEY_FRAMES}: when it changes, `dvc repro -f render`")
     device = set_up(params.runtime)
-    model, about = load_model(MODEL)
+    model, header = load_model(MODEL)
     give_threads(model, device)
-    renderer = Renderer(model, device, params.runtime, about.bf16)
-    for line in render_film(renderer, about, params.render, RENDERS):
+    renderer = Renderer(model, device, params.runtime, header.bf16)
+    for line in render_film(renderer, header, params.render, RENDERS):
         say(line)
 
 

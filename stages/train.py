@@ -51,7 +51,7 @@ def main() -> None:
     with Checkpoint(run, workspace=WORKSPACE) as checkpoint:
         trainer = Trainer(model, bank, params, device, checkpoint)
         say(
-            f"train {params.method} on {bank.about.scene}: {model.weights:,} weights, "
+            f"train {params.method} on {bank.header.scene}: {model.weights:,} weights, "
             f"{how_it_runs(model, device, params.recipe.train.bf16)}; previews in {checkpoint.previews}"
         )
         trainer.run(report=lambda row: write_metrics(trainer, row, device))
@@ -81,7 +81,7 @@ def write_metrics(trainer: Trainer, row: Row, device: torch.device) -> None:
     write_table(HISTORY_TABLE, [row.learned() for row in rows])
     write_table(SPEED_TABLE, [row.speed() for row in rows])
     train = {
-        "scene": trainer.bank.about.scene,
+        "scene": trainer.bank.header.scene,
         "method": trainer.params.method,
         "psnr": round(row.val_psnr, 3),
         "steps": row.step,

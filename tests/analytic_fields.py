@@ -16,8 +16,8 @@ from nerfpipe.fields.base import Field
 from nerfpipe.geometry.similarity import Similarity
 from nerfpipe.geometry.space import Bounded, Space
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
-from nerfpipe.rendering.query import Probe
+from nerfpipe.models.model_file import ModelHeader
+from nerfpipe.rendering.query import FieldQuery
 from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified
@@ -55,11 +55,11 @@ def loaded_field(
     model = Model([Pass(Stratified(samples, space), field)])
     camera = make_camera.cameras[0]
     poses = torch.from_numpy(np.array(make_camera.poses)) if space.kind != "forward" else torch.eye(3, 4)[None]
-    about = ModelAbout(
+    header = ModelHeader(
         "0", "balls", "tiny", {"train": {"bf16": False}}, 0, space, similarity or Similarity(), "white", camera,
         (0.0, 0.0, 0.0), poses.tolist(),
     )  # fmt: skip
-    return LoadedField(about, Renderer(model, CPU, FEW_BLOCKS, False), Probe(model, space, CPU))
+    return LoadedField(header, Renderer(model, CPU, FEW_BLOCKS, False), FieldQuery(model, space, CPU))
 
 
 def lines(export: Iterator[str]) -> str:

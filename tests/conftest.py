@@ -17,7 +17,7 @@ from nerfpipe.config.params import Params
 from nerfpipe.config.yaml_file import read_yaml
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import rays_to_world
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.raybank.writer import build
 from nerfpipe.scenes.scene import Scene
@@ -128,6 +128,6 @@ def with_params() -> Callable[..., Params]:
 
 
 @pytest.fixture
-def about(bank: RayBank, with_params: Callable[..., Params]) -> ModelAbout:
+def header(bank: RayBank, with_params: Callable[..., Params]) -> ModelHeader:
     """What a model file of method tiny says of the small scene."""
     return describe_model(with_params(method="tiny"), bank)

@@ -36,7 +36,7 @@ def test_depth_is_true_in_the_datas_own_unit(tmp_path: Path, scene, kind: str, s
     of, view = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity), ViewOptions(view=2)
     file = tmp_path / "depth.png"
     told = lines(export_depth(of, view, DepthOptions(kind=kind), file))
-    camera, pose, _ = choose_view(of.about, view)
+    camera, pose, _ = choose_view(of.header, view)
     truth = ball_image(camera, pose.numpy(), True)[1] / similarity.scale
     if kind == "z":
         truth = truth * -camera.directions(camera.pixel_centres())[:, 2].numpy().reshape(truth.shape)
@@ -105,7 +105,7 @@ def test_normals_are_true_along_the_datas_own_axes(tmp_path: Path, scene, simila
     of = loaded_field(Balls(((0.0, 0.0, 0.0), BALL_RADIUS)), scene, similarity=similarity)
     lines(export_normals(of, ViewOptions(view=0, size=32), tmp_path / "normals.png"))
     normals = np.load(tmp_path / "normals.npy")
-    camera, pose, _ = choose_view(of.about, ViewOptions(view=0, size=32))
+    camera, pose, _ = choose_view(of.header, ViewOptions(view=0, size=32))
     t = torch.from_numpy(ball_image(camera, pose.numpy(), True)[1]).flatten()
     points = to_world(pose, unproject(camera, camera.pixel_centres(), t))
     truth = (points / BALL_RADIUS).numpy() @ np.array(similarity.rotation)
@@ -153,13 +153,13 @@ def test_floaters_are_told_from_the_other_points() -> None:
 
 
 def test_a_view_can_be_chosen_around_the_scene(scene) -> None:
-    about = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene).about
-    camera, pose, told = choose_view(about, ViewOptions(azimuth=90, elevation=30, radius=2, size=40))
+    header = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene).header
+    camera, pose, told = choose_view(header, ViewOptions(azimuth=90, elevation=30, radius=2, size=40))
     assert (camera.width, camera.height) == (40, 30)
     distance = 2 * 3.0
     expected = torch.tensor([0.0, distance * np.cos(np.pi / 6), distance * np.sin(np.pi / 6)])
     torch.testing.assert_close(pose[:, 3], expected.float(), atol=1e-4, rtol=0)
     torch.testing.assert_close(-pose[:, 2], -pose[:, 3] / distance, atol=1e-5, rtol=0)  # looks at the centre
     assert "azimuth 90°, elevation 30°" in told
-    begin = choose_view(about, ViewOptions())[1]
+    begin = choose_view(header, ViewOptions())[1]
     assert torch.equal(begin, orbit(torch.zeros(3), 3.0, 20.0, 1)[0]) or (begin[:, 3].norm() - 3).abs() < 1e-4

@@ -195,8 +195,8 @@ def test_a_mesh_of_hollows_alone_is_told_and_not_written(tmp_path: Path, scene, 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])
 def test_a_mesh_that_no_camera_sees_is_told_and_not_written(tmp_path: Path, scene, suffix: str) -> None:
     of = loaded_field(Balls(((0.0, 0.0, 0.0), 0.5)), scene, samples=64)
-    away = np.array(of.about.poses) * (-1, 1, -1, 1)  # right and back axes negated: all look outwards
-    of = replace(of, about=replace(of.about, poses=away.tolist()))
+    away = np.array(of.header.poses) * (-1, 1, -1, 1)  # right and back axes negated: all look outwards
+    of = replace(of, header=replace(of.header, poses=away.tolist()))
     with pytest.raises(NerfpipeError, match=r"of [\d,]+ no train camera sees one; leave out --seen, or give another"):
         lines(export_mesh(of, MeshOptions(density=HALF, resolution=24, seen=True), tmp_path / f"mesh{suffix}"))
     assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ from nerfpipe.fields.base import Field
 from nerfpipe.film.film import render_film
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.runtime.errors import NerfpipeError
@@ -45,10 +45,10 @@ class Ball(Field):
 
 
 @pytest.fixture
-def trained(about: ModelAbout) -> tuple[Renderer, ModelAbout]:
+def trained(header: ModelHeader) -> tuple[Renderer, ModelHeader]:
     """A ball, and what a model file says of its scene."""
-    model = Model([Pass(Stratified(SAMPLES, about.space), Ball())])
-    return Renderer(model, torch.device("cpu"), RUNTIME, bf16=False), about
+    model = Model([Pass(Stratified(SAMPLES, header.space), Ball())])
+    return Renderer(model, torch.device("cpu"), RUNTIME, bf16=False), header
 
 
 def write_path(file: Path, eyes: list[list[float]], target: list[float], loop: bool = False) -> str:

@@ -21,7 +21,7 @@ from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import Bounded, camera_rays
 from nerfpipe.images.convert import to_8bit
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import FORMAT, HEADER, ModelAbout, load_model, save_model
+from nerfpipe.models.model_file import FORMAT, HEADER, ModelHeader, load_model, save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.rendering.renderer import Renderer
@@ -43,13 +43,13 @@ def model(params: Params) -> Model:
 
 
 @pytest.fixture
-def about(params: Params, bank: RayBank) -> ModelAbout:
+def header(params: Params, bank: RayBank) -> ModelHeader:
     return describe_model(params, bank)
 
 
 @pytest.fixture
-def file(tmp_path: Path, model: Model, about: ModelAbout) -> Path:
-    save_model(tmp_path / "field.safetensors", model, about)
+def file(tmp_path: Path, model: Model, header: ModelHeader) -> Path:
+    save_model(tmp_path / "field.safetensors", model, header)
     return tmp_path / "field.safetensors"
 
 
@@ -71,10 +71,10 @@ def test_a_model_comes_back_with_its_weights_and_header(
     method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(**{**SMALL, "method": method})
-    model, about = build_model(params.recipe, seed=1, space=Bounded.over(BOUNDS)), describe_model(params, bank)
-    save_model(tmp_path / "new" / "field.safetensors", model, about)
-    again, about_again = load_model(tmp_path / "new" / "field.safetensors")
-    assert about_again == about
+    model, header = build_model(params.recipe, seed=1, space=Bounded.over(BOUNDS)), describe_model(params, bank)
+    save_model(tmp_path / "new" / "field.safetensors", model, header)
+    again, header_again = load_model(tmp_path / "new" / "field.safetensors")
+    assert header_again == header
     assert not again.training
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
@@ -84,17 +84,17 @@ def test_a_model_comes_back_with_its_weights_and_header(
     assert torch.equal(one.colour, other.colour)
 
 
-def test_the_header_tells_method_and_scene(about: ModelAbout, params: Params, bank: RayBank) -> None:
-    assert (about.version, about.scene, about.method, about.seed) == (__version__, "ball", "tiny", params.seed)
-    assert about.settings == params.tiny.model_dump()
-    assert about.background_colour.tolist() == [1, 1, 1]
-    assert about.space == bank.space
-    assert about.camera == bank.cameras[0]
-    np.testing.assert_allclose(np.linalg.norm(np.array(about.poses)[:, :, 3], axis=1), 3.0, rtol=1e-5)
+def test_the_header_tells_method_and_scene(header: ModelHeader, params: Params, bank: RayBank) -> None:
+    assert (header.version, header.scene, header.method, header.seed) == (__version__, "ball", "tiny", params.seed)
+    assert header.settings == params.tiny.model_dump()
+    assert header.background_colour.tolist() == [1, 1, 1]
+    assert header.space == bank.space
+    assert header.camera == bank.cameras[0]
+    np.testing.assert_allclose(np.linalg.norm(np.array(header.poses)[:, :, 3], axis=1), 3.0, rtol=1e-5)
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: Model, about: ModelAbout) -> None:
-    save_model(tmp_path / "again", model, replace(about, settings=dict(reversed(about.settings.items()))))
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path, file: Path, model: Model, header: ModelHeader) -> None:
+    save_model(tmp_path / "again", model, replace(header, settings=dict(reversed(header.settings.items()))))
     assert (tmp_path / "again").read_bytes() == file.read_bytes()
 
 
@@ -147,8 +147,8 @@ def test_a_file_without_our_header_is_refused(file: Path) -> None:
         lambda header: "tiny",
     ],
 )
-def test_a_header_of_another_version_is_refused(file: Path, about: ModelAbout, change: Callable[[dict], Any]) -> None:
-    rewrite(file, change(asdict(about)))
+def test_a_header_of_another_version_is_refused(file: Path, header: ModelHeader, change: Callable[[dict], Any]) -> None:
+    rewrite(file, change(asdict(header)))
     assert fault(file) == f"its header is of another version of nerfpipe than {__version__}"
 
 
@@ -171,70 +171,70 @@ def test_a_file_of_the_first_format_loads_as_the_same_model(
     tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(**{"method": "ngp", "ngp.sampling.grid": 8, "ngp.field.log2_hashmap_size": 8})
-    file, about = tmp_path / "field.safetensors", describe_model(params, bank)
-    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), about)
+    file, header = tmp_path / "field.safetensors", describe_model(params, bank)
+    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), header)
     new, _ = load_model(file)
-    old = in_format_1(about.settings)
+    old = in_format_1(header.settings)
     assert not {"max_resolution", "log2_hashmap_size"} & old["field"].keys()
-    rewrite(file, {**asdict(about), "settings": old})
+    rewrite(file, {**asdict(header), "settings": old})
     model, read = load_model(file)
-    assert read == about
+    assert read == header
     for name, tensor in new.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name
 
 
-def test_the_header_says_its_format_and_another_is_refused(file: Path, about: ModelAbout) -> None:
+def test_the_header_says_its_format_and_another_is_refused(file: Path, header: ModelHeader) -> None:
     with safe_open(file, framework="pt") as stream:
         assert json.loads(stream.metadata()[HEADER])["format"] == FORMAT == 2
     for other in (0, FORMAT + 1, "2", None, [1]):
-        rewrite(file, {**asdict(about), "format": other})
+        rewrite(file, {**asdict(header), "format": other})
         assert fault(file) == f"its header is of another version of nerfpipe than {__version__}"
 
 
 def test_a_file_of_this_format_has_no_old_names(file: Path, bank: RayBank, with_params: Callable[..., Params]) -> None:
-    about = describe_model(with_params(method="ngp"), bank)
-    rewrite(file, {"format": FORMAT, **asdict(about), "settings": in_format_1(about.settings)})
+    header = describe_model(with_params(method="ngp"), bank)
+    rewrite(file, {"format": FORMAT, **asdict(header), "settings": in_format_1(header.settings)})
     assert fault(file) == "ngp.field.coarsest: unknown key; it is called base_resolution now (and 4 more)"
 
 
-def test_a_method_that_is_unknown_is_named(file: Path, about: ModelAbout) -> None:
-    rewrite(file, {**asdict(about), "method": "mip"})
+def test_a_method_that_is_unknown_is_named(file: Path, header: ModelHeader) -> None:
+    rewrite(file, {**asdict(header), "method": "mip"})
     assert fault(file) == "unknown method 'mip'; this version knows ngp, ngp_photos, tiny, nerf"
 
 
-def test_settings_that_are_wrong_are_named(file: Path, about: ModelAbout) -> None:
-    settings = about.settings
-    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], "width": -1}}})
+def test_settings_that_are_wrong_are_named(file: Path, header: ModelHeader) -> None:
+    settings = header.settings
+    rewrite(file, {**asdict(header), "settings": {**settings, "field": {**settings["field"], "width": -1}}})
     assert fault(file) == "tiny.field.width: must be greater than 0 (got -1)"
 
 
-def test_weights_of_another_method_are_refused(file: Path, about: ModelAbout, params: Params) -> None:
-    rewrite(file, {**asdict(about), "method": "nerf", "settings": params.nerf.model_dump()})
+def test_weights_of_another_method_are_refused(file: Path, header: ModelHeader, params: Params) -> None:
+    rewrite(file, {**asdict(header), "method": "nerf", "settings": params.nerf.model_dump()})
     line = fault(file)
     assert line.startswith("its weights do not fit its settings (")
     assert len(line) < 300
 
 
-def test_weights_of_another_size_are_refused(file: Path, about: ModelAbout) -> None:
-    settings = about.settings
-    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], "width": 8}}})
+def test_weights_of_another_size_are_refused(file: Path, header: ModelHeader) -> None:
+    settings = header.settings
+    rewrite(file, {**asdict(header), "settings": {**settings, "field": {**settings["field"], "width": 8}}})
     assert fault(file).startswith("its weights do not fit its settings (")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused(file: Path, about: ModelAbout, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused(file: Path, header: ModelHeader, value: float) -> None:
     tensors = load_file(file)
     tensors["passes.0.field.layers.1.bias"][3] = value
-    rewrite(file, asdict(about), tensors)
+    rewrite(file, asdict(header), tensors)
     assert fault(file) == "passes.0.field.layers.1.bias holds NaN or infinity; train again"
 
 
 @pytest.mark.parametrize(("key", "value"), [("width", 8192), ("depth", 64), ("width", 2**40), ("depth", 2**40)])
 def test_a_header_that_asks_for_much_is_refused_before_memory_is_taken(
-    file: Path, about: ModelAbout, key: str, value: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, header: ModelHeader, key: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = about.settings
-    rewrite(file, {**asdict(about), "settings": {**settings, "field": {**settings["field"], key: value}}})
+    settings = header.settings
+    rewrite(file, {**asdict(header), "settings": {**settings, "field": {**settings["field"], key: value}}})
 
     def take_memory(*_: object) -> None:
         assert torch.empty(0).is_meta, "the model was made"
@@ -244,13 +244,13 @@ def test_a_header_that_asks_for_much_is_refused_before_memory_is_taken(
     assert fault(file).startswith(("its weights do not fit its settings (", f"tiny.field.{key}: must be less than"))
 
 
-def test_a_missing_a_surplus_and_a_converted_tensor_are_named(file: Path, about: ModelAbout) -> None:
+def test_a_missing_a_surplus_and_a_converted_tensor_are_named(file: Path, header: ModelHeader) -> None:
     sound, name = load_file(file), "passes.0.field.head.bias"
-    rewrite(file, asdict(about), {other: tensor for other, tensor in sound.items() if other != name})
+    rewrite(file, asdict(header), {other: tensor for other, tensor in sound.items() if other != name})
     assert f"({name} is missing and should be float32 [4])" in fault(file)
-    rewrite(file, asdict(about), {**sound, "more": torch.zeros(2)})
+    rewrite(file, asdict(header), {**sound, "more": torch.zeros(2)})
     assert "(more is float32 [2] and should be missing)" in fault(file)
-    rewrite(file, asdict(about), {**sound, name: sound[name].double()})
+    rewrite(file, asdict(header), {**sound, name: sound[name].double()})
     assert f"({name} is float64 [4] and should be float32 [4])" in fault(file)
 
 
@@ -260,19 +260,19 @@ def test_a_header_of_a_space_that_is_none_is_refused(
     bounds: list, method: str, tmp_path: Path, bank: RayBank, with_params: Callable[..., Params]
 ) -> None:
     params = with_params(**{**SMALL, "method": method})
-    file, about = tmp_path / "field.safetensors", describe_model(params, bank)
-    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), about)
-    rewrite(file, {**asdict(about), "space": {**asdict(about)["space"], "bounds": bounds}})
+    file, header = tmp_path / "field.safetensors", describe_model(params, bank)
+    save_model(file, build_model(params.recipe, 1, Bounded.over(BOUNDS)), header)
+    rewrite(file, {**asdict(header), "space": {**asdict(header)["space"], "bounds": bounds}})
     assert fault(file).startswith("its header describes no model (")
 
 
 def test_a_model_of_the_first_format_renders_the_same_picture() -> None:
     """Both files were written by version 0.1.0, before its header had a format."""
     kept = Path(__file__).parent / "data"
-    model, about = load_model(kept / "model_format_1.safetensors")
+    model, header = load_model(kept / "model_format_1.safetensors")
     truth = iio.imread(kept / "model_format_1.png")
-    rays = camera_rays(about.camera, torch.tensor(about.poses[0]), about.space)
-    renderer = Renderer(model, torch.device("cpu"), RUNTIME, about.bf16)
-    picture = to_8bit(renderer.view(rays, about.background_colour, *truth.shape[:2]).colour)
+    rays = camera_rays(header.camera, torch.tensor(header.poses[0]), header.space)
+    renderer = Renderer(model, torch.device("cpu"), RUNTIME, header.bf16)
+    picture = to_8bit(renderer.view(rays, header.background_colour, *truth.shape[:2]).colour)
     assert np.abs(truth.astype(int) - 255).max() > 100, "it shows something"
     assert np.abs(picture.astype(int) - truth).max() <= 1  # another processor may round otherwise

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 from pydantic import ValidationError
-from test_modelfile import about, file, model, params
+from test_modelfile import file, header, model, params
 
 from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.config.defaults import RENDER, RUNTIME
@@ -29,7 +29,7 @@ from nerfpipe.project.check import disk_faults
 from nerfpipe.runtime.errors import NerfpipeError
 from robustness.numbers import ENDLESS, NUMBERS, changed, headers, key_frames, used
 
-__all__ = ["about", "file", "model", "params"]  # fixtures
+__all__ = ["file", "header", "model", "params"]  # fixtures
 
 
 def told(read: Callable[[], object]) -> str:
@@ -185,9 +185,9 @@ def test_a_turn_and_a_view_of_a_model_are_held_to_the_memory_that_is_there(
     field = LoadedField.load(file, RUNTIME)
     settings = RENDER.model_copy(update={"size": 16_384})
     with pytest.raises(NerfpipeError, match=r"render\.frames, render\.size, render\.panels: together take about"):
-        render_film(field.renderer, field.about, settings, tmp_path / "turn")
+        render_film(field.renderer, field.header, settings, tmp_path / "turn")
     with pytest.raises(NerfpipeError, match=r"--size: takes about .* make it smaller"):
-        choose_view(field.about, ViewOptions(size=16_384))
+        choose_view(field.header, ViewOptions(size=16_384))
     with pytest.raises(NerfpipeError, match="--points: takes about"):
         seen_points(field, CloudOptions(points=20_000_000))
     assert not (tmp_path / "turn").exists()

@@ -220,23 +220,23 @@ def test_a_bank_without_its_particulars_is_named_with_the_remedy(bank: RayBank, 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda about: about["cameras"][0].update(fx=float("nan")), "cameras[0].fx: must be above 0"),
-        (lambda about: about["cameras"][0].update(width=1.5), "cameras.0.width: must be a whole number"),
-        (lambda about: about["cameras"][0].update(cx=10**400), "cameras.0.cx: must be a finite number"),
-        (lambda about: about["space"].update(near=float("inf")), "space.near: must be 0 or more and finite"),
-        (lambda about: about["similarity"].update(scale=0.0), "similarity.scale: must be above 0"),
-        (lambda about: about["camera_index"].__setitem__(0, 1), "camera_index: must be from 0 to 0"),
-        (lambda about: about["splits"]["test"].__setitem__(0, -1), "splits.test: must be from 0 to 9"),
-        (lambda about: about["splits"].pop("val"), "splits: must be train, val, test"),
+        (lambda header: header["cameras"][0].update(fx=float("nan")), "cameras[0].fx: must be above 0"),
+        (lambda header: header["cameras"][0].update(width=1.5), "cameras.0.width: must be a whole number"),
+        (lambda header: header["cameras"][0].update(cx=10**400), "cameras.0.cx: must be a finite number"),
+        (lambda header: header["space"].update(near=float("inf")), "space.near: must be 0 or more and finite"),
+        (lambda header: header["similarity"].update(scale=0.0), "similarity.scale: must be above 0"),
+        (lambda header: header["camera_index"].__setitem__(0, 1), "camera_index: must be from 0 to 0"),
+        (lambda header: header["splits"]["test"].__setitem__(0, -1), "splits.test: must be from 0 to 9"),
+        (lambda header: header["splits"].pop("val"), "splits: must be train, val, test"),
     ],
 )
 def test_what_a_bank_cannot_say_is_told_by_its_key(
     bank: RayBank, change: Callable[[dict[str, Any]], Any], fault: str
 ) -> None:
     file = bank.folder / "bank.json"
-    about = json.loads(file.read_text())
-    change(about)
-    file.write_text(json.dumps(about))
+    header = json.loads(file.read_text())
+    change(header)
+    file.write_text(json.dumps(header))
     with pytest.raises(NerfpipeError) as error:
         RayBank(bank.folder)
     assert str(error.value).startswith(f"{file}: damaged ({fault}")

@@ -242,7 +242,7 @@ def test_colmap_pictures_may_be_named_by_the_time_of_day(
     (data / "images" / "003.png").rename(data / "images" / "12:30:05.png")
     monkeypatch.chdir(tmp_path)
     bring_and_build(tmp_path, space="bounded")
-    assert len(RayBank(tmp_path / "bank").about.camera_index) == scene.views
+    assert len(RayBank(tmp_path / "bank").header.camera_index) == scene.views
 
 
 @pytest.mark.parametrize("name", ["/etc/outside.png", "../../outside.png", "C:/outside.png"])

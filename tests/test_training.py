@@ -252,11 +252,11 @@ def test_asked_to_stop_it_saves_and_says_where(bank: RayBank, make_trainer) -> N
 
 def test_the_header_says_method_settings_and_scene(bank: RayBank, with_params) -> None:
     params = with_params(method="nerf")
-    about = describe_model(params, bank)
-    assert (about.method, about.scene) == ("nerf", "ball")
-    assert about.settings == params.nerf.model_dump()
-    np.testing.assert_array_equal(about.poses, bank.arrays["poses"][bank.splits["train"]])
-    np.testing.assert_allclose(about.centre, 0, atol=0.01)
+    header = describe_model(params, bank)
+    assert (header.method, header.scene) == ("nerf", "ball")
+    assert header.settings == params.nerf.model_dump()
+    np.testing.assert_array_equal(header.poses, bank.arrays["poses"][bank.splits["train"]])
+    np.testing.assert_allclose(header.centre, 0, atol=0.01)
 
 
 NGP = {"method": "ngp", "runtime.checkpoint_seconds": 1e6}

@@ -44,8 +44,8 @@ def frames(count: int = COUNT, height: int = HEIGHT, width: int = WIDTH) -> list
 
 
 def make(file: Path, kind: str = "orbit", closed: bool = True, scene: str = "robot-arm", **shape: int) -> str:
-    about: Any = SimpleNamespace(scene=scene, background="white")
-    write_turntable(file, frames(**shape), camera_path(kind, closed), about, fps=20)
+    header: Any = SimpleNamespace(scene=scene, background="white")
+    write_turntable(file, frames(**shape), camera_path(kind, closed), header, fps=20)
     return file.read_text(encoding="utf-8")
 
 
@@ -108,8 +108,8 @@ def test_a_scene_of_no_text_has_a_page_all_the_same(tmp_path: Path) -> None:
 
 def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
-    about: Any = SimpleNamespace(scene="large", background="black")
-    write_turntable(tmp_path / "large.html", [noise] * 2, camera_path(), about, 15)
+    header: Any = SimpleNamespace(scene="large", background="black")
+    write_turntable(tmp_path / "large.html", [noise] * 2, camera_path(), header, 15)
     html = (tmp_path / "large.html").read_text()
     assert f"--wide: {LARGEST}; --high: {LARGEST * 3 // 4};" in html
     assert len(html) < 3 * 1.4 * 900 * 1200 * 3 / 4

@@ -64,14 +64,14 @@ class Untrained:
     def __init__(self, bank: RayBank, params, folder: Path) -> None:
         self.params, self.bank, self.folder = params, bank, folder
         self.file = folder / "field.safetensors"
-        self.about = describe_model(params, bank)
+        self.header = describe_model(params, bank)
 
-    def save(self, **about: object) -> None:
-        described = replace(self.about, **about)
+    def save(self, **header: object) -> None:
+        described = replace(self.header, **header)
         save_model(self.file, build_model(self.params.recipe, described.seed, described.space), described)
 
-    def view(self, **about: object) -> Viewer:
-        self.save(**about)
+    def view(self, **header: object) -> Viewer:
+        self.save(**header)
         source, address = FileSource(self.file), ("127.0.0.1", free_port("127.0.0.1", FIRST_PORT))
         rays, output = self.bank.folder, self.folder / "viewer"
         viewer = Viewer(source, source.load(), RENDER, RUNTIME.model_copy(update={"threads": 1}), address, rays, output)
@@ -94,8 +94,8 @@ def start(untrained: Untrained) -> Iterator[Callable[..., Viewer]]:
     """Starts a viewer of the model, described otherwise where that is said."""
     running = []
 
-    def begin(**about: object) -> Viewer:
-        running.append(untrained.view(**about))
+    def begin(**header: object) -> Viewer:
+        running.append(untrained.view(**header))
         return running[-1]
 
     yield begin
@@ -131,8 +131,8 @@ def test_another_scenes_model_ends_the_film_and_keeps_the_key_frames(start, untr
     kept = untrained.folder / "viewer/key_frames_001.json"
     said = "a model of another scene is shown; the stills and films not drawn yet are given up"
     assert viewer.told == [f"{said}; the key frames are in {kept}"]
-    assert len(read_key_frames(kept, untrained.about.similarity, torch.zeros(3)).poses) == 2
-    assert viewer.about.scene == "another"
+    assert len(read_key_frames(kept, untrained.header.similarity, torch.zeros(3)).poses) == 2
+    assert viewer.header.scene == "another"
     assert (len(viewer.key_frames), viewer.key_frames.unsaved) == (0, False)
     assert not viewer.panel.handles["progress"].visible
     add_key_frames(viewer)
@@ -146,7 +146,7 @@ def test_a_newer_model_of_the_same_scene_leaves_all_as_it_is(start, untrained: U
     panel = viewer.panel
     untrained.save(seed=1)
     happens(viewer, lambda: viewer.told == ["a newer model is shown"], "a newer model")
-    assert (viewer.panel, viewer.about.seed, len(viewer.key_frames)) == (panel, 1, 2)
+    assert (viewer.panel, viewer.header.seed, len(viewer.key_frames)) == (panel, 1, 2)
 
 
 def test_files_that_cannot_be_written_are_told_and_the_viewer_goes_on(start, untrained: Untrained) -> None:
@@ -175,8 +175,8 @@ def test_key_frames_without_a_focus_make_the_path_that_render_makes(
     content = json.dumps({"frames": [{"transform_matrix": pose.tolist()} for pose in poses]})
     (tmp_path / "path.json").write_text(content)
     viewer.load_key_frames(Page(), "path.json", content.encode())
-    centre = view_target(torch.tensor(viewer.about.centre), forward=True)
-    expected = read_key_frames(tmp_path / "path.json", viewer.about.similarity, centre)
+    centre = view_target(torch.tensor(viewer.header.centre), forward=True)
+    expected = read_key_frames(tmp_path / "path.json", viewer.header.similarity, centre)
     assert viewer.key_frames.frames().focus == pytest.approx(expected.focus)
     viewer.overlay.look_from(page := Page(), np.eye(4)[:3], None, None)
     assert page.camera.look_at == pytest.approx(centre.numpy())

@@ -223,7 +223,7 @@ def test_key_frames_are_kept_where_the_drawing_dies(
         def __init__(self, *_: object) -> None:
             source = SimpleNamespace(describe=lambda: "m")
             self.render_thread = SimpleNamespace(source=source, failure=ZeroDivisionError("drawing"))
-            self.about, self.address, self.reason = SimpleNamespace(scene="s", method="m"), ("127.0.0.1", 1), None
+            self.header, self.address, self.reason = SimpleNamespace(scene="s", method="m"), ("127.0.0.1", 1), None
 
         def stop(self) -> None:
             pass

@@ -113,7 +113,7 @@ def test_a_browser_that_does_not_come_back_holds_up_nothing(monkeypatch: pytest.
     monkeypatch.setattr(webbrowser, "open", lambda url: closed.wait(60))
     viewer = SimpleNamespace(
         address=("127.0.0.1", 8080),
-        about=SimpleNamespace(scene="arm", method="ngp"),
+        header=SimpleNamespace(scene="arm", method="ngp"),
         render_thread=SimpleNamespace(source=FileSource(Path("m")), failure=None),
         reason=None,
     )

@@ -16,7 +16,7 @@ from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.space import Forward
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.models.registry import build_model
 from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.samplers.stratified import Stratified
@@ -37,8 +37,8 @@ WALL = 4.0  # scene units ahead of the origin
 
 
 @pytest.fixture
-def renderer(about: ModelAbout) -> ViewRenderer:
-    return ball_renderer(about)
+def renderer(header: ModelHeader) -> ViewRenderer:
+    return ball_renderer(header)
 
 
 # Sizes
@@ -213,8 +213,8 @@ def test_samples_are_changed_for_one_drawing_only(renderer: ViewRenderer) -> Non
     assert seen == [64, 128]
 
 
-def test_what_a_second_pass_looks_at_is_changed_with_the_first(about: ModelAbout, with_params) -> None:
-    model = build_model(with_params(method="nerf").recipe, 0, about.space)
+def test_what_a_second_pass_looks_at_is_changed_with_the_first(header: ModelHeader, with_params) -> None:
+    model = build_model(with_params(method="nerf").recipe, 0, header.space)
     coarse, fine = model.samplers
     before = coarse.samples_per_ray, fine.random_numbers_per_ray
     with scaled_samples(model, 0.5):
@@ -223,7 +223,7 @@ def test_what_a_second_pass_looks_at_is_changed_with_the_first(about: ModelAbout
 
 
 def test_depth_for_hiding_is_along_the_cameras_axis(renderer: ViewRenderer) -> None:
-    picture, space = renderer.render(CAMERA, EYE).picture, renderer.about.space
+    picture, space = renderer.render(CAMERA, EYE).picture, renderer.header.space
     depth = z_depth(picture, CAMERA, EYE, space, missing=99.0)
     assert depth[15, 20] == pytest.approx(3 - BALL_RADIUS, abs=0.03)
     assert depth[0, 0] == 99.0
@@ -231,10 +231,10 @@ def test_depth_for_hiding_is_along_the_cameras_axis(renderer: ViewRenderer) -> N
     assert (z_depth(picture, CAMERA, EYE, space, missing=1.0) == 1.0).all()
 
 
-def test_depth_for_hiding_is_in_the_scene_where_rays_are_not(about: ModelAbout) -> None:
+def test_depth_for_hiding_is_in_the_scene_where_rays_are_not(header: ModelHeader) -> None:
     forward = Forward(((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0)), near=1.0, frustum=(1.2, 1.5))
     renderer = ViewRenderer(
-        Model([Pass(Stratified(512, forward), Wall())]), replace(about, space=forward), CPU, RUNTIME
+        Model([Pass(Stratified(512, forward), Wall())]), replace(header, space=forward), CPU, RUNTIME
     )
     pose = torch.eye(3, 4)
     pose[:, 3] = torch.tensor([0.1, -0.1, 0.5])  # half a unit behind where the space begins to count

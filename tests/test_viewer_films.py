@@ -17,7 +17,7 @@ from viewer_subject import CAMERA, UP, ball_renderer, until
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.rays import DepthRange
 from nerfpipe.geometry.space import camera_rays
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.viewer import film_jobs, jobs
 from nerfpipe.viewer import new_file as new_files
@@ -30,8 +30,8 @@ POSES = torch.stack([look_at(torch.tensor([3.0, y, 0.5]), torch.zeros(3), UP) fo
 
 
 @pytest.fixture
-def renderer(about: ModelAbout) -> ViewRenderer:
-    return ball_renderer(about)
+def renderer(header: ModelHeader) -> ViewRenderer:
+    return ball_renderer(header)
 
 
 class Blank:
@@ -105,7 +105,7 @@ def test_the_ends_of_a_films_depth_are_found_one_pose_at_a_time(
         assert [(camera.width, camera.height) for camera in seen] == [(20, 15)] * count
     exact = DepthRange()
     for pose in POSES:
-        exact.include(camera_rays(CAMERA, pose, renderer.about.space))
+        exact.include(camera_rays(CAMERA, pose, renderer.header.space))
     assert (film._extent.near, film._extent.far) == pytest.approx((exact.near, exact.far), rel=0.03)
     assert film.frames == []
     studio.films.cancel()

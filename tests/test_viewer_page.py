@@ -183,7 +183,7 @@ def test_cameras_modes_key_frames_and_films_through_the_page(served, browser, ba
         page.get_by_role("button", name="Save as JSON").click()
     kept = tmp_path / "viewer/key_frames_001.json"
     assert Path(download.value.path()).read_bytes() == kept.read_bytes()
-    frames = read_key_frames(kept, bank.about.similarity, torch.zeros(3))
+    frames = read_key_frames(kept, bank.header.similarity, torch.zeros(3))
     for pose, taken in zip(frames.poses, cameras, strict=True):
         assert pose == pytest.approx(taken.pose.numpy(), abs=1e-4)
 

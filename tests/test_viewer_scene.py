@@ -16,7 +16,7 @@ from viewer_subject import EYE, UP, ball_renderer
 from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.models.model_file import ModelAbout, save_model
+from nerfpipe.models.model_file import ModelHeader, save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import Checkpoint
@@ -30,8 +30,8 @@ from nerfpipe.viewer.sources import FileSource, NotYetError, TrainingSource
 
 
 @pytest.fixture
-def renderer(about: ModelAbout) -> ViewRenderer:
-    return ball_renderer(about)
+def renderer(header: ModelHeader) -> ViewRenderer:
+    return ball_renderer(header)
 
 
 # Cameras and photographs
@@ -39,7 +39,7 @@ def renderer(about: ModelAbout) -> ViewRenderer:
 
 def test_photographs_lie_exactly_where_the_field_shows_the_same(make_scene, build_bank, renderer: ViewRenderer) -> None:
     bank = build_bank(make_scene(sizes=((64, 48),)))
-    cameras, reason = find_scene_cameras(renderer.about, bank.folder)
+    cameras, reason = find_scene_cameras(renderer.header, bank.folder)
     assert reason is None
     assert [taken.name for taken in cameras if taken.split == "test"] == ["test 0", "test 1"]
     taken = cameras[-1]
@@ -56,22 +56,22 @@ def test_photographs_lie_exactly_where_the_field_shows_the_same(make_scene, buil
     assert (render.opacity[within] > 0.5).float().mean() > 0.2
 
 
-def test_a_page_stands_in_a_camera_only_at_its_very_place(bank: RayBank, about) -> None:
-    cameras, _ = find_scene_cameras(about, bank.folder)
+def test_a_page_stands_in_a_camera_only_at_its_very_place(bank: RayBank, header) -> None:
+    cameras, _ = find_scene_cameras(header, bank.folder)
     place = cameras[3].pose[:, 3]
     assert camera_at(cameras, place) is cameras[3]
     assert camera_at(cameras, place + 0.01) is None
 
 
 def test_without_a_bank_of_its_own_scene_a_model_has_its_train_cameras_only(
-    bank: RayBank, about, tmp_path: Path
+    bank: RayBank, header, tmp_path: Path
 ) -> None:
-    cameras, reason = find_scene_cameras(about, tmp_path / "nothing")
+    cameras, reason = find_scene_cameras(header, tmp_path / "nothing")
     assert (len(cameras), reason) == (6, None)
     assert all(taken.photograph is None for taken in cameras)
     text = (bank.folder / "bank.json").read_text()
     (bank.folder / "bank.json").write_text(text.replace('"ball"', '"cube"'))
-    assert "another scene (cube)" in find_scene_cameras(about, bank.folder)[1]
+    assert "another scene (cube)" in find_scene_cameras(header, bank.folder)[1]
 
 
 # Models that change
@@ -93,12 +93,12 @@ def test_a_training_is_followed_from_checkpoint_to_model(
         model = build_model(params.recipe, params.seed, bank.space)
         Trainer(model, bank, params, torch.device("cpu"), checkpoint).run(report=lambda row: None)
     first = source.version()
-    loaded, about = source.load()
+    loaded, header = source.load()
     assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
-    assert about == describe_model(params, bank)
+    assert header == describe_model(params, bank)
     assert (source.version() == first, source.has_newer()) == (True, False)
     time.sleep(0.02)
-    save_model(Path("field.safetensors"), model, about)
+    save_model(Path("field.safetensors"), model, header)
     assert source.has_newer()
     assert source.describe() == "field.safetensors"
 

@@ -13,7 +13,7 @@ from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.samplers.stratified import Stratified
 from nerfpipe.types import COLOUR, FieldOutput
@@ -35,8 +35,8 @@ class Ball(Field):
         return FieldOutput(density, {COLOUR: ((positions / BALL_RADIUS).clamp(-1, 1) + 1) / 2})
 
 
-def ball_renderer(about: ModelAbout) -> ViewRenderer:
-    return ViewRenderer(Model([Pass(Stratified(128, about.space), Ball())]), about, CPU, RUNTIME)
+def ball_renderer(header: ModelHeader) -> ViewRenderer:
+    return ViewRenderer(Model([Pass(Stratified(128, header.space), Ball())]), header, CPU, RUNTIME)
 
 
 def view(pose: Tensor = EYE) -> View:

@@ -11,7 +11,7 @@ from torch import Tensor
 from nerfpipe.camera_paths.shapes import path_poses, resolve_kind, view_target
 from nerfpipe.config.params import NO_PATH_FILE, PATH_FILE, RenderParams
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import local_path
 
@@ -30,15 +30,15 @@ class CameraPath:
     closed: bool  # whether the last pose comes one step before the first
 
 
-def choose_camera_path(settings: RenderParams, about: ModelAbout) -> CameraPath:
+def choose_camera_path(settings: RenderParams, header: ModelHeader) -> CameraPath:
     """The camera path that the settings name, for the scene of a model.
 
     Raises NerfpipeError if it does not fit the scene, or if its file is missing or faulty.
     """
-    taken, forward = torch.tensor(about.poses), about.space.kind == "forward"
-    centre = torch.tensor(about.centre)
+    taken, forward = torch.tensor(header.poses), header.space.kind == "forward"
+    centre = torch.tensor(header.centre)
     if settings.path.endswith(PATH_FILE):
-        return _through_file(settings, about, view_target(centre, forward))
+        return _through_file(settings, header, view_target(centre, forward))
     kind = resolve_kind(settings.path, taken, centre, forward)
     poses = path_poses(
         kind, taken, centre, forward, settings.radius, settings.elevation, settings.frames, settings.tilt
@@ -46,10 +46,10 @@ def choose_camera_path(settings: RenderParams, about: ModelAbout) -> CameraPath:
     return CameraPath(poses, kind, closed=True)
 
 
-def _through_file(settings: RenderParams, about: ModelAbout, centre: Tensor) -> CameraPath:
+def _through_file(settings: RenderParams, header: ModelHeader, centre: Tensor) -> CameraPath:
     from nerfpipe.camera_paths.key_frames import interpolate
 
-    frames = read_path(settings.path, about.similarity, centre)
+    frames = read_path(settings.path, header.similarity, centre)
     return CameraPath(interpolate(frames, settings.frames), FILE, frames.loop)
 
 

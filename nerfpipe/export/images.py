@@ -30,14 +30,14 @@ KINDS = {"z": "z-depth, along the camera's axis", "ray": "distance along each pi
 
 def export_image(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write the view as PNG, over the scene's background; yields the lines to print."""
-    camera, pose, words = choose_view(field.about, options)
+    camera, pose, words = choose_view(field.header, options)
     write_png(output, to_8bit(render_bands(field, camera, pose).colour))
-    yield f"{output}: {words}, over {field.about.background}"
+    yield f"{output}: {words}, over {field.header.background}"
 
 
 def export_depth(field: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
     """Write depth as 16-bit PNG and .npy, and a .json that explains both; yields the lines to print."""
-    camera, pose, words = choose_view(field.about, options)
+    camera, pose, words = choose_view(field.header, options)
     picture = render_bands(field, camera, pose)
     values = original_depth(field, camera, pose, picture, depth.kind)
     step = png_step(values)
@@ -66,7 +66,7 @@ def original_depth(field: LoadedField, camera: Camera, pose: Tensor, picture: Pi
     if kind == "z":
         distance = distance * -camera.directions(camera.pixel_centres())[:, 2]  # cameras look along -z
     seen = (picture.opacity.flatten() >= SEEN) & (distance > 0)
-    depth = torch.where(seen, distance / field.about.similarity.scale, torch.nan)
+    depth = torch.where(seen, distance / field.header.similarity.scale, torch.nan)
     return depth.reshape(camera.height, camera.width).numpy().astype(np.float32)
 
 
@@ -92,7 +92,7 @@ def write_depth_png(path: Path, depth: np.ndarray, step: float, meaning: dict[st
 
 def camera_entry(field: LoadedField, camera: Camera, pose: Tensor) -> dict[str, Any]:
     """The lens, and the camera-to-world pose in the data's own coordinates, as entries of a .json."""
-    [original] = field.about.similarity.original_poses(pose[None].double().numpy())
+    [original] = field.header.similarity.original_poses(pose[None].double().numpy())
     lens = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     axes = "x right, y up, looking along -z"
     return {"camera": lens, "pose": original.tolist(), "camera_axes": axes}
@@ -100,10 +100,10 @@ def camera_entry(field: LoadedField, camera: Camera, pose: Tensor) -> dict[str, 
 
 def export_normals(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write normals as PNG and .npy; yields the lines to print."""
-    camera, pose, words = choose_view(field.about, options)
+    camera, pose, words = choose_view(field.header, options)
     picture = render_bands(field, camera, pose)
     normals = original_normals(field, camera, pose, picture)
-    write_png(output, normal_image(normals, picture.opacity, field.about.background_colour))
+    write_png(output, normal_image(normals, picture.opacity, field.header.background_colour))
     write_npy(output.with_suffix(".npy"), normals.numpy())
     yield f"{output}: {words}; normals along the data's own axes, red x, green y, blue z, each from -1 to 1"
     yield f"  {output.with_suffix('.npy')}: float32, unit vectors, 0 where nothing is seen"
@@ -111,8 +111,8 @@ def export_normals(field: LoadedField, options: ViewOptions, output: Path) -> It
 
 def original_normals(field: LoadedField, camera: Camera, pose: Tensor, picture: Picture) -> Tensor:
     """Unit normals [H, W, 3] along the data's own axes; zero where nothing is seen."""
-    in_scene = normal_map(field.probe, picture, camera, pose)
-    return in_scene @ torch.tensor(field.about.similarity.rotation)
+    in_scene = normal_map(field.query, picture, camera, pose)
+    return in_scene @ torch.tensor(field.header.similarity.rotation)
 
 
 def write_npy(path: Path, array: np.ndarray) -> None:

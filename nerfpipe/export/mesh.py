@@ -25,11 +25,11 @@ COLOUR_BLOCK = 2**17  # vertices between two steps of the progress bar
 
 def export_mesh(field: LoadedField, options: MeshOptions, output: Path) -> Iterator[str]:
     """Write the mesh as .ply or .glb; yields the lines to print. Raises NerfpipeError if there is no surface."""
-    space = field.about.space
+    space = field.header.space
     grid = inner_grid(space, options.resolution)
 
     def density(points: Tensor) -> Tensor:
-        return field.probe.density(space.to_world(points))
+        return field.query.density(space.to_world(points))
 
     level = usual_density(grid) if options.density is None else options.density
     vertices, faces = to_world(surface_at(density, grid, level), space)
@@ -39,11 +39,11 @@ def export_mesh(field: LoadedField, options: MeshOptions, output: Path) -> Itera
     if options.seen:
         vertices, faces = submesh(vertices, faces, visible_faces(field, vertices, faces))
     colours = colour_of(field, vertices, faces)
-    mesh_file.write(output, field.about.similarity.original(vertices), faces, colours)
+    mesh_file.write(output, field.header.similarity.original(vertices), faces, colours)
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
-    yield f"  {extent_words(space, max(grid.cell) / field.about.similarity.scale)}"
+    yield f"  {extent_words(space, max(grid.cell) / field.header.similarity.scale)}"
 
 
 def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) -> Surface:
@@ -59,7 +59,7 @@ def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) ->
 
 def solid_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray, share: float) -> np.ndarray:
     """Which faces [F] bool belong neither to floaters nor to hollows. Raises NerfpipeError if none is left."""
-    kept = faces_to_keep(vertices, faces, share, np.array(field.about.poses)[:, :, 3])
+    kept = faces_to_keep(vertices, faces, share, np.array(field.header.poses)[:, :, 3])
     if not kept.any():
         raise NerfpipeError(f"no face is left: all {len(faces):,} are of hollows; give another --density")
     return kept
@@ -107,6 +107,6 @@ def colour_of(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np
     points, colours = torch.from_numpy(vertices).float(), []
     with Progress("colour", len(points), "vertices") as progress:
         for block, outward in zip(points.split(COLOUR_BLOCK), normals.split(COLOUR_BLOCK), strict=True):
-            colours.append(field.probe.colour(block, -outward))
+            colours.append(field.query.colour(block, -outward))
             progress.advance(len(block))
     return torch.cat(colours).numpy()

@@ -51,26 +51,26 @@ def export_pointcloud(field: LoadedField, options: CloudOptions, output: Path) -
         raise NerfpipeError(
             f"no point: the train cameras see nothing with an opacity of {options.opacity:g} or more; lower --opacity"
         )
-    space = field.about.space
+    space = field.header.space
     even = cloud[thinned(space.from_world(cloud.points)[0].numpy(), options.points)]
     kept = even[~floaters(space.from_world(even.points)[0].numpy())]
-    normals = facing(field.probe.normals(kept.points), kept.towards)
-    similarity = field.about.similarity
+    normals = facing(field.query.normals(kept.points), kept.towards)
+    similarity = field.header.similarity
     positions = similarity.original(kept.points.double().numpy())
     point_cloud_file.write(output, positions, kept.colours.numpy(), normals.numpy() @ np.array(similarity.rotation))
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(kept.points):,} points with colours and normals, {size:.1f} MB, in the scene's original unit"
     yield (
-        f"  from {len(cloud.points):,} pixels of {len(field.about.poses)} train views with opacity "
+        f"  from {len(cloud.points):,} pixels of {len(field.header.poses)} train views with opacity "
         f"{options.opacity:g} or more; {len(even.points) - len(kept.points):,} floaters dropped"
     )
 
 
 def seen_points(field: LoadedField, options: CloudOptions) -> Cloud:
     """The surface points of all pixels of all train views, at the resolution that the number of points needs."""
-    about = field.about
-    check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(about.poses)))
-    camera, poses = about.camera.pinhole(), torch.tensor(about.poses)
+    header = field.header
+    check_needs("--points", options.points * (POINT + OVERSAMPLING * PIXEL / len(header.poses)))
+    camera, poses = header.camera.pinhole(), torch.tensor(header.poses)
     factor = math.sqrt(OVERSAMPLING * options.points / (len(poses) * camera.width * camera.height))
     camera = sized(camera, max(2, round(factor * max(camera.width, camera.height))))
     found = []
@@ -81,9 +81,9 @@ def seen_points(field: LoadedField, options: CloudOptions) -> Cloud:
             points, opacity = origins + distance[:, None] * directions, picture.opacity.flatten()
             seen = (opacity >= options.opacity) & (distance > 0)
             seen &= ~at_edges(distance.reshape(camera.height, camera.width)).flatten()
-            if about.space.unbounded:
+            if header.space.unbounded:
                 seen &= contract(points).abs().amax(dim=1) < FAR_OUT
-            through = (1 - opacity)[:, None] * about.background_colour
+            through = (1 - opacity)[:, None] * header.background_colour
             colours = (picture.colour.reshape(-1, 3) - through) / opacity[:, None].clamp_min(options.opacity)
             found.append(Cloud(points[seen], colours[seen].clamp(0, 1), -directions[seen]))
             progress.advance()

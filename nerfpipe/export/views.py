@@ -15,9 +15,9 @@ from nerfpipe.config.params import RuntimeParams
 from nerfpipe.export.options import ViewOptions
 from nerfpipe.geometry.cameras import Camera, sized
 from nerfpipe.geometry.space import camera_rays, world_rays
-from nerfpipe.models.model_file import ModelAbout, load_model
+from nerfpipe.models.model_file import ModelHeader, load_model
 from nerfpipe.models.set_up import give_threads, set_up
-from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.query import FieldQuery
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
@@ -29,22 +29,22 @@ BAND = 2**15  # rays between two steps of the progress bar
 class LoadedField:
     """A model file, loaded: it can be rendered, and queried at points."""
 
-    about: ModelAbout
+    header: ModelHeader
     renderer: Renderer
-    probe: Probe
+    query: FieldQuery
 
     @classmethod
     def load(cls, file: Path, runtime: RuntimeParams) -> LoadedField:
         """Load a model file. Raises NerfpipeError as load_model does."""
         device = set_up(runtime)
-        model, about = load_model(file)
+        model, header = load_model(file)
         give_threads(model, device)
-        return cls(about, Renderer(model, device, runtime, about.bf16), Probe(model, about.space, device))
+        return cls(header, Renderer(model, device, runtime, header.bf16), FieldQuery(model, header.space, device))
 
     def picture(self, camera: Camera, pose: Tensor) -> Picture:
         """The image of a camera at a pose [3, 4], over the scene's background."""
-        rays = camera_rays(camera, pose, self.about.space)
-        return self.renderer.view(rays, self.about.background_colour, camera.height, camera.width)
+        rays = camera_rays(camera, pose, self.header.space)
+        return self.renderer.view(rays, self.header.background_colour, camera.height, camera.width)
 
     def distances(self, camera: Camera, pose: Tensor, picture: Picture) -> tuple[Tensor, Tensor, Tensor]:
         """Origins and unit directions [H·W, 3] of an image's rays, and the distance [H·W] to what each meets.
@@ -52,46 +52,46 @@ class LoadedField:
         In scene units; a distance is 0 if the ray meets nothing.
         """
         origins, directions = world_rays(camera, pose)
-        return origins, directions, self.about.space.distance(origins, directions, picture.depth.flatten())
+        return origins, directions, self.header.space.distance(origins, directions, picture.depth.flatten())
 
 
-def choose_view(about: ModelAbout, options: ViewOptions) -> tuple[Camera, Tensor, str]:
+def choose_view(header: ModelHeader, options: ViewOptions) -> tuple[Camera, Tensor, str]:
     """The camera, its pose [3, 4] in the scene, and a description of both.
 
     The lens is that of the scene's first camera, without distortion: the model's header has no other.
     Raises NerfpipeError if the options contradict each other or the model has no such view.
     """
-    camera = about.camera.pinhole()
+    camera = header.camera.pinhole()
     camera = sized(camera, options.size or max(camera.width, camera.height))
     check_needs("--size", camera.width * camera.height * PIXEL)
-    pose, viewpoint = _around(about, options) if options.view is None else _train_view(about, options, options.view)
+    pose, viewpoint = _around(header, options) if options.view is None else _train_view(header, options, options.view)
     return camera, pose, f"{camera.width}x{camera.height}, {viewpoint}"
 
 
-def _train_view(about: ModelAbout, options: ViewOptions, view: int) -> tuple[Tensor, str]:
+def _train_view(header: ModelHeader, options: ViewOptions, view: int) -> tuple[Tensor, str]:
     for name in ("azimuth", "elevation", "radius"):
         if getattr(options, name) is not None:
             raise NerfpipeError(
                 f"--{name}: does not go with --view, which sets the whole viewpoint; leave one of them out"
             )
-    if view >= len(about.poses):
+    if view >= len(header.poses):
         raise NerfpipeError(
-            f"--view: must be from 0 to {len(about.poses) - 1}, the train views of the model (got {view})"
+            f"--view: must be from 0 to {len(header.poses) - 1}, the train views of the model (got {view})"
         )
-    return torch.tensor(about.poses[view]), f"from train view {view}"
+    return torch.tensor(header.poses[view]), f"from train view {view}"
 
 
-def _around(about: ModelAbout, options: ViewOptions) -> tuple[Tensor, str]:
+def _around(header: ModelHeader, options: ViewOptions) -> tuple[Tensor, str]:
     """A pose around the scene's centre; by default the first of `nerfpipe render`."""
-    forward = about.space.kind == "forward"
+    forward = header.space.kind == "forward"
     for name in ("azimuth", "elevation"):
         if forward and getattr(options, name) is not None:
             raise NerfpipeError(f"--{name}: the cameras of this scene all look one way; choose one of them with --view")
-    centre, radius = torch.tensor(about.centre), 1.0 if options.radius is None else options.radius
+    centre, radius = torch.tensor(header.centre), 1.0 if options.radius is None else options.radius
     kind = "auto" if options.azimuth is None else "orbit"
     pose = path_poses(
         kind=kind,
-        poses=torch.tensor(about.poses),
+        poses=torch.tensor(header.poses),
         centre=centre,
         forward=forward,
         radius=radius,
@@ -120,13 +120,13 @@ def _viewpoint(pose: Tensor, centre: Tensor) -> str:
 
 def render_bands(field: LoadedField, camera: Camera, pose: Tensor) -> Picture:
     """`LoadedField.picture`, in bands of rows, with a progress bar."""
-    rays = camera_rays(camera, pose, field.about.space)
+    rays = camera_rays(camera, pose, field.header.space)
     rows = max(1, BAND // camera.width)
     parts = []
     with Progress("render", camera.height, "rows") as progress:
         for first in range(0, camera.height, rows):
             height = min(rows, camera.height - first)
             band = rays[slice(first * camera.width, (first + height) * camera.width)]
-            parts.append(field.renderer.view(band, field.about.background_colour, height, camera.width))
+            parts.append(field.renderer.view(band, field.header.background_colour, height, camera.width))
             progress.advance(height)
     return Picture.joined(parts)

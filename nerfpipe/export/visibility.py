@@ -19,9 +19,9 @@ TOLERANCE = 0.01  # of the distance that a camera sees, by which a visible verte
 
 def visible_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Which faces have a vertex of [V, 3] that a train camera sees: [F] bool."""
-    camera = sized(field.about.camera.pinhole(), SIZE)
+    camera = sized(field.header.camera.pinhole(), SIZE)
     points, seen = torch.from_numpy(vertices).float(), torch.zeros(len(vertices), dtype=torch.bool)
-    poses = torch.tensor(field.about.poses)
+    poses = torch.tensor(field.header.poses)
     with Progress("look", len(poses), "views") as progress:
         for pose in poses:
             picture = field.picture(camera, pose)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from nerfpipe.camera_paths.path import CameraPath
 from nerfpipe.film.turntable_page import PAGE
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.runtime.files import atomic_file
 from nerfpipe.runtime.terminal import in_page
 
@@ -23,11 +23,11 @@ MOST_FRAMES = 90  # of a longer film, as many frames in even steps
 REVERSED = ("orbit",)  # a camera that moves to the right turns the scene to the left, against the hand
 
 
-def write_turntable(file: Path, frames: list[np.ndarray], path: CameraPath, about: ModelAbout, fps: float) -> None:
+def write_turntable(file: Path, frames: list[np.ndarray], path: CameraPath, header: ModelHeader, fps: float) -> None:
     """Write the page of a film's frames, each [H, W, 3] uint8, which were rendered along a camera path."""
     order, closed, stride = drag_order(len(frames), path)
     pictures = [_shrunk(frames[index]) for index in order]
-    html = page([_data_uri(picture) for picture in pictures], closed, fps / stride, pictures[0].size, about)
+    html = page([_data_uri(picture) for picture in pictures], closed, fps / stride, pictures[0].size, header)
     with atomic_file(file) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
@@ -52,14 +52,14 @@ def drag_order(count: int, path: CameraPath) -> tuple[list[int], bool, float]:
     return [order[int(index)] for index in chosen], closed, float(chosen[1])
 
 
-def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], about: ModelAbout) -> str:
+def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], header: ModelHeader) -> str:
     """The HTML of frames given as data: URIs, all of one size (W, H) in pixels."""
     width, height = size
     return PAGE.render(
-        scene=Markup(in_page(about.scene)),  # escaped already, and without control characters
+        scene=Markup(in_page(header.scene)),  # escaped already, and without control characters
         count=len(uris),
-        scheme="light" if about.background == "white" else "dark",
-        paper=about.background,
+        scheme="light" if header.background == "white" else "dark",
+        paper=header.background,
         width=width,
         height=height,
         frames=uris,

@@ -44,8 +44,8 @@ FORMAT = 2  # of the header; format 1, which has no such key, has other names fo
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class ModelAbout:
-    """What the header says: method and settings, and the scene that the field is of."""
+class ModelHeader:
+    """The header of a model file: method and settings, and the scene that the field is of."""
 
     version: str
     scene: str
@@ -69,15 +69,15 @@ class ModelAbout:
         return torch.tensor(BACKGROUNDS[self.background])  # [3]
 
 
-def save_model(path: Path, model: Model, about: ModelAbout) -> None:
+def save_model(path: Path, model: Model, header: ModelHeader) -> None:
     """Write the file atomically. The bytes depend on weights and header alone."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, metadata={HEADER: json.dumps({"format": FORMAT, **asdict(about)}, sort_keys=True)})
+    content = save(tensors, metadata={HEADER: json.dumps({"format": FORMAT, **asdict(header)}, sort_keys=True)})
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
 
-def load_model(path: Path) -> tuple[Model, ModelAbout]:
+def load_model(path: Path) -> tuple[Model, ModelHeader]:
     """The model on the CPU and what its header says.
 
     Raises NerfpipeError when the file is missing, damaged, of another version, or does not fit its own header.
@@ -86,33 +86,33 @@ def load_model(path: Path) -> tuple[Model, ModelAbout]:
         if not path.exists():
             raise NerfpipeError(f"{path}: not found; run `dvc repro train` first")
         refuse_irregular(path)
-        with text_path(path) as place, safe_open(place, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER)
+        with text_path(path) as name, safe_open(name, framework="pt") as file:
+            text = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except PermissionError as error:
         raise NerfpipeError(describe_os_error(error, path)) from None
     except (SafetensorError, OSError) as error:
         raise NerfpipeError(f"{path}: not a whole .safetensors file ({error}); train again") from None
-    about = _parse_header(path, header)
-    settings = parse_method(about.method, about.settings, str(path))
-    _compare(path, tensors, settings, about)
-    model = build_model(settings, about.seed, about.space)
+    header = _parse_header(path, text)
+    settings = parse_method(header.method, header.settings, str(path))
+    _compare(path, tensors, settings, header)
+    model = build_model(settings, header.seed, header.space)
     model.load_state_dict(tensors)
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise NerfpipeError(f"{path}: {broken[0]} holds NaN or infinity; train again")
-    return model.eval(), about
+    return model.eval(), header
 
 
-def _compare(path: Path, tensors: dict[str, torch.Tensor], settings: MethodParams, about: ModelAbout) -> None:
+def _compare(path: Path, tensors: dict[str, torch.Tensor], settings: MethodParams, header: ModelHeader) -> None:
     """Hold the tensors against a model that is only sketched: a damaged header may ask for any amount of memory."""
     try:
         with torch.device("meta"):
-            expected = build_model(settings, about.seed, about.space).state_dict()
+            expected = build_model(settings, header.seed, header.space).state_dict()
     except (ValueError, ArithmeticError, RuntimeError) as error:
         raise NerfpipeError(f"{path}: its header describes no model ({error}); train again") from None
     for name in sorted(expected.keys() | tensors.keys()):
-        wanted, found = (_kind(each.get(name)) for each in (expected, tensors))
+        wanted, found = (_kind(state.get(name)) for state in (expected, tensors))
         if wanted != found:
             raise NerfpipeError(
                 f"{path}: its weights do not fit its settings ({plain(name)} is {found} and should be {wanted}); "
@@ -124,20 +124,20 @@ def _kind(tensor: torch.Tensor | None) -> str:
     return "missing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
-def _parse_header(path: Path, header: str | None) -> ModelAbout:
-    if header is None:
+def _parse_header(path: Path, text: str | None) -> ModelHeader:
+    if text is None:
         raise NerfpipeError(f"{path}: has no nerfpipe header, so it is not a model of this project")
     try:
-        about = ModelAbout(**_in_present_format(json.loads(header)))
+        header = ModelHeader(**_in_present_format(json.loads(text)))
     except ValidationError as error:
         if fault := wrong_number(error):
             raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again") from None
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise NerfpipeError(f"{path}: its header is of another version of nerfpipe than {__version__}") from None
-    for fault in header_faults(about):
+    for fault in header_faults(header):
         raise NerfpipeError(f"{path}: its header describes no model ({fault}); train again")
-    return about
+    return header
 
 
 def _in_present_format(header: dict[str, Any]) -> dict[str, Any]:
@@ -157,10 +157,10 @@ def _in_present_format(header: dict[str, Any]) -> dict[str, Any]:
     return header
 
 
-def header_faults(about: ModelAbout) -> Iterator[str]:
+def header_faults(header: ModelHeader) -> Iterator[str]:
     """What cannot be in a header, key by key. The settings are parse_method's to check."""
-    yield from camera_faults(about.camera)
-    yield from space_faults(about.space)
-    yield from similarity_faults(about.similarity)
-    yield from point_faults(about.centre, "centre")
-    yield from pose_faults(about.poses)
+    yield from camera_faults(header.camera)
+    yield from space_faults(header.space)
+    yield from similarity_faults(header.similarity)
+    yield from point_faults(header.centre, "centre")
+    yield from pose_faults(header.poses)

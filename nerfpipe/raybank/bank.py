@@ -52,7 +52,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class BankAbout:
+class BankHeader:
     """What bank.json says."""
 
     scene: str
@@ -70,13 +70,13 @@ class RayBank:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.about = read_about(folder)
-        self.cameras = self.about.cameras
-        self.camera_index = np.array(self.about.camera_index)
-        self.splits = {name: np.array(self.about.splits[name]) for name in SPLITS}
-        self.space = self.about.space
-        self.background = torch.tensor(BACKGROUNDS[self.about.background])  # [3]
-        self.has_alpha = self.about.has_alpha
+        self.header = read_header(folder)
+        self.cameras = self.header.cameras
+        self.camera_index = np.array(self.header.camera_index)
+        self.splits = {name: np.array(self.header.splits[name]) for name in SPLITS}
+        self.space = self.header.space
+        self.background = torch.tensor(BACKGROUNDS[self.header.background])  # [3]
+        self.has_alpha = self.header.has_alpha
 
         self.poses = torch.empty(0, 3, 4)  # [N, 3, 4], camera-to-world
         focal = [math.sqrt(camera.fx * camera.fy) for camera in self.cameras]
@@ -171,13 +171,13 @@ class RayBank:
         extent = self.depth_range("train")
         return "\n".join(
             [
-                f"scene {self.about.scene}: "
+                f"scene {self.header.scene}: "
                 + ", ".join(f"{len(self.splits[name])} {name}" for name in SPLITS)
                 + " views",
-                f"{self.space.describe()}, background {self.about.background}"
+                f"{self.space.describe()}, background {self.header.background}"
                 + (" behind an alpha channel" if self.has_alpha else ""),
                 self.space.describe_depths(extent),
-                *scale_lines(self.about.similarity, *self.space.depth_ends(extent)),
+                *scale_lines(self.header.similarity, *self.space.depth_ends(extent)),
                 f"{self.train_rays:,} of {extent.rays:,} train rays meet the bounds"
                 + (" and lie within the masks" if self._mask is not None else ""),
                 f"{self.bytes_per_ray():.2f} bytes per ray on disk",
@@ -208,12 +208,12 @@ def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarr
     return np.concatenate([[0], pixels[camera_index].cumsum()])
 
 
-def read_about(folder: Path) -> BankAbout:
+def read_header(folder: Path) -> BankHeader:
     """The bank's bank.json. Raises NerfpipeError when it is missing or damaged."""
     file = folder / "bank.json"
     try:
         with open_regular(file) as stream:
-            about = BankAbout(**json.loads(stream.read()))
+            header = BankHeader(**json.loads(stream.read()))
     except FileNotFoundError:
         raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
     except ValidationError as error:
@@ -221,23 +221,23 @@ def read_about(folder: Path) -> BankAbout:
         raise NerfpipeError(f"{file}: damaged{f' ({fault})' if fault else ''}; run `dvc repro --force rays`") from None
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
-    for fault in bank_faults(about):
+    for fault in bank_faults(header):
         raise NerfpipeError(f"{file}: damaged ({fault}); run `dvc repro --force rays`")
-    return about
+    return header
 
 
-def bank_faults(about: BankAbout) -> Iterator[str]:
+def bank_faults(header: BankHeader) -> Iterator[str]:
     """What no bank can say, key by key."""
-    for number, camera in enumerate(about.cameras):
+    for number, camera in enumerate(header.cameras):
         yield from camera_faults(camera, f"cameras[{number}]")
-    yield from space_faults(about.space)
-    yield from similarity_faults(about.similarity)
-    views, lenses = len(about.camera_index), len(about.cameras)
-    if not all(0 <= lens < lenses for lens in about.camera_index):
+    yield from space_faults(header.space)
+    yield from similarity_faults(header.similarity)
+    views, lenses = len(header.camera_index), len(header.cameras)
+    if not all(0 <= lens < lenses for lens in header.camera_index):
         yield f"camera_index: must be from 0 to {lenses - 1}"
-    if set(about.splits) != set(SPLITS):
+    if set(header.splits) != set(SPLITS):
         yield f"splits: must be {', '.join(SPLITS)}"
-    for name, split in about.splits.items():
+    for name, split in header.splits.items():
         if not all(0 <= view < views for view in split):
             yield f"splits.{plain(name)}: must be from 0 to {views - 1}"
 

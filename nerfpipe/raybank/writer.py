@@ -14,7 +14,7 @@ from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Space
-from nerfpipe.raybank.bank import BankAbout, RayBank, view_starts
+from nerfpipe.raybank.bank import BankHeader, RayBank, view_starts
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import create_array, save_array, write_json
 from nerfpipe.runtime.progress import Progress
@@ -26,7 +26,7 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
 
     `margin` grows the bounds by that fraction of their size. Raises NerfpipeError when no train ray meets the bounds.
     """
-    about = BankAbout(
+    header = BankHeader(
         scene=scene.name,
         cameras=scene.cameras,
         camera_index=scene.camera_index.tolist(),
@@ -36,10 +36,10 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
         background=scene.background,
         has_alpha=scene.has_alpha,
     )
-    write_json(folder / "bank.json", asdict(about))
+    write_json(folder / "bank.json", asdict(header))
     save_array(folder / "poses.npy", scene.poses.astype(np.float32))
     directions = _write_directions(scene.cameras, folder / "directions.npy")
-    _write_train(scene, about.space, directions, folder / "train.npy")
+    _write_train(scene, header.space, directions, folder / "train.npy")
     _write_colour(scene, folder / "colour.npy")
     if scene.read_mask is not None:
         _write_mask(scene, scene.read_mask, folder / "mask.npy")

@@ -7,22 +7,22 @@ from torch import Tensor
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.space import world_rays
-from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.query import FieldQuery
 from nerfpipe.rendering.renderer import Picture
 
 SEEN = 0.5  # opacity from which a pixel shows a surface
 
 
-def normal_map(probe: Probe, picture: Picture, camera: Camera, pose: Tensor) -> Tensor:
+def normal_map(query: FieldQuery, picture: Picture, camera: Camera, pose: Tensor) -> Tensor:
     """World normals [H, W, 3] of the surfaces that a rendered picture shows, unit length; zero where none is seen.
 
     Taken at the picture's depth. A normal that points away from the camera is turned round: what is seen faces us.
     """
     origins, directions = world_rays(camera, pose)  # [H·W, 3]
-    t = probe.space.distance(origins, directions, picture.depth.flatten())  # [H·W]
+    t = query.space.distance(origins, directions, picture.depth.flatten())  # [H·W]
     seen = (picture.opacity.flatten() >= SEEN) & (t > 0)
     normals = torch.zeros_like(directions)
-    found = probe.normals((origins + t[:, None] * directions)[seen])
+    found = query.normals((origins + t[:, None] * directions)[seen])
     away = (found * directions[seen]).sum(dim=1, keepdim=True) > 0
     normals[seen] = torch.where(away, -found, found)
     return normals.reshape(camera.height, camera.width, 3)

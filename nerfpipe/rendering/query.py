@@ -1,4 +1,4 @@
-"""What a model says at points of the world, apart from any ray: density, colour, and which way surfaces face."""
+"""A model evaluated at points of the world, without rays: density, colour and surface normals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.nn.functional import normalize
 from nerfpipe.geometry.space import Space
 from nerfpipe.rendering.render_rays import HasPasses
 
-BLOCK = 2**17  # points asked about at once
-STEP = 1 / 256  # of the box's longest side: how far to either side density is looked at for its gradient
+CHUNK = 2**17  # points evaluated at once
+STEP = 1 / 256  # of the box's longest side: the step of the central differences that give a normal
 
 
-class Probe:
-    """Asks the last pass of a model. Points go in and answers come out on the CPU, in scene units."""
+class FieldQuery:
+    """Evaluates the last pass of a model at points. Input and output are on the CPU, in scene units."""
 
     def __init__(self, model: HasPasses, space: Space, device: torch.device) -> None:
         last = model.to(device).last
@@ -26,38 +26,39 @@ class Probe:
     def density(self, points: Tensor) -> Tensor:
         """Density [P] at points [P, 3], per scene unit (in an unbounded space, per unit of s; see contraction).
 
-        Zero outside the bounds, and where the occupancy grid has found nothing: there the field was never asked.
+        Zero outside the bounds and in cells that the sampler does not mark as occupied: nothing was trained there.
         """
-        return torch.cat([self._density(block) for block in points.split(BLOCK)])
+        return torch.cat([self._density(block) for block in points.split(CHUNK)])
 
     def _density(self, points: Tensor) -> Tensor:
-        placed, inside = self._place(points.to(self.device))
-        asked, density = placed[inside], torch.zeros_like(placed[:, 0])  # most of a scene is empty: it is not asked
-        density[inside] = self.field.density(asked).float()
+        positions, occupied = self._positions(points.to(self.device))
+        density = torch.zeros_like(positions[:, 0])  # [P]; most of a scene is empty, and not evaluated
+        density[occupied] = self.field.density(positions[occupied]).float()
         return density.cpu()
 
     @torch.no_grad()
     def colour(self, points: Tensor, directions: Tensor) -> Tensor:
         """Colour [P, 3] in [0, 1] of points [P, 3], seen along unit directions [P, 3]."""
-        found = []
-        for block, along in zip(points.split(BLOCK), directions.split(BLOCK), strict=True):
-            placed, _ = self._place(block.to(self.device))
-            found.append(self.field(placed, along.to(self.device)).colour.float().cpu())
-        return torch.cat(found)
+        colours = []
+        for block, along in zip(points.split(CHUNK), directions.split(CHUNK), strict=True):
+            positions, _ = self._positions(block.to(self.device))
+            colours.append(self.field(positions, along.to(self.device)).colour.float().cpu())
+        return torch.cat(colours)
 
     def normals(self, points: Tensor) -> Tensor:
-        """Unit normals [P, 3]: against the gradient of density, out of what is dense; zero where it is even.
+        """Unit normals [P, 3] at points [P, 3]: against the gradient of density; zero where the gradient is zero.
 
-        By central differences, which any field answers, over a step of a voxel or so: what is finer is noise.
+        The gradient is taken by central differences, which any field allows, over a step of about one voxel: finer
+        detail is noise.
         """
         step = self.step * self.space.growth(points)  # [P, 1]
-        slopes = []
+        differences = []
         for axis in torch.eye(3):
             ahead, behind = self.density(points + step * axis), self.density(points - step * axis)
-            slopes.append(behind - ahead)
-        return normalize(torch.stack(slopes, dim=1), dim=1)  # [P, 3]
+            differences.append(behind - ahead)
+        return normalize(torch.stack(differences, dim=1), dim=1)  # [P, 3]
 
-    def _place(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """World points [P, 3] in the coordinates of the field, and which of them can hold something, [P] bool."""
-        placed, inside = self.space.from_world(points)
-        return placed, inside & self.sampler.is_occupied(placed)
+    def _positions(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """World points [P, 3] in the coordinates of the field, and which of them may hold matter, [P] bool."""
+        positions, inside = self.space.from_world(points)
+        return positions, inside & self.sampler.is_occupied(positions)

@@ -17,7 +17,7 @@ from nerfpipe.training.losses import Term, loss_terms
 from nerfpipe.training.optimizer import build_optimizer
 from nerfpipe.types import Rendering
 
-EVEN = 1e-3  # densities of a batch that differ by less than this share of the highest are one and the same
+UNIFORM = 1e-3  # densities of a batch that differ by less than this share of the highest count as equal
 UNSEEN = 1e-3  # opacity below which nothing is seen
 
 
@@ -28,7 +28,7 @@ class StepResult:
     loss: float
     mse: float  # of the image
     terms: dict[Term, float]  # the loss by name
-    alive: bool  # whether every pass sees something that is not the same everywhere
+    collapsed: bool  # whether some pass has the same density everywhere, or renders nothing
     rays: int
     samples: int  # of the last pass
 
@@ -44,7 +44,7 @@ class _Block:
     loss: Tensor  # [], its share
     mse: Tensor  # [], its share
     terms: dict[Term, Tensor]  # [] each
-    vital_signs: Tensor  # [passes, 3]
+    extremes: Tensor  # [passes, 3]
     samples: int
 
 
@@ -103,27 +103,27 @@ class TrainingStep:
             loss=loss.detach(),
             mse=mse,
             terms={name: term.detach() for name, term in terms.items()},
-            vital_signs=torch.stack([vital_signs(seen) for seen in passes]),  # [passes, 3]
+            extremes=torch.stack([extremes(rendering) for rendering in passes]),  # [passes, 3]
             samples=len(passes[-1].density),
         )
 
 
 def _result(rays: int, blocks: list[_Block]) -> StepResult:
-    signs = torch.stack([block.vital_signs for block in blocks])  # [blocks, passes, 3]
-    thinnest, densest, opacity = signs[..., 0].amin(0), signs[..., 1].amax(0), signs[..., 2].amax(0)  # [passes]
+    found = torch.stack([block.extremes for block in blocks])  # [blocks, passes, 3]
+    lowest, highest, opacity = found[..., 0].amin(0), found[..., 1].amax(0), found[..., 2].amax(0)  # [passes]
     names = blocks[0].terms
     return StepResult(
         loss=float(torch.stack([block.loss for block in blocks]).sum()),
         mse=float(torch.stack([block.mse for block in blocks]).sum()),
         terms={name: float(torch.stack([block.terms[name] for block in blocks]).sum()) for name in names},
-        alive=bool(((densest - thinnest > EVEN * densest) & (opacity > UNSEEN)).all()),
+        collapsed=not ((highest - lowest > UNIFORM * highest) & (opacity > UNSEEN)).all(),
         rays=rays,
         samples=sum(block.samples for block in blocks),
     )
 
 
-def vital_signs(rendering: Rendering) -> Tensor:
-    """[3]: lowest and highest density, highest opacity; zeros if there is no sample."""
+def extremes(rendering: Rendering) -> Tensor:
+    """Lowest and highest density and highest opacity, [3], which show a collapse; zeros if there is no sample."""
     if len(rendering.density) == 0:
         return rendering.opacity.new_zeros(3)
     return torch.stack([*rendering.density.aminmax(), rendering.opacity.max()]).detach()

@@ -95,7 +95,7 @@ class Trainer:
     ) -> None:
         if len(bank.splits["train"]) < 2:
             raise NerfpipeError(
-                f"scene {bank.about.scene}: one train view shows no depth; a radiance field needs several, or dozens"
+                f"scene {bank.header.scene}: one train view shows no depth; a radiance field needs several, or dozens"
             )
         self.bank, self.params, self.settings = bank, params, params.recipe.train
         self.checkpoint = checkpoint
@@ -104,7 +104,7 @@ class Trainer:
         self.step = TrainingStep(self.model, bank, params, device)
         self.at = Progression(batch_rays=first_batch(self.settings, self.model))
         self.history: list[Row] = []
-        self._lifeless = 0  # steps in a row in which a pass was even or unseen
+        self._collapsed_steps = 0  # steps in a row in which a pass was even or unseen
 
     def run(self, report: Callable[[Row], None]) -> None:
         """Train to the last step, from the checkpoint if there is one.
@@ -146,12 +146,12 @@ class Trainer:
         return result
 
     def _check_health(self, result: StepResult) -> None:
-        self._lifeless = 0 if result.alive else self._lifeless + 1
+        self._collapsed_steps = self._collapsed_steps + 1 if result.collapsed else 0
         step, method = self.at.step, self.params.method
         if not result.finite:
             fault = f"the loss is {result.loss} at step {step}"
             remedy = f"try a lower {method}.train.lr, another seed, or {method}.train.bf16: false"
-        elif self._lifeless >= COLLAPSE_STEPS:
+        elif self._collapsed_steps >= COLLAPSE_STEPS:
             fault = f"{COLLAPSE_STEPS} steps up to {step} saw the same density everywhere, or nothing"
             advice = [f"{method}.train.lr", *filter(None, [self.model.collapse_advice.format(method=method)])]
             remedy = (

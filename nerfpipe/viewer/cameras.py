@@ -14,7 +14,7 @@ from torch.nn.functional import grid_sample
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.images.convert import alpha_composite
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.errors import NerfpipeError
 
@@ -34,27 +34,27 @@ class SceneCamera:
     photograph: Callable[[], Tensor] | None  # reads its picture [H, W, 3] in [0, 1]; None without a ray bank
 
 
-def find_scene_cameras(about: ModelAbout, rays: Path) -> tuple[list[SceneCamera], str | None]:
+def find_scene_cameras(header: ModelHeader, rays: Path) -> tuple[list[SceneCamera], str | None]:
     """All cameras with photographs from the ray bank in the folder `rays`; else those of the model's header.
 
     Also returns why there are no photographs. It is None if there is no bank at all: a model file alone is no fault.
     """
     if not (rays / "bank.json").exists():
-        return _from_header(about), None
+        return _from_header(header), None
     try:
         bank = RayBank(rays)
     except NerfpipeError as error:
-        return _from_header(about), f"no photographs: {error}"
-    if (bank.about.scene, bank.space, bank.about.similarity) != (about.scene, about.space, about.similarity):
-        reason = f"no photographs: {rays} is of another scene ({bank.about.scene}) or placed otherwise"
-        return _from_header(about), reason
+        return _from_header(header), f"no photographs: {error}"
+    if (bank.header.scene, bank.space, bank.header.similarity) != (header.scene, header.space, header.similarity):
+        reason = f"no photographs: {rays} is of another scene ({bank.header.scene}) or placed otherwise"
+        return _from_header(header), reason
     return _from_bank(bank), None
 
 
-def _from_header(about: ModelAbout) -> list[SceneCamera]:
+def _from_header(header: ModelHeader) -> list[SceneCamera]:
     return [
-        SceneCamera(f"train {number}", "train", torch.tensor(pose), about.camera, None)
-        for number, pose in enumerate(about.poses)
+        SceneCamera(f"train {number}", "train", torch.tensor(pose), header.camera, None)
+        for number, pose in enumerate(header.poses)
     ]
 
 

@@ -98,8 +98,8 @@ def serve(viewer: Viewer, options: Options, stop: StopRequest, token: str | None
     host, port = viewer.address
     name = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}" + (f"/?token={token}" if token else "")
-    about, model = viewer.about, viewer.render_thread.source.describe()
-    terminal.say(f"{about.scene}, {about.method}, from {model}: look at {url} - Ctrl-C ends")
+    header, model = viewer.header, viewer.render_thread.source.describe()
+    terminal.say(f"{header.scene}, {header.method}, from {model}: look at {url} - Ctrl-C ends")
     if viewer.reason:
         say(viewer.reason)
     if options.open:

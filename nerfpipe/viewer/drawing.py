@@ -16,10 +16,10 @@ from nerfpipe.geometry.rays import DepthRange, RayBatch, near_far, rays_to_world
 from nerfpipe.geometry.space import Space, camera_rays
 from nerfpipe.images.convert import depth_image, normal_image, to_8bit
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.models.set_up import give_threads
 from nerfpipe.rendering.normals import SEEN, normal_map
-from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.query import FieldQuery
 from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.viewer.settings import Corners, Mode
 
@@ -40,12 +40,12 @@ class RenderedView:
 class ViewRenderer:
     """Renders views of one model. Only one thread may use it: kernels must not be entered twice."""
 
-    def __init__(self, model: Model, about: ModelAbout, device: torch.device, runtime: RuntimeParams) -> None:
-        self.model, self.about = model, about
+    def __init__(self, model: Model, header: ModelHeader, device: torch.device, runtime: RuntimeParams) -> None:
+        self.model, self.header = model, header
         give_threads(model, device)
-        self.renderer = Renderer(model, device, runtime, about.bf16)
-        self.probe = Probe(model, about.space, device)
-        self.background = about.background_colour
+        self.renderer = Renderer(model, device, runtime, header.bf16)
+        self.query = FieldQuery(model, header.space, device)
+        self.background = header.background_colour
 
     def render(
         self,
@@ -68,10 +68,10 @@ class ViewRenderer:
                 if dropped is not None and dropped():
                     return None
                 strip = replace(camera, height=min(rows, camera.height - first), cy=camera.cy - first)
-                rays = cropped(camera_rays(strip, pose, self.about.space), crop)
+                rays = cropped(camera_rays(strip, pose, self.header.space), crop)
                 pictures.append(self.renderer.view(rays, self.background, strip.height, strip.width))
                 if mode == "normals":
-                    normals.append(normal_map(self.probe, pictures[-1], strip, pose))
+                    normals.append(normal_map(self.query, pictures[-1], strip, pose))
         return RenderedView(Picture.joined(pictures), torch.cat(normals) if normals else None)
 
     def image(self, rendered: RenderedView, mode: Mode, extent: DepthRange | None = None) -> np.ndarray:
@@ -82,7 +82,7 @@ class ViewRenderer:
         picture = rendered.picture
         match mode:
             case "depth":
-                scale = self.about.space.depth_scale(picture.depth, extent or visible_extent(picture))
+                scale = self.header.space.depth_scale(picture.depth, extent or visible_extent(picture))
                 return depth_image(*scale, picture.opacity, self.background)
             case "opacity":
                 return to_8bit(picture.opacity[..., None].expand(-1, -1, 3))
@@ -101,9 +101,9 @@ def cropped(rays: RayBatch, crop: Corners | None) -> RayBatch:
     return replace(rays, near=torch.maximum(rays.near, enter), far=torch.minimum(rays.far, leave))
 
 
-def can_crop(about: ModelAbout) -> bool:
+def can_crop(header: ModelHeader) -> bool:
     """Whether a box in scene units can be cut out: rays of a forward-facing scene run in NDC."""
-    return about.space.kind != "forward"
+    return header.space.kind != "forward"
 
 
 @contextmanager

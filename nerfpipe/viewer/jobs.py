@@ -70,7 +70,7 @@ class Film:
 
     def _measure(self, renderer: ViewRenderer) -> None:
         camera = sized(self.camera, min(MEASURED_PIXELS, max(self.camera.width, self.camera.height)))
-        rays = camera_rays(camera, self.poses[self._measured], renderer.about.space)
+        rays = camera_rays(camera, self.poses[self._measured], renderer.header.space)
         self._extent.include(cropped(rays, self.settings.crop))
         self._measured += 1
 

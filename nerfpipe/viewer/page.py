@@ -12,7 +12,7 @@ import viser
 from viser import transforms
 
 from nerfpipe.camera_paths.shapes import FOCUS, FORWARD_UP, UP, path_poses
-from nerfpipe.models.model_file import ModelAbout
+from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.runtime.errors import describe_os_error
 from nerfpipe.viewer.admission import guarded
 from nerfpipe.viewer.cameras import SceneCamera
@@ -67,10 +67,10 @@ class Server(viser.ViserServer):
 class SceneOverlay:
     """Draws the scene's cameras and the crop box over the field, and sets the first view of a page."""
 
-    def __init__(self, server: Server, about: ModelAbout) -> None:
-        self.server, self.about = server, about
-        forward = about.space.kind == "forward"
-        poses, centre = np.array(about.poses), np.array(about.centre)
+    def __init__(self, server: Server, header: ModelHeader) -> None:
+        self.server, self.header = server, header
+        forward = header.space.kind == "forward"
+        poses, centre = np.array(header.poses), np.array(header.centre)
         self.distance = max(LEAST_DISTANCE, float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()))
         self.up = np.array(FORWARD_UP if forward else UP)
         self.home = self._home(poses, centre, forward)
@@ -79,7 +79,7 @@ class SceneOverlay:
         server.scene.world_axes.visible = False
         begin = server.initial_camera
         begin.position, begin.look_at, begin.up = self.home, self.target, self.up
-        begin.fov = vertical_fov(about.camera)
+        begin.fov = vertical_fov(header.camera)
 
     def _home(self, poses: np.ndarray, centre: np.ndarray, forward: bool) -> np.ndarray:
         """Position [3] of the train camera nearest to the beginning of the film of `nerfpipe render`.
@@ -134,7 +134,7 @@ class SceneOverlay:
     def go_home(self, client: viser.ClientHandle) -> None:
         """Move a page's camera to the first view."""
         with client.atomic():
-            client.camera.fov = vertical_fov(self.about.camera)
+            client.camera.fov = vertical_fov(self.header.camera)
             client.camera.up_direction = self.up
             client.camera.position = self.home
             client.camera.look_at = self.target
@@ -142,12 +142,12 @@ class SceneOverlay:
     @property
     def crop_range(self) -> Corners | None:
         """Limits of the crop box in scene units; None if the scene cannot be cropped."""
-        return self.about.space.bounds if can_crop(self.about) else None
+        return self.header.space.bounds if can_crop(self.header) else None
 
     @property
     def crop_start(self) -> Corners:
         """The first crop box: the bounds, or the inner part of an unbounded scene."""
-        return self.about.space.inner
+        return self.header.space.inner
 
 
 def view_of(client: viser.ClientHandle) -> View:

@@ -127,7 +127,7 @@ class RenderThread:
 
     def _warm_up(self) -> None:
         """Load or compile the kernels before a page waits for a picture, and measure the cost of a pixel."""
-        pose = torch.tensor(self.renderer.about.poses[0])
+        pose = torch.tensor(self.renderer.header.poses[0])
         self.renderer.render(WARM_UP, pose, "normals")
         started = time.perf_counter()
         self.renderer.render(WARM_UP, pose, samples=Settings().moving_samples)
@@ -171,7 +171,7 @@ class RenderThread:
         if not settings.overlays:
             return None
         every = -(-max(camera.width, camera.height) // DEPTH_PIXELS)
-        return z_depth(rendered.picture, camera, pose, self.renderer.about.space, EMPTY_DEPTH, every)
+        return z_depth(rendered.picture, camera, pose, self.renderer.header.space, EMPTY_DEPTH, every)
 
     def _work(self, job: Job) -> None:
         if job.advance(self.renderer, lambda: self._stopped.is_set() or self.requests.any_moving()):

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from nerfpipe.config.params import load_params
 from nerfpipe.models.model import Model
-from nerfpipe.models.model_file import ModelAbout, load_model
+from nerfpipe.models.model_file import ModelHeader, load_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.runtime.checkpoint import CHECKPOINT, runs_folder
@@ -17,7 +17,7 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular, text_path
 
 PREFIX = "model."  # of the model's tensors in a checkpoint
-Loaded = tuple[Model, ModelAbout]
+Loaded = tuple[Model, ModelHeader]
 
 
 class NotYetError(NerfpipeError):

@@ -81,13 +81,13 @@ class Viewer:
 
     def _set_up_scene(self, loaded: Loaded) -> None:
         """Build overlay and panel for a model."""
-        self.about = loaded[1]
-        self.render_thread.scene_cameras, self.reason = find_scene_cameras(self.about, self.rays)
+        self.header = loaded[1]
+        self.render_thread.scene_cameras, self.reason = find_scene_cameras(self.header, self.rays)
         self.render_thread.settings = replace(self.render_thread.settings, crop=None, photograph=0.0, overlays=False)
-        self.overlay = SceneOverlay(self.server, self.about)
+        self.overlay = SceneOverlay(self.server, self.header)
         self.overlay.add_cameras(self.render_thread.scene_cameras, self.go_to_camera)
         self.server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
-        self.server.gui.set_panel_label(f"{self.about.scene} - {self.about.method}")
+        self.server.gui.set_panel_label(f"{self.header.scene} - {self.header.method}")
         corners = (self.overlay.crop_range, self.overlay.crop_start)
         settings, cameras = self.render_thread.settings, self.render_thread.scene_cameras
         self.panel = Panel(self.server.gui, self, settings, self.render, cameras, *corners)
@@ -96,9 +96,9 @@ class Viewer:
 
     def _adopt(self, loaded: Loaded) -> None:
         """Show a newer model. Pages keep their state if it is of the same scene, and start afresh otherwise."""
-        before, about = self.about, loaded[1]
-        if (before.scene, before.space, before.poses) == (about.scene, about.space, about.poses):
-            self.about = self.overlay.about = about
+        before, header = self.header, loaded[1]
+        if (before.scene, before.space, before.poses) == (header.scene, header.space, header.poses):
+            self.header = self.overlay.header = header
             self.server.notify_all("a newer model is shown", seconds=3)
             return
         with self._lock:
@@ -221,24 +221,24 @@ class Viewer:
 
     def _list_key_frames(self) -> None:
         with contextlib.suppress(OSError):  # saving reports a folder that is not writable
-            update_copy(self.key_frames, self.output, self.about.similarity)
+            update_copy(self.key_frames, self.output, self.header.similarity)
         with self._lock:
             self.panel.list_key_frames(self.key_frames.names(), self.key_frames.loop)
 
     def save_key_frames(self, client: viser.ClientHandle) -> None:
         try:
-            self.server.saved(client, save_numbered(self.key_frames, self.output, self.about.similarity))
+            self.server.saved(client, save_numbered(self.key_frames, self.output, self.header.similarity))
         except (NerfpipeError, OSError) as error:
             self.server.notify(client, error)
 
     def keep_key_frames(self) -> Path | None:
         """Save unsaved key frames if they are enough for a path. Returns the file, or None. Raises OSError."""
-        return save_unsaved(self.key_frames, self.output, self.about.similarity)
+        return save_unsaved(self.key_frames, self.output, self.header.similarity)
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:
         try:
-            centre = view_target(torch.tensor(self.about.centre), self.about.space.kind == "forward")
-            self.key_frames.load(name, content, self.about.similarity, centre)
+            centre = view_target(torch.tensor(self.header.centre), self.header.space.kind == "forward")
+            self.key_frames.load(name, content, self.header.similarity, centre)
         except NerfpipeError as error:
             self.server.notify(client, error)
             return
@@ -249,7 +249,7 @@ class Viewer:
         try:
             with self._lock:
                 poses = interpolate(self.key_frames.frames(), frames)
-                self.film_jobs.begin(sized(self.about.camera.pinhole(), size), poses, self.render_thread.settings, fps)
+                self.film_jobs.begin(sized(self.header.camera.pinhole(), size), poses, self.render_thread.settings, fps)
         except (NerfpipeError, OSError, ValueError) as error:
             self.server.notify(client, error)
 

@@ -21,7 +21,7 @@ from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace
 from nerfpipe.rendering.normals import normal_map
-from nerfpipe.rendering.query import Probe
+from nerfpipe.rendering.query import FieldQuery
 from nerfpipe.rendering.render_rays import Pass
 from nerfpipe.rendering.renderer import Renderer
 from nerfpipe.samplers.stratified import Stratified
@@ -55,9 +55,9 @@ class Ball(Field):
         return FieldOutput(density, {COLOUR: world.clamp(0, 1)})
 
 
-def probe(kind: str, centre: Tensor, radius: float) -> Probe:
+def query(kind: str, centre: Tensor, radius: float) -> FieldQuery:
     model = Model([Pass(Stratified(SAMPLES, SPACES[kind]), Ball(kind, centre, radius))])
-    return Probe(model, SPACES[kind], CPU)
+    return FieldQuery(model, SPACES[kind], CPU)
 
 
 def on_sphere(centre: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -77,31 +77,31 @@ def on_sphere(centre: Tensor, radius: float) -> tuple[Tensor, Tensor]:
 def test_normals_of_a_ball_point_away_from_its_centre(kind: str, centre: tuple, radius: float) -> None:
     centre = torch.tensor(centre)
     points, outward = on_sphere(centre, radius)
-    cosine = (probe(kind, centre, radius).normals(points) * outward).sum(dim=1)
+    cosine = (query(kind, centre, radius).normals(points) * outward).sum(dim=1)
     assert cosine.min() > 0.97
 
 
 def test_density_is_that_of_the_field_and_zero_outside() -> None:
-    asked = probe("bounded", torch.zeros(3), 5.0)  # dense beyond the bounds
+    asked = query("bounded", torch.zeros(3), 5.0)  # dense beyond the bounds
     points = torch.tensor([[0.0, 0.0, 0.0], [1.99, 0.0, 0.0], [2.01, 0.0, 0.0], [0.0, -3.0, 0.0]])
     assert_close(asked.density(points), torch.tensor([400.0, 400.0, 0.0, 0.0]))
     behind = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -3.0]])
-    assert_close(probe("forward", torch.zeros(3), 50.0).density(behind), torch.tensor([0.0, 400.0]))
+    assert_close(query("forward", torch.zeros(3), 50.0).density(behind), torch.tensor([0.0, 400.0]))
 
 
 def test_colours_are_those_of_the_field() -> None:
     points = torch.rand(7, 3)
-    assert_close(probe("bounded", torch.zeros(3), 1.0).colour(points, torch.zeros(7, 3)), points)
+    assert_close(query("bounded", torch.zeros(3), 1.0).colour(points, torch.zeros(7, 3)), points)
 
 
 def test_an_even_field_has_no_normals() -> None:
-    assert_close(probe("bounded", torch.zeros(3), 50.0).normals(torch.rand(5, 3)), torch.zeros(5, 3))
+    assert_close(query("bounded", torch.zeros(3), 50.0).normals(torch.rand(5, 3)), torch.zeros(5, 3))
 
 
 @pytest.mark.parametrize("kind", ["bounded", "unbounded", "forward"])
 def test_the_normals_of_a_view_are_those_of_the_surface_it_shows(kind: str) -> None:
     centre, radius = torch.tensor([0.1, 0.0, -4.0 if kind == "forward" else 0.0]), 0.6
-    asked = probe(kind, centre, radius)
+    asked = query(kind, centre, radius)
     place = torch.tensor([0.0, 0.0, 0.0]) if kind == "forward" else torch.tensor([0.0, -1.9, 0.3])
     up = torch.tensor([0.0, 1.0, 0.0]) if kind == "forward" else torch.tensor([0.0, 0.0, 1.0])
     camera, pose = Camera.centred(24, 18, focal=60.0 if kind == "forward" else 24.0), look_at(place, centre, up)
@@ -129,7 +129,7 @@ def test_depth_and_normals_of_the_built_in_scene_are_true() -> None:
     model = Model([Pass(Stratified(1024, space), BuiltIn())])
     camera, pose = Camera.centred(32, 32, 45.0), camera_poses(12)[5]
     picture = Renderer(model, CPU, RUNTIME, bf16=False).view(camera_rays(camera, pose, space), torch.ones(3), 32, 32)
-    normals = normal_map(Probe(model, space, CPU), picture, camera, pose).reshape(-1, 3)
+    normals = normal_map(FieldQuery(model, space, CPU), picture, camera, pose).reshape(-1, 3)
     origins, directions = rays_to_world(pose.expand(32 * 32, 3, 4), camera.directions(camera.pixel_centres()))
     t = trace(robot_arm.solids(), origins, directions).t
     met = t.isfinite() & (picture.opacity.flatten() > 0.99)
@@ -142,4 +142,4 @@ def test_depth_and_normals_of_the_built_in_scene_are_true() -> None:
     truth = torch.nn.functional.normalize(torch.stack(slopes, dim=1), dim=1)
     cosine = (normals[met] * truth).sum(dim=1)
     assert cosine.median() > 0.99
-    assert cosine.quantile(0.1) > 0.9  # the rest lies on edges, where a step of the probe sees two faces
+    assert cosine.quantile(0.1) > 0.9  # the rest lies on edges, where a step of the differences sees two faces
