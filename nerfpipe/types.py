@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 COLOUR = "colour"  # the channel that every field has: what a pixel shows
@@ -22,12 +23,12 @@ class Samples:
     zeros behind a ray's last sample.
     """
 
-    positions: Tensor  # [M, 3], in the coordinates of the space that the field covers
-    directions: Tensor  # [M, 3], unit, of the sample's ray
-    t: Tensor  # [M], distance along the unit ray
-    delta: Tensor  # [M], length of the segment that the sample stands for, in the spacing of the space
-    ray: Tensor  # [M] int64, the sample's ray
-    ray_offsets: Tensor  # [R + 1] int64, the first sample of each ray; the last entry is M
+    positions: Float[Tensor, "M 3"]  # in the coordinates of the space that the field covers
+    directions: Float[Tensor, "M 3"]  # unit, of the sample's ray
+    t: Float[Tensor, " M"]  # distance along the unit ray
+    delta: Float[Tensor, " M"]  # length of the segment that the sample stands for, in the spacing of the space
+    ray: Int64[Tensor, " M"]  # the sample's ray
+    ray_offsets: Int64[Tensor, " offsets"]  # [R + 1], the first sample of each ray; the last entry is M
     longest: int
     early_stop_eps: float = 0.0  # transmittance below which the rest of a ray is left out
 
@@ -40,7 +41,7 @@ class Samples:
         """Whether all rays have the same number of samples."""
         return len(self.t) == self.rays * self.longest
 
-    def pad(self, packed: Tensor) -> Tensor:
+    def pad(self, packed: Shaped[Tensor, "M ..."]) -> Shaped[Tensor, "R S ..."]:
         """Packed values [M, ...] in padded form [R, longest, ...]."""
         if self.full:
             return packed.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
@@ -48,7 +49,7 @@ class Samples:
         rows = rows.index_copy(0, self._padded_index(), packed)
         return rows.reshape(self.rays, self.longest, *packed.shape[1:])  # [R, S, ...]
 
-    def pack(self, padded: Tensor) -> Tensor:
+    def pack(self, padded: Shaped[Tensor, "R S ..."]) -> Shaped[Tensor, "M ..."]:
         """Padded form [R, longest, ...] back to packed [M, ...]."""
         flat = padded.reshape(self.rays * self.longest, *padded.shape[2:])  # [R·S, ...]
         if self.full:
@@ -65,11 +66,11 @@ class Samples:
 class FieldOutput:
     """What a field says at M samples: density, and channels by name, of which one is the colour."""
 
-    density: Tensor  # [M], >= 0, per unit of the space's spacing
-    channels: Mapping[str, Tensor]  # name -> [M, C]
+    density: Float[Tensor, " M"]  # >= 0, per unit of the space's spacing
+    channels: Mapping[str, Float[Tensor, "M _"]]
 
     @property
-    def colour(self) -> Tensor:
+    def colour(self) -> Float[Tensor, "M 3"]:
         """[M, 3] in [0, 1]."""
         return self.channels[COLOUR]
 
@@ -78,10 +79,10 @@ class FieldOutput:
 class Pixels:
     """What R rays see."""
 
-    colour: Tensor  # [R, 3], over the background
-    opacity: Tensor  # [R]
-    depth: Tensor  # [R], mean distance t of what is seen; 0 if the ray sees nothing
-    channels: Mapping[str, Tensor] = field(default_factory=dict)  # the others by name, [R, C], over nothing
+    colour: Float[Tensor, "R 3"]  # over the background
+    opacity: Float[Tensor, " R"]
+    depth: Float[Tensor, " R"]  # mean distance t of what is seen; 0 if the ray sees nothing
+    channels: Mapping[str, Float[Tensor, "R _"]] = field(default_factory=dict)  # the others by name, over nothing
 
 
 @dataclass(frozen=True)
@@ -89,21 +90,21 @@ class Rendering:
     """What R rays see, and what it is made of."""
 
     pixels: Pixels
-    weights: Tensor  # [M], w of each sample
-    density: Tensor  # [M], sigma of each sample
+    weights: Float[Tensor, " M"]  # w of each sample
+    density: Float[Tensor, " M"]  # sigma of each sample
     samples: Samples
 
     @property
-    def colour(self) -> Tensor:
+    def colour(self) -> Float[Tensor, "R 3"]:
         """[R, 3]"""
         return self.pixels.colour
 
     @property
-    def opacity(self) -> Tensor:
+    def opacity(self) -> Float[Tensor, " R"]:
         """[R]"""
         return self.pixels.opacity
 
     @property
-    def depth(self) -> Tensor:
+    def depth(self) -> Float[Tensor, " R"]:
         """[R]"""
         return self.pixels.depth

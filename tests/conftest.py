@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shape_checks  # noqa: F401, before nerfpipe, whose calls it checks
 import torch
 from hypothesis import settings
 from sharing import Published, publish

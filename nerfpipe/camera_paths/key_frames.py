@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from nerfpipe.geometry.cameras import look_at
-from nerfpipe.geometry.plausible import SMALLEST, finite, is_rotation
+from nerfpipe.geometry.plausible import SMALLEST, are_rotations, finite
 from nerfpipe.geometry.similarity import FARTHEST, Similarity
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import write_json
@@ -209,6 +209,6 @@ def _focus(entry: dict[str, Any], file: Path, index: int, default: float) -> flo
 
 def _rigid(pose: np.ndarray, file: Path, index: int) -> np.ndarray:
     """The pose itself [3, 4]. Raises NerfpipeError if it is not rigid."""
-    if not is_rotation(pose[:, :3]) or not finite(pose[:, 3]):
+    if not are_rotations(pose[None, :, :3]).all() or not finite(pose[:, 3]):
         raise NerfpipeError(f"{file}: frames[{index}]: transform_matrix: must be a rotation and a position, all finite")
     return pose

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 LARGEST = 15.0  # of the raw output of an exponential density: exp(15) is opaque in any scene
 
 
-def density_activation(raw: Tensor, kind: str) -> Tensor:
+def density_activation(raw: Float[Tensor, " M"], kind: str) -> Float[Tensor, " M"]:
     """Density sigma >= 0 per scene unit, in float32. `kind` is "relu" or "softplus".
 
     ReLU has no gradient where it is zero: a field that is empty everywhere stays so. Softplus always has one.
@@ -33,7 +34,7 @@ class _SafeExponential(torch.autograd.Function):
         return gradient * density
 
 
-def exponential_density(raw: Tensor) -> Tensor:
+def exponential_density(raw: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
     """exp of the raw output in float32: equal steps of the output are equal factors of density.
 
     Above LARGEST the value stays what it is there, and so does the gradient: it cannot overflow, and it can come back,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerfpipe.types import FieldOutput
@@ -10,11 +11,11 @@ from nerfpipe.types import FieldOutput
 class Field(nn.Module):
     """From positions in the box of a space, and view directions, to density and named channels."""
 
-    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+    def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Density [M] and channels [M, C] at positions [M, 3], seen along unit directions [M, 3]."""
         raise NotImplementedError
 
-    def density(self, positions: Tensor) -> Tensor:
+    def density(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
         """Density [M] alone. A field that can do without the directions' part is faster here."""
         output: FieldOutput = self(positions, positions.new_zeros(positions.shape))
         return output.density

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -12,14 +13,14 @@ class FrequencyEncoding(nn.Module):
     Without a factor pi, as in the authors' code: x in [-pi, pi] is one period of the lowest frequency.
     """
 
-    octaves: Tensor
+    octaves: Float[Tensor, " L"]
 
     def __init__(self, frequencies: int, dimensions: int = 3) -> None:
         super().__init__()
         self.size = dimensions * (1 + 2 * frequencies)
         self.register_buffer("octaves", 2.0 ** torch.arange(frequencies), persistent=False)  # [L]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "M E"]:
         """x [M, D] -> gamma(x) [M, D + 2·D·L]."""
         angles = x[:, None, :] * self.octaves[:, None]  # [M, L, D]
         waves = torch.stack([angles.sin(), angles.cos()], dim=2)  # [M, L, 2, D]

@@ -12,6 +12,7 @@ where collisions are left for training to sort out: what is dense and seen outvo
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 FEATURES = 4  # F: a row is 16 bytes, one read of a vector unit
@@ -27,11 +28,17 @@ class HashEncoding(nn.Module):
     from `base_resolution` to `max_resolution` cells along the side, and at most 2^log2_hashmap_size rows.
     """
 
-    low: Tensor
-    corners: Tensor
+    low: Float[Tensor, " 3"]
+    corners: Int64[Tensor, "8 3"]
 
     def __init__(
-        self, low: Tensor, side: float, levels: int, base_resolution: int, max_resolution: int, log2_hashmap_size: int
+        self,
+        low: Float[Tensor, " 3"],
+        side: float,
+        levels: int,
+        base_resolution: int,
+        max_resolution: int,
+        log2_hashmap_size: int,
     ) -> None:
         super().__init__()
         self.side, self.size = side, levels * FEATURES
@@ -47,7 +54,7 @@ class HashEncoding(nn.Module):
         self.register_buffer("corners", corners, persistent=False)  # [8, 3], x varies fastest
         self.table = nn.Parameter((torch.rand(sum(rows), FEATURES) * 2 - 1) * START)  # [rows of all levels, F]
 
-    def forward(self, positions: Tensor) -> Tensor:
+    def forward(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, "M E"]:
         """Positions [M, 3] in scene units, taken to the nearest point of the cube -> features [M, L·F]."""
         unit = ((positions - self.low) / self.side).clamp(0, 1)  # [M, 3]
         return torch.cat([self._level(unit, *level) for level in self.levels], dim=1)  # [M, L·F]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerfpipe.config.methods import NerfFieldParams
@@ -31,7 +32,7 @@ class NerfField(Field):
         self.view_layer = nn.Linear(W + V, W // 2)
         self.colour_head = nn.Linear(W // 2, 3)
 
-    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+    def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerfpipe.config.methods import NgpFieldParams
@@ -27,7 +28,7 @@ COLOURS = 4  # rows of the last layer: red, green, blue and one unused, because 
 class NgpField(Field):
     """The field inside the scene's bounds [2, 3]."""
 
-    def __init__(self, params: NgpFieldParams, bounds: Tensor) -> None:
+    def __init__(self, params: NgpFieldParams, bounds: Float[Tensor, "2 3"]) -> None:
         super().__init__()
         self.side = float((bounds[1] - bounds[0]).max())  # of the cube that holds the bounds
         low = bounds.mean(dim=0) - self.side / 2
@@ -39,24 +40,26 @@ class NgpField(Field):
         self.colour_layers = Layers(GEOMETRY + COMPONENTS, H, H, COLOURS)
 
     @property
-    def weights(self) -> list[Tensor]:
+    def weights(self) -> list[Float[Tensor, "_ _"]]:
         """The weights of all layers, in order."""
         return [layer.weight for layer in (*self.density_layers.linear, *self.colour_layers.linear)]
 
     @property
-    def tensors(self) -> tuple[Tensor, list[Tensor], Tensor, float, list[int]]:
+    def tensors(
+        self,
+    ) -> tuple[Float[Tensor, "rows F"], list[Float[Tensor, "_ _"]], Float[Tensor, " 3"], float, list[int]]:
         """The field as operations take it: table, weights, lower corner, side, and the levels' numbers."""
         levels = [number for level in self.grid.levels for number in level]
         return self.grid.table, self.weights, self.grid.low, self.side, levels
 
-    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+    def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
         if dispatch.is_fast(positions):
             density, colour, _ = ngp_field(positions, directions, *self.tensors)
             return FieldOutput(density, {COLOUR: colour})
         return self.definition(positions, directions)
 
-    def definition(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+    def definition(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """The same in plain torch, for any device."""
         geometry = self.density_layers(self.grid(positions))  # [M, 16]
         harmonics = spherical_harmonics(directions).to(geometry.dtype)
@@ -64,7 +67,7 @@ class NgpField(Field):
         return FieldOutput(self._density(geometry), {COLOUR: torch.sigmoid(raw[:, :3].float())})  # [M], [M, 3]
 
     @torch.no_grad()
-    def density(self, positions: Tensor) -> Tensor:
+    def density(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
         """Density [M] alone, without gradient, for the occupancy grid."""
         if dispatch.is_fast(positions):
             return ngp_density(positions, *self.tensors)
@@ -92,7 +95,7 @@ class Layers(nn.ModuleList):
         """The layers in order."""
         return [layer for layer in self if isinstance(layer, nn.Linear)]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "M I"]) -> Float[Tensor, "M O"]:
         """x [M, I] through the layers, with a ReLU between every two."""
         *hidden, last = self.linear
         for layer in hidden:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerfpipe.config.methods import TinyFieldParams
@@ -24,7 +25,7 @@ class TinyField(Field):
         self.layers = nn.ModuleList(nn.Linear(size, W) for size in inputs)
         self.head = nn.Linear(W, 4)  # raw density and raw colour: one product is faster than two narrow ones
 
-    def forward(self, positions: Tensor, directions: Tensor) -> FieldOutput:
+    def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Positions [M, 3] -> density [M], colour [M, 3]. The direction is not used: every side looks the same."""
         gamma = h = self.encoding(positions)  # [M, E]
         for i, layer in enumerate(self.layers):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.geometry import distortion
@@ -80,7 +81,7 @@ class Camera:
         """Whether the camera has no distortion."""
         return self.lens == "perspective" and not any(self.distortion)
 
-    def pixel_centres(self, rows: slice = slice(None)) -> Tensor:
+    def pixel_centres(self, rows: slice = slice(None)) -> Float[Tensor, "P 2"]:
         """(column, row) [P, 2] of the pixel centres in `rows`, all rows by default, row by row."""
         first, last, _ = rows.indices(self.height)
         v = torch.arange(first, last, dtype=torch.float32) + 0.5
@@ -95,7 +96,7 @@ class Camera:
             rows = slice(first, min(first + step, self.height))
             yield rows, slice(rows.start * self.width, rows.stop * self.width)
 
-    def directions(self, pixels: Tensor) -> Tensor:
+    def directions(self, pixels: Float[Tensor, "P 2"]) -> Float[Tensor, "P 3"]:
         """Unit directions [P, 3] in camera space of the rays through pixels [P, 2].
 
         Raises distortion.NotInvertibleError if a pixel has no ray because the distortion cannot be inverted there.
@@ -107,7 +108,7 @@ class Camera:
         d = distortion.directions(self.lens, self.distortion, torch.stack([x, y], dim=-1))
         return (d * torch.tensor(TO_OPENCV)).to(pixels.dtype)  # [P, 3]
 
-    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 2"], Float[Tensor, " P"]]:
         """Pixels [P, 2] of camera-space points [P, 3], and their distances t [P].
 
         The pixel is NaN if the lens cannot see the point, as a perspective lens cannot see behind the camera.
@@ -117,12 +118,14 @@ class Camera:
         return torch.stack([u, v], dim=-1), points.norm(dim=-1)  # [P, 2], [P]
 
 
-def to_camera(pose: Tensor, points: Tensor) -> Tensor:
+def to_camera(pose: Float[Tensor, "3 4"], points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
     """World points [P, 3] in camera space, by the inverse of the rigid camera-to-world pose [3, 4]."""
     return (points - pose[:, 3]) @ pose[:, :3]
 
 
-def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:
+def look_at(
+    position: Float[Tensor, " 3"], target: Float[Tensor, " 3"], up: Float[Tensor, " 3"]
+) -> Float[Tensor, "3 4"]:
     """Camera-to-world pose [3, 4] of a camera at `position` [3] that looks at `target` [3], with `up` [3] upwards.
 
     Raises ValueError if the view direction is parallel to `up` or has no length.

@@ -19,6 +19,7 @@ is the density per scene unit.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what stays where it is
@@ -27,23 +28,23 @@ LINEAR = 2.0  # scene units: a camera at the edge of the inner cube sees across 
 FAR = 1000.0  # scene units, where rays end; all that is left of s is 4e-3
 
 
-def contract(x: Tensor) -> Tensor:
+def contract(x: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
     """Points [..., 3] of unbounded space in the cube [-2, 2]^3."""
     m = x.abs().amax(dim=-1, keepdim=True).clamp_min(1)
     return x * ((2 - 1 / m) / m)
 
 
-def uncontract(y: Tensor) -> Tensor:
+def uncontract(y: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
     """The points [..., 3] that `contract` moves to y, inside the cube."""
     m = y.abs().amax(dim=-1, keepdim=True).clamp_min(1)  # 2 - 1 / (m of x)
     return y / (m * (2 - m))
 
 
-def warp(t: Tensor) -> Tensor:
+def warp(t: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
     """Distances t along a ray as s: any shape."""
     return torch.where(t <= LINEAR, t, LINEAR * (2 - LINEAR / t.clamp_min(LINEAR)))
 
 
-def unwarp(s: Tensor) -> Tensor:
+def unwarp(s: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
     """Distances t of s < 2 LINEAR: any shape."""
     return torch.where(s <= LINEAR, s, LINEAR / (2 - s.clamp_min(LINEAR) / LINEAR))

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 Lens = Literal["perspective", "fisheye", "fov"]
@@ -38,7 +39,7 @@ class NotInvertibleError(ValueError):
         self.point = point
 
 
-def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Tensor:
+def project(lens: Lens, coefficients: Sequence[float], directions: Float[Tensor, "P 3"]) -> Float[Tensor, "P 2"]:
     """Image coordinates [P, 2] of directions [P, 3] of any length; NaN for directions that the lens cannot see.
 
     These are behind a perspective lens, or beyond the angle at which the distortion folds back: its formula holds
@@ -60,7 +61,7 @@ def project(lens: Lens, coefficients: Sequence[float], directions: Tensor) -> Te
     return torch.where(_unfolded(ideal, k)[:, None], distort(ideal, k), torch.nan) if any(k) else ideal
 
 
-def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tensor:
+def directions(lens: Lens, coefficients: Sequence[float], image: Float[Tensor, "P 2"]) -> Float[Tensor, "P 3"]:
     """Unit directions [P, 3] of image coordinates [P, 2]. Raises NotInvertibleError if a point has none."""
     image, k = image.double(), _padded(lens, coefficients)
     if lens == "fisheye":
@@ -77,7 +78,7 @@ def directions(lens: Lens, coefficients: Sequence[float], image: Tensor) -> Tens
     return towards / towards.norm(dim=1, keepdim=True)
 
 
-def distort(ideal: Tensor, coefficients: Sequence[float]) -> Tensor:
+def distort(ideal: Float[Tensor, "P 2"], coefficients: Sequence[float]) -> Float[Tensor, "P 2"]:
     """Distorted coordinates [P, 2] of ideal image coordinates [P, 2], by the perspective model."""
     x, y = ideal.unbind(dim=1)
     _, _, p1, p2, *_ = k = _padded("perspective", coefficients)
@@ -88,7 +89,7 @@ def distort(ideal: Tensor, coefficients: Sequence[float]) -> Tensor:
     return torch.stack([moved_x, moved_y], dim=1)
 
 
-def undistort(distorted: Tensor, coefficients: Sequence[float]) -> Tensor:
+def undistort(distorted: Float[Tensor, "P 2"], coefficients: Sequence[float]) -> Float[Tensor, "P 2"]:
     """The inverse of `distort`: ideal coordinates [P, 2] of distorted ones [P, 2], by Newton's method.
 
     Raises NotInvertibleError if a point has none, or only beyond the radius at which the distortion folds back.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.runtime.errors import NerfpipeError
@@ -15,7 +16,7 @@ PARALLEL = 1e-3  # smallest eigenvalue of the mean projection, below which the o
 CERTAIN = 0.3
 
 
-def bounds_from_cameras(cameras: list[Camera], poses: np.ndarray) -> np.ndarray:
+def bounds_from_cameras(cameras: list[Camera], poses: Float[np.ndarray, "N 3 4"]) -> Float[np.ndarray, "2 3"]:
     """A cube [2, 3] around the point that the cameras look at, as large as the narrowest view of it.
 
     cameras: one per view; poses [N, 3, 4]. Raises NerfpipeError if the cameras look at no common point.
@@ -33,7 +34,7 @@ def bounds_from_cameras(cameras: list[Camera], poses: np.ndarray) -> np.ndarray:
     return np.stack([centre - half, centre + half]).astype(np.float32)
 
 
-def nearest_point(positions: np.ndarray, axes: np.ndarray) -> np.ndarray:
+def nearest_point(positions: Float[np.ndarray, "N 3"], axes: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " 3"]:
     """The point [3] with the least squared distance to the lines positions + s · axes (both [N, 3], axes of length 1).
 
     Raises NerfpipeError if the lines are parallel.
@@ -52,8 +53,8 @@ def nearest_point(positions: np.ndarray, axes: np.ndarray) -> np.ndarray:
 class FocusPoint:
     """The point [3] nearest to all optical axes, and its depth along each of them: depths [N], negative if behind."""
 
-    point: np.ndarray
-    depths: np.ndarray
+    point: Float[np.ndarray, " 3"]
+    depths: Float[np.ndarray, " N"]
     certain: bool  # whether the axes determine the point's distance
 
     @property
@@ -62,7 +63,7 @@ class FocusPoint:
         return bool(np.mean(self.depths > 0) < 0.5)
 
 
-def focus_point(poses: np.ndarray) -> FocusPoint | None:
+def focus_point(poses: Float[np.ndarray, "N 3 4"]) -> FocusPoint | None:
     """The point that the cameras of poses [N, 3, 4] look at; None if they look in parallel."""
     positions, axes = poses[:, :, 3], -poses[:, :, 2]
     try:

@@ -11,26 +11,29 @@ the cube [-1, 1]^3, so that a ray to infinity ends, and what is far gets little 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 Frustum = tuple[float, float]  # a_x, a_y
 SMALLEST = 1e-6  # of a direction's -z: rays that look sideways or back never meet the near plane
 
 
-def to_ndc(points: Tensor, frustum: Frustum) -> Tensor:
+def to_ndc(points: Float[Tensor, "P 3"], frustum: Frustum) -> Float[Tensor, "P 3"]:
     """Points [P, 3] with z < 0 in normalised device coordinates."""
     x, y, z = points.unbind(dim=1)
     return torch.stack([-frustum[0] * x / z, -frustum[1] * y / z, 1 + 2 / z], dim=1)
 
 
-def from_ndc(points: Tensor, frustum: Frustum) -> Tensor:
+def from_ndc(points: Float[Tensor, "P 3"], frustum: Frustum) -> Float[Tensor, "P 3"]:
     """The points [P, 3] that `to_ndc` moves to these, which have z' < 1."""
     x, y, z = points.unbind(dim=1)
     depth = 2 / (1 - z)  # -z of the point
     return torch.stack([x * depth / frustum[0], y * depth / frustum[1], -depth], dim=1)
 
 
-def rays_to_ndc(origins: Tensor, directions: Tensor, frustum: Frustum) -> tuple[Tensor, Tensor]:
+def rays_to_ndc(
+    origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], frustum: Frustum
+) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]:
     """Rays [R, 3] from where they meet the near plane on, as rays in the cube: origins and unit directions [R, 3].
 
     A straight line stays one (eq. 20 to 26). Rays that do not look forward get the direction of +z from a place
@@ -48,7 +51,9 @@ def rays_to_ndc(origins: Tensor, directions: Tensor, frustum: Frustum) -> tuple[
     return start, towards / towards.norm(dim=1, keepdim=True)
 
 
-def distance_from_ndc(origins: Tensor, directions: Tensor, t: Tensor, frustum: Frustum) -> Tensor:
+def distance_from_ndc(
+    origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"], frustum: Frustum
+) -> Float[Tensor, " R"]:
     """Distance [R] along world rays [R, 3] from their origins, of what lies at t [R] on their rays in the cube."""
     start, towards = rays_to_ndc(origins, directions, frustum)
     points = from_ndc(start + t[:, None] * towards, frustum)

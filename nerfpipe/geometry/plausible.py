@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -71,17 +72,17 @@ def similarity_faults(similarity: Similarity, key: str = "similarity") -> Iterat
         yield f"{key}.centre: must be finite (got {', '.join(map(shown, similarity.centre))})"
     if not SMALLEST <= similarity.scale <= 1 / SMALLEST:
         yield f"{key}.scale: must be above 0 and finite (got {shown(similarity.scale)})"
-    if not is_rotation(np.array(similarity.rotation, dtype=np.float64)):
+    if not are_rotations(np.array([similarity.rotation], dtype=np.float64)).all():
         yield f"{key}.rotation: must be a rotation"
 
 
-def pose_faults(poses: Sequence | np.ndarray, key: str = "poses") -> Iterator[str]:
+def pose_faults(poses: Sequence | Float[np.ndarray, "N 3 4"], key: str = "poses") -> Iterator[str]:
     """The first fault of poses [N, 3, 4]; only the first, since all may have the same."""
     if not 1 <= len(poses) <= MOST_VIEWS:
         yield f"{key}: must be 1 to {MOST_VIEWS:,} (got {len(poses):,})"
         return
     poses = np.asarray(poses, dtype=np.float64)
-    sound = is_rotation(poses[:, :, :3]) & (np.abs(poses[:, :, 3]) <= FARTHEST).all(axis=1)  # [N]
+    sound = are_rotations(poses[:, :, :3]) & (np.abs(poses[:, :, 3]) <= FARTHEST).all(axis=1)  # [N]
     if not sound.all():
         yield f"{key}[{int(sound.argmin())}]: must be a rotation and a position, all finite"
 
@@ -97,10 +98,10 @@ def finite(values: Iterable[float]) -> bool:
     return all(abs(value) <= FARTHEST for value in values)
 
 
-def is_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Which matrices [..., 3, 3] are right-handed rotations, up to rounding: [...] bool."""
-    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [...], False for NaN
-    tame = np.where(sound[..., None, None], matrices, 0)
+def are_rotations(matrices: Float[np.ndarray, "N 3 3"]) -> Bool[np.ndarray, " N"]:
+    """Which matrices [N, 3, 3] are right-handed rotations, up to rounding: [N] bool."""
+    sound = (np.abs(matrices) <= 1 + ORTHONORMAL).all(axis=(-1, -2))  # [N], False for NaN
+    tame = np.where(sound[:, None, None], matrices, 0)
     skew = np.abs(tame.swapaxes(-1, -2) @ tame - np.eye(3)).max(axis=(-1, -2))
     return sound & (skew < ORTHONORMAL) & (np.linalg.det(tame) > 0)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 PARALLEL = 1e-12  # a direction component smaller than this is taken as parallel to the slab's faces
@@ -21,12 +22,12 @@ class PixelBatch:
     nothing, NaN if it is unknown.
     """
 
-    view: Tensor  # [R] int64
-    pixel: Tensor  # [R] int64, within the view, row by row
-    in_camera: Tensor  # [R, 3], unit directions in camera space
-    radius: Tensor  # [R]
-    target: Tensor  # [R, 4]
-    depth: Tensor | None = None  # [R]
+    view: Int64[Tensor, " R"]
+    pixel: Int64[Tensor, " R"]  # within the view, row by row
+    in_camera: Float[Tensor, "R 3"]  # unit directions in camera space
+    radius: Float[Tensor, " R"]
+    target: Float[Tensor, "R 4"]
+    depth: Float[Tensor, " R"] | None = None
 
     def __len__(self) -> int:
         return len(self.view)
@@ -45,10 +46,10 @@ class RayBatch:
     A ray that misses the bounds has far <= near. `pixels` are those that the rays go through, if they are known.
     """
 
-    origins: Tensor  # [R, 3]
-    directions: Tensor  # [R, 3], unit length
-    near: Tensor  # [R]
-    far: Tensor  # [R]
+    origins: Float[Tensor, "R 3"]
+    directions: Float[Tensor, "R 3"]  # unit length
+    near: Float[Tensor, " R"]
+    far: Float[Tensor, " R"]
     pixels: PixelBatch | None = None
 
     def __len__(self) -> int:
@@ -63,14 +64,14 @@ class RayBatch:
         return RayBatch(**_map(self, lambda tensor: tensor.to(device)), pixels=pixels)
 
     @property
-    def target(self) -> Tensor:
+    def target(self) -> Float[Tensor, "R 4"]:
         """[R, 4] colour and alpha of the pixels. Raises ValueError if the rays do not know their pixels."""
         if self.pixels is None:
             raise ValueError("these rays go through no pixels of a view")
         return self.pixels.target
 
     @property
-    def hits(self) -> Tensor:
+    def hits(self) -> Bool[Tensor, " R"]:
         """[R] bool: which rays pass through the bounds."""
         return self.far > self.near
 
@@ -93,13 +94,17 @@ class DepthRange:
             self.far = max(self.far, float(inside.far.max()))
 
 
-def rays_to_world(poses: Tensor, in_camera: Tensor) -> tuple[Tensor, Tensor]:
+def rays_to_world(
+    poses: Float[Tensor, "R 3 4"], in_camera: Float[Tensor, "R 3"]
+) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]:
     """Origins and unit directions [R, 3] in the world: camera-space directions [R, 3], each by its pose [R, 3, 4]."""
     directions = (poses[:, :, :3] * in_camera[:, None, :]).sum(dim=-1)  # [R, 3]
     return poses[:, :, 3], directions / directions.norm(dim=-1, keepdim=True)
 
 
-def near_far(origins: Tensor, directions: Tensor, bounds: Tensor, min_near: float) -> tuple[Tensor, Tensor]:
+def near_far(
+    origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], bounds: Float[Tensor, "2 3"], min_near: float
+) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
     """Distances [R], [R] at which rays enter and leave the box `bounds` [2, 3] (lower corner, upper corner).
 
     The slab method (Kay and Kajiya 1986): the ray is inside the box where it is between all three pairs of faces.

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
+from jaxtyping import Bool, Float
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -48,7 +49,7 @@ class Space:
         def kind(self) -> Kind: ...
 
     @property
-    def box(self) -> Tensor:
+    def box(self) -> Float[Tensor, "2 3"]:
         """[2, 3] lower and upper corner."""
         return torch.tensor(self.bounds, device="cpu")  # also if a model is only sketched, on the meta device
 
@@ -95,28 +96,30 @@ class Space:
         """Near and far in scene units; `seen` is that of the rays in question."""
         return seen.near, seen.far
 
-    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
+    def rays(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
+    ) -> RayBatch:
         """World rays (origins and unit directions [R, 3]) as they pass through this space."""
         return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), self.near), pixels)
 
-    def spacing(self, t: Tensor) -> Tensor:
+    def spacing(self, t: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
         """Distances t along rays as s, in which samples are even: any shape."""
         return t
 
-    def distance_of(self, s: Tensor) -> Tensor:
+    def distance_of(self, s: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
         """The distances t of s: any shape."""
         return s
 
-    def contract(self, points: Tensor) -> Tensor:
+    def contract(self, points: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
         """Points [..., 3] of this space's rays in the coordinates of its box."""
         return points
 
-    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
         """World points [P, 3] in the coordinates of the box, and which of them lie in it, [P] bool."""
         lower, upper = self.box.to(points)
         return points, ((points >= lower) & (points <= upper)).all(dim=1)
 
-    def to_world(self, points: Tensor) -> Tensor:
+    def to_world(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         """The world points [P, 3] of points in the box."""
         return points
 
@@ -125,15 +128,17 @@ class Space:
         """Whether its coordinates have the other handedness than the world's."""
         return False
 
-    def growth(self, points: Tensor) -> Tensor:
+    def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         """How many times longer [P, 1] a small step in the box is in the world, at world points [P, 3]."""
         return torch.ones_like(points[:, :1])
 
-    def depth_scale(self, depth: Tensor, seen: DepthRange) -> tuple[Tensor, float, float]:
+    def depth_scale(self, depth: Float[Tensor, "*R"], seen: DepthRange) -> tuple[Float[Tensor, "*R"], float, float]:
         """Depths and their ends as a colour map shows them: far distances that look alike get one colour."""
         return depth, seen.near, seen.far
 
-    def distance(self, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:
+    def distance(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"]
+    ) -> Float[Tensor, " R"]:
         """Distance [R] in scene units along world rays, of t [R] along the rays of this space; 0 stays 0."""
         return t
 
@@ -145,7 +150,7 @@ class Bounded(Space):
     kind: Literal["bounded"] = "bounded"
 
     @classmethod
-    def over(cls, bounds: Tensor, near: float = 0.0) -> Bounded:
+    def over(cls, bounds: Float[Tensor, "2 3"], near: float = 0.0) -> Bounded:
         """The space of bounds [2, 3]."""
         lower, upper = (tuple(corner) for corner in bounds.tolist())
         return cls((lower, upper), near)
@@ -169,7 +174,7 @@ class Unbounded(Space):
     def ends_at_inner(self) -> bool:
         return False
 
-    def to_world(self, points: Tensor) -> Tensor:
+    def to_world(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         return contraction.uncontract(points)
 
     @property
@@ -189,26 +194,28 @@ class Unbounded(Space):
     def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
         return self.near, math.inf
 
-    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
+    def rays(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
+    ) -> RayBatch:
         near = torch.full_like(origins[:, 0], self.near)
         return RayBatch(origins, directions, near, torch.full_like(near, contraction.FAR), pixels)
 
-    def spacing(self, t: Tensor) -> Tensor:
+    def spacing(self, t: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
         return contraction.warp(t)
 
-    def distance_of(self, s: Tensor) -> Tensor:
+    def distance_of(self, s: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
         return contraction.unwarp(s)
 
-    def contract(self, points: Tensor) -> Tensor:
+    def contract(self, points: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
         return contraction.contract(points)
 
-    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
         return contraction.contract(points), torch.ones_like(points[:, 0], dtype=torch.bool)
 
-    def growth(self, points: Tensor) -> Tensor:
+    def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         return points.abs().amax(dim=1, keepdim=True).clamp_min(1)
 
-    def depth_scale(self, depth: Tensor, seen: DepthRange) -> tuple[Tensor, float, float]:
+    def depth_scale(self, depth: Float[Tensor, "*R"], seen: DepthRange) -> tuple[Float[Tensor, "*R"], float, float]:
         near, far = contraction.warp(torch.tensor([seen.near, seen.far])).tolist()
         return contraction.warp(depth), near, far
 
@@ -237,7 +244,7 @@ class Forward(Space):
     def mirrored(self) -> bool:
         return True
 
-    def to_world(self, points: Tensor) -> Tensor:
+    def to_world(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         return ndc.from_ndc(points, self.frustum)
 
     def describe(self) -> str:
@@ -249,18 +256,22 @@ class Forward(Space):
     def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
         return 1.0, math.inf
 
-    def rays(self, origins: Tensor, directions: Tensor, pixels: PixelBatch | None = None) -> RayBatch:
+    def rays(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
+    ) -> RayBatch:
         origins, directions = ndc.rays_to_ndc(origins, directions, self.frustum)
         return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), 0.0), pixels)
 
-    def from_world(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
         placed, inside = super().from_world(ndc.to_ndc(points, self.frustum))
         return placed, inside & (points[:, 2] < 0)
 
-    def growth(self, points: Tensor) -> Tensor:
+    def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         return points[:, 2:].abs() / max(self.frustum)
 
-    def distance(self, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:
+    def distance(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"]
+    ) -> Float[Tensor, " R"]:
         return torch.where(t > 0, ndc.distance_from_ndc(origins, directions, t, self.frustum), 0)
 
 
@@ -276,12 +287,14 @@ def space_of(kind: Kind, bounds: Bounds, near: float, frustum: ndc.Frustum | Non
     return Bounded(bounds, near) if kind == "bounded" else Unbounded(bounds, near)
 
 
-def world_rays(camera: Camera, pose: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
+def world_rays(
+    camera: Camera, pose: Float[Tensor, "3 4"], rows: slice = slice(None)
+) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 3"]]:
     """Origins and unit directions [P, 3] in the world of the pixels in a camera's rows at a pose [3, 4], row by row."""
     in_camera = camera.directions(camera.pixel_centres(rows))  # [P, 3]
     return rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)
 
 
-def camera_rays(camera: Camera, pose: Tensor, space: Space, rows: slice = slice(None)) -> RayBatch:
+def camera_rays(camera: Camera, pose: Float[Tensor, "3 4"], space: Space, rows: slice = slice(None)) -> RayBatch:
     """The rays of a camera's rows at a pose [3, 4] as they pass through a space, row by row, without targets."""
     return space.rays(*world_rays(camera, pose, rows))

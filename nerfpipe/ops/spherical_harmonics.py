@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import pi, sqrt
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 COMPONENTS = 16  # degrees 0, 1, 2, 3: 1 + 3 + 5 + 7
@@ -24,7 +25,7 @@ CONSTANTS = (
 )
 
 
-def spherical_harmonics(directions: Tensor) -> Tensor:
+def spherical_harmonics(directions: Float[Tensor, "M 3"]) -> Float[Tensor, "M 16"]:
     """Y of unit directions [M, 3]: [M, 16], by (degree, order): (0, 0), (1, -1), (1, 0), (1, 1), (2, -2) …"""
     x, y, z = directions.unbind(dim=1)  # [M] each
     xx, yy, zz, c = x * x, y * y, z * z, CONSTANTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.geometry.cameras import Camera
@@ -13,7 +14,9 @@ from nerfpipe.rendering.renderer import Picture
 SEEN = 0.5  # opacity from which a pixel shows a surface
 
 
-def normal_map(query: FieldQuery, picture: Picture, camera: Camera, pose: Tensor) -> Tensor:
+def normal_map(
+    query: FieldQuery, picture: Picture, camera: Camera, pose: Float[Tensor, "3 4"]
+) -> Float[Tensor, "H W 3"]:
     """World normals [H, W, 3] of the surfaces that a rendered picture shows, unit length; zero where none is seen.
 
     Taken at the picture's depth. A normal that points away from the camera is turned round: what is seen faces us.

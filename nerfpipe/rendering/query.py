@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,13 +18,13 @@ class FieldQuery:
     """Evaluates the last pass of a model at points. Input and output are on the CPU, in scene units."""
 
     def __init__(self, model: HasPasses, space: Space, device: torch.device) -> None:
-        last = model.to(device).last
-        self.sampler, self.field = last.sampler, last.field
+        model.to(device)
+        self.sampler, self.field = model.last.sampler, model.last.field
         self.space, self.device = space, device
         self.step = STEP * float((space.box[1] - space.box[0]).max())
 
     @torch.no_grad()
-    def density(self, points: Tensor) -> Tensor:
+    def density(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, " P"]:
         """Density [P] at points [P, 3], per scene unit (in an unbounded space, per unit of s; see contraction).
 
         Zero outside the bounds and in cells that the sampler does not mark as occupied: nothing was trained there.
@@ -37,7 +38,7 @@ class FieldQuery:
         return density.cpu()
 
     @torch.no_grad()
-    def colour(self, points: Tensor, directions: Tensor) -> Tensor:
+    def colour(self, points: Float[Tensor, "P 3"], directions: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         """Colour [P, 3] in [0, 1] of points [P, 3], seen along unit directions [P, 3]."""
         colours = []
         for block, along in zip(points.split(CHUNK), directions.split(CHUNK), strict=True):
@@ -45,7 +46,7 @@ class FieldQuery:
             colours.append(self.field(positions, along.to(self.device)).colour.float().cpu())
         return torch.cat(colours)
 
-    def normals(self, points: Tensor) -> Tensor:
+    def normals(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         """Unit normals [P, 3] at points [P, 3]: against the gradient of density; zero where the gradient is zero.
 
         The gradient is taken by central differences, which any field allows, over a step of about one voxel: finer

@@ -7,11 +7,11 @@ saw something, and asks its field there. The last pass gives the image; every pa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
-from typing_extensions import Self  # in typing from Python 3.11 on
 
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.rays import RayBatch
@@ -32,17 +32,22 @@ class Pass(nn.Module):
         self.sampler, self.field = sampler, field
 
 
+@runtime_checkable
 class HasPasses(Protocol):
     """A model, as far as rendering and queries need one."""
 
     @property
     def last(self) -> Pass: ...
 
-    def to(self, device: torch.device) -> Self: ...
+    def to(self, device: torch.device) -> object: ...  # in place, as nn.Module has it
 
 
 def render_rays(
-    passes: Iterable[Pass], rays: RayBatch, background: Tensor, jitter: Tensor | None = None, bf16: bool = False
+    passes: Iterable[Pass],
+    rays: RayBatch,
+    background: Float[Tensor, "... 3"],
+    jitter: Float[Tensor, "R D"] | None = None,
+    bf16: bool = False,
 ) -> list[Rendering]:
     """What each pass makes of R rays that all meet the bounds; the last is the image.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.config.params import RuntimeParams
@@ -18,10 +19,10 @@ from nerfpipe.types import Pixels
 class Picture:
     """A rendered view on the CPU."""
 
-    colour: Tensor  # [H, W, 3] in [0, 1], over the background
-    opacity: Tensor  # [H, W]
-    depth: Tensor  # [H, W], distance along the unit ray in scene units; 0 if nothing is seen
-    channels: dict[str, Tensor] = field(default_factory=dict)  # the others by name, [H, W, C]
+    colour: Float[Tensor, "H W 3"]  # in [0, 1], over the background
+    opacity: Float[Tensor, "H W"]
+    depth: Float[Tensor, "H W"]  # distance along the unit ray in scene units; 0 if nothing is seen
+    channels: dict[str, Float[Tensor, "H W _"]] = field(default_factory=dict)  # the others by name
 
     @classmethod
     def joined(cls, strips: list[Picture]) -> Picture:
@@ -35,12 +36,13 @@ class Picture:
         return cls(**tensors, channels={name: torch.cat([strip.channels[name] for strip in strips]) for name in names})
 
 
+@runtime_checkable
 class RendersRays(HasPasses, Protocol):
     """What a model must do to be rendered."""
 
     def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int: ...
 
-    def render(self, rays: RayBatch, background: Tensor, bf16: bool) -> Pixels: ...
+    def render(self, rays: RayBatch, background: Float[Tensor, "... 3"], bf16: bool) -> Pixels: ...
 
 
 class Renderer:
@@ -50,11 +52,12 @@ class Renderer:
     """
 
     def __init__(self, model: RendersRays, device: torch.device, runtime: RuntimeParams, bf16: bool) -> None:
-        self.model, self.device, self.bf16 = model.to(device), device, bf16
+        model.to(device)
+        self.model, self.device, self.bf16 = model, device, bf16
         self.chunk = model.chunk_rays(runtime, device)
 
     @torch.no_grad()
-    def view(self, rays: RayBatch, background: Tensor, height: int, width: int) -> Picture:
+    def view(self, rays: RayBatch, background: Float[Tensor, " 3"], height: int, width: int) -> Picture:
         """The view whose H·W rays are given row by row, over background [3]."""
         image = {
             "colour": background.expand(len(rays), 3).clone(),  # rays that miss the bounds see only the background

@@ -11,6 +11,7 @@ Notation (NeRF, Mildenhall et al. 2020, eq. 3; Max 1995). For the samples i of o
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.ops import composite as ops
@@ -19,7 +20,7 @@ from nerfpipe.ops.composite import EMPTY
 from nerfpipe.types import COLOUR, FieldOutput, Pixels, Rendering, Samples
 
 
-def composite(samples: Samples, output: FieldOutput, background: Tensor) -> Rendering:
+def composite(samples: Samples, output: FieldOutput, background: Float[Tensor, "... 3"]) -> Rendering:
     """What R rays see of a field's output at their samples, over background [3] or [R, 3]."""
     if dispatch.is_fast(output.density) and not samples.full:
         colour, opacity, depth, weights = ops.composite(
@@ -40,8 +41,8 @@ def composite(samples: Samples, output: FieldOutput, background: Tensor) -> Rend
 
 
 def definition(
-    samples: Samples, density: Tensor, colour: Tensor, background: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    samples: Samples, density: Float[Tensor, " M"], colour: Float[Tensor, "M 3"], background: Float[Tensor, "... 3"]
+) -> tuple[Float[Tensor, "R 3"], Float[Tensor, " R"], Float[Tensor, " R"], Float[Tensor, " M"]]:
     """The equation in plain torch: colour [R, 3], opacity [R], depth [R] and weights [M]."""
     w = ray_weights(samples.pad(density), samples.pad(samples.delta), samples.early_stop_eps)  # [R, S]
     opacity = w.sum(dim=1)  # [R]
@@ -51,7 +52,9 @@ def definition(
     return seen + (1 - opacity)[:, None] * background, opacity, depth, samples.pack(w)
 
 
-def ray_weights(sigma: Tensor, delta: Tensor, early_stop_eps: float = 0.0) -> Tensor:
+def ray_weights(
+    sigma: Float[Tensor, "R S"], delta: Float[Tensor, "R S"], early_stop_eps: float = 0.0
+) -> Float[Tensor, "R S"]:
     """Weights w [R, S] of rays' samples from density sigma and segment lengths delta [R, S].
 
     Samples behind a transmittance below early_stop_eps have weight zero.
@@ -63,6 +66,6 @@ def ray_weights(sigma: Tensor, delta: Tensor, early_stop_eps: float = 0.0) -> Te
     return torch.where(early_stop_eps > T, 0, T * alpha)
 
 
-def accumulate(weights: Tensor, values: Tensor) -> Tensor:
+def accumulate(weights: Float[Tensor, "R S"], values: Float[Tensor, "R S C"]) -> Float[Tensor, "R C"]:
     """What rays see of values [R, S, C] with weights [R, S]: the sum of w_i v_i, [R, C]."""
     return (weights[..., None] * values).sum(dim=1)  # [R, C]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.types import Rendering, Samples
 
 
+@runtime_checkable
 class DensityField(Protocol):
     """What a sampler may ask of a field."""
 
-    def density(self, positions: Tensor) -> Tensor:
+    def density(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
         """Density [M] at positions [M, 3]."""
 
 
@@ -26,7 +28,7 @@ class Sampler(nn.Module):
     random_numbers_per_ray: int  # uniform in [0, 1), in training
     samples_per_ray: int  # at most
 
-    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Float[Tensor, "R D"] | None) -> Samples:
         """Samples of R rays. previous: what the pass before saw; jitter [R, D] in training, None in rendering."""
         raise NotImplementedError
 
@@ -36,7 +38,7 @@ class Sampler(nn.Module):
     def observe(self, rendering: Rendering) -> None:
         """Learn from what a training step saw."""
 
-    def is_occupied(self, positions: Tensor) -> Tensor:
+    def is_occupied(self, positions: Float[Tensor, "*M 3"]) -> Bool[Tensor, "*M"]:
         """[...] bool: whether anything may be at positions [..., 3] of the field's box."""
         return torch.ones_like(positions[..., 0], dtype=torch.bool)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.geometry.rays import RayBatch
@@ -26,7 +27,7 @@ class Importance(Sampler):
         self.samples_per_ray = coarse + fine
         self.space = space
 
-    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Float[Tensor, "R D"] | None) -> Samples:
         """Samples of R rays, with no gradient to the pass before. jitter [R, fine] uniform in [0, 1), or None."""
         if previous is None:
             raise ValueError("importance sampling needs a pass before it")
@@ -49,7 +50,9 @@ class Importance(Sampler):
             self.random_numbers_per_ray = before
 
 
-def inverse_transform(edges: Tensor, weights: Tensor, samples: int, jitter: Tensor | None) -> Tensor:
+def inverse_transform(
+    edges: Float[Tensor, "R edges"], weights: Float[Tensor, "R C"], samples: int, jitter: Float[Tensor, "R F"] | None
+) -> Float[Tensor, "R F"]:
     """Distances [R, F] distributed as the weights [R, C] of the segments between edges [R, C + 1].
 
     Inside a segment the distribution is even. The F numbers put through the inverse of the distribution function are

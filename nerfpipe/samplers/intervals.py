@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.geometry.rays import RayBatch
@@ -10,7 +11,7 @@ from nerfpipe.geometry.space import Space
 from nerfpipe.types import Samples
 
 
-def pack(space: Space, rays: RayBatch, s: Tensor, delta: Tensor) -> Samples:
+def pack(space: Space, rays: RayBatch, s: Float[Tensor, "R S"], delta: Float[Tensor, "R S"]) -> Samples:
     """Samples from s and delta [R, S], in the spacing of the space, of rays that all have S samples."""
     R, S = s.shape
     ray = torch.arange(R, device=s.device).repeat_interleave(S)  # [R·S]
@@ -27,7 +28,9 @@ def pack(space: Space, rays: RayBatch, s: Tensor, delta: Tensor) -> Samples:
     )
 
 
-def segment_edges(s: Tensor, near: Tensor, far: Tensor) -> Tensor:
+def segment_edges(
+    s: Float[Tensor, "R S"], near: Float[Tensor, " R"], far: Float[Tensor, " R"]
+) -> Float[Tensor, "R S+1"]:
     """Edges [R, S + 1] of the segments that sorted samples s [R, S] stand for.
 
     Neighbouring segments meet halfway between their samples. The first begins at near and the last ends at far [R], so

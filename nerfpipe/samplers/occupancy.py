@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from nerfpipe.config.methods import NgpSamplingParams
@@ -34,9 +35,9 @@ FULL = 0.9  # share of occupied cells above which the grid has not done its work
 class Occupancy(Sampler):
     """Even steps through the occupied cells of a grid that follows the field."""
 
-    low: Tensor
-    density: Tensor
-    distance: Tensor
+    low: Float[Tensor, " 3"]
+    density: Float[Tensor, "X Y Z"]
+    distance: UInt8[Tensor, "X Y Z"]
     random_numbers_per_ray = 1  # one shift
 
     def __init__(self, params: NgpSamplingParams, space: Space) -> None:
@@ -62,7 +63,7 @@ class Occupancy(Sampler):
         """Samples of one ray at most, in training or rendering."""
         return self.longest(min(self.train_step, self.render_step))
 
-    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Float[Tensor, "R 1"] | None) -> Samples:
         """Samples of R rays. jitter [R, 1] uniform in [0, 1) shifts a ray's steps when training.
 
         None is for rendering: finer steps, shifted by half of one.
@@ -82,11 +83,11 @@ class Occupancy(Sampler):
         return Samples(positions, directions, t, delta, ray, offsets, longest, self.params.early_stop_eps)
 
     @property
-    def grid(self) -> tuple[Tensor, float, Tensor]:
+    def grid(self) -> tuple[Float[Tensor, " 3"], float, UInt8[Tensor, "X Y Z"]]:
         """Lower corner [3], side of a cell, and distance [X, Y, Z] of every cell to an occupied one."""
         return self.low, self.cell, self.distance
 
-    def march(self, rays: RayBatch, shift: Tensor, step: float) -> Samples:
+    def march(self, rays: RayBatch, shift: Float[Tensor, " R"], step: float) -> Samples:
         """The definition: all steps of all rays, shifted by shift [R] of one; those in occupied cells are kept.
 
         Distances along the rays are constants for the gradient: a sample moves with its ray, not along it.
@@ -111,11 +112,11 @@ class Occupancy(Sampler):
             early_stop_eps=self.params.early_stop_eps,
         )
 
-    def is_occupied(self, positions: Tensor) -> Tensor:
+    def is_occupied(self, positions: Float[Tensor, "*M 3"]) -> Bool[Tensor, "*M"]:
         """Whether the cells of positions [..., 3] are occupied: [...]."""
         return self.distance.view(-1)[self.cell_at(positions)] == 0
 
-    def cell_at(self, positions: Tensor) -> Tensor:
+    def cell_at(self, positions: Float[Tensor, "*M 3"]) -> Int64[Tensor, "*M"]:
         """The numbers [...] of the cells of positions [..., 3]; outside the grid, of the nearest cell."""
         cell = ((positions - self.low) * np.float32(1 / self.cell)).floor().long()
         X, Y, Z = self.distance.shape
@@ -153,7 +154,7 @@ class Occupancy(Sampler):
         flat[looked] = torch.maximum(flat[looked] * self.params.decay, found)
         self.mark(self.density >= self.threshold())
 
-    def mark(self, occupied: Tensor) -> None:
+    def mark(self, occupied: Bool[Tensor, "X Y Z"]) -> None:
         """Set which cells are occupied, [X, Y, Z] bool."""
         if not occupied.any():
             self.distance.fill_(FARTHEST)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from nerfpipe.geometry.rays import RayBatch
@@ -27,7 +28,7 @@ class Stratified(Sampler):
         self.random_numbers_per_ray = self.samples_per_ray = samples
         self.space = space
 
-    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Tensor | None) -> Samples:
+    def forward(self, rays: RayBatch, previous: Rendering | None, jitter: Float[Tensor, "R S"] | None) -> Samples:
         """Samples of R rays. jitter [R, samples] uniform in [0, 1), or None for the middles."""
         near, far = self.space.spacing(rays.near), self.space.spacing(rays.far)
         s = stratified(near, far, self.samples_per_ray, jitter)  # [R, S]
@@ -44,7 +45,9 @@ class Stratified(Sampler):
             self.samples_per_ray = before
 
 
-def stratified(near: Tensor, far: Tensor, samples: int, jitter: Tensor | None) -> Tensor:
+def stratified(
+    near: Float[Tensor, " R"], far: Float[Tensor, " R"], samples: int, jitter: Float[Tensor, "R S"] | None
+) -> Float[Tensor, "R S"]:
     """Sorted s [R, S]: one in each of S equal bins between near [R] and far [R]."""
     within = 0.5 if jitter is None else jitter
     u = (torch.arange(samples, device=near.device, dtype=near.dtype) + within) / samples  # [S] or [R, S]
