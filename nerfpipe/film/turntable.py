@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from nerfpipe.camera_paths.path import CameraPath
-from nerfpipe.film.turntable_page import PAGE
+from nerfpipe.film.turntable_page import template
 from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.runtime.files import atomic_file
 from nerfpipe.runtime.terminal import in_page
@@ -55,7 +55,7 @@ def drag_order(count: int, path: CameraPath) -> tuple[list[int], bool, float]:
 def page(uris: list[str], closed: bool, fps: float, size: tuple[int, int], header: ModelHeader) -> str:
     """The HTML of frames given as data: URIs, all of one size (W, H) in pixels."""
     width, height = size
-    return PAGE.render(
+    return template().render(
         scene=Markup(in_page(header.scene)),  # escaped already, and without control characters
         count=len(uris),
         scheme="light" if header.background == "white" else "dark",

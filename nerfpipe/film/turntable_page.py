@@ -1,6 +1,11 @@
 """The turntable's page, as a jinja2 template. `turntable.page` fills it in."""
 
-from jinja2 import Environment, StrictUndefined
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -108,4 +113,9 @@ run(frames.length > 1 && !matchMedia("(prefers-reduced-motion: reduce)").matches
 </html>
 """
 
-PAGE = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(TEMPLATE)
+
+def template() -> Template:
+    """The template, ready to render. Raises jinja2.UndefinedError in rendering if a value is missing."""
+    from jinja2 import Environment, StrictUndefined  # imported when a page is written, so that no stage waits for it
+
+    return Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(TEMPLATE)
