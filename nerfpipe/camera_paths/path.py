@@ -35,7 +35,7 @@ def choose_camera_path(settings: RenderParams, header: ModelHeader) -> CameraPat
 
     Raises NerfpipeError if it does not fit the scene, or if its file is missing or faulty.
     """
-    taken, forward = torch.tensor(header.poses), header.space.kind == "forward"
+    taken, forward = torch.tensor(header.poses), header.space.faces_forward
     centre = torch.tensor(header.centre)
     if settings.path.endswith(PATH_FILE):
         return _through_file(settings, header, view_target(centre, forward))

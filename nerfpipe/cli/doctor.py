@@ -88,7 +88,7 @@ def usual_mistakes(scene: Scene, space: Space) -> list[str]:
         warnings.append(f"{len(scene.splits['train'])} train views are few: expect good pictures near them only")
     if np.linalg.norm(positions - positions.mean(axis=0), axis=1).max() < SAME:
         warnings.append("all cameras stand in one place: depth cannot be seen from there; move while photographing")
-    directions = box_mistakes(space, positions, axes) if space.kind == "bounded" else direction_mistakes(scene)
+    directions = box_mistakes(space, positions, axes) if space.ends_at_inner else direction_mistakes(scene)
     return [*warnings, *directions, *point_mistakes(scene)]
 
 
@@ -179,7 +179,7 @@ def draw_cameras(scene: Scene, space: Space, output: Path) -> None:
         positions, forward = poses[:, :, 3], -poses[:, :, 2]
         axes.quiver(*positions.T, *forward.T, length=length, color=SPLIT_COLOURS[split], linewidth=0.8)
         axes.scatter(*positions.T, s=12, color=SPLIT_COLOURS[split], label=f"{len(poses)} {split}")
-    if space.kind != "forward":
+    if not space.faces_forward:
         draw_box(axes, box)
     axes.set(xlabel="x", ylabel="y", zlabel="z", title=f"{scene.name}: cameras and {space.kind} space (scene units)")
     axes.set_aspect("equal")

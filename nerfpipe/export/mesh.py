@@ -43,7 +43,7 @@ def export_mesh(field: LoadedField, options: MeshOptions, output: Path) -> Itera
     size = output.stat().st_size / 1e6
     yield f"{output}: {len(vertices):,} vertices, {len(faces):,} faces, {size:.1f} MB, in the scene's original unit"
     yield f"  the surface is where density reaches {level:.4g}; {dropped:,} faces of floaters and hollows dropped"
-    yield f"  {extent_words(space, max(grid.cell) / field.header.similarity.scale)}"
+    yield f"  {space.describe_inner(max(grid.cell) / field.header.similarity.scale)}"
 
 
 def surface_at(density: Callable[[Tensor], Tensor], grid: Grid, level: float) -> Surface:
@@ -78,16 +78,6 @@ def visible_faces(field: LoadedField, vertices: np.ndarray, faces: np.ndarray) -
 def usual_density(grid: Grid) -> float:
     """The density, per scene unit, that stops half of the light within THICKNESS of the grid's longest side."""
     return math.log(2) / (THICKNESS * grid.longest)
-
-
-def extent_words(space: Space, cell: float) -> str:
-    """The part of the scene that the mesh covers, in words; cell: an edge, in the data's own units."""
-    match space.kind:
-        case "unbounded":
-            return f"the middle of this unbounded scene, as far as the farthest camera, in cells of {cell:.3g}"
-        case "forward":
-            return "of this forward-facing scene, what is within 20 times the near plane's distance"
-    return f"the whole of the scene's bounds, in cells of {cell:.3g}"
 
 
 def inner_grid(space: Space, resolution: int) -> Grid:

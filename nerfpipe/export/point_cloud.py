@@ -17,7 +17,6 @@ from nerfpipe.export import point_cloud_file
 from nerfpipe.export.options import CloudOptions
 from nerfpipe.export.views import LoadedField
 from nerfpipe.geometry.cameras import sized
-from nerfpipe.geometry.contraction import contract
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
@@ -26,7 +25,6 @@ POINT = 1000  # bytes per point, with all the pixels rendered for it
 NEIGHBOURS = 8  # whose mean distance decides whether a point is a floater
 FLOATER = 2.0  # standard deviations above the mean of that distance, beyond which it is one
 HALVINGS = 14  # steps of the bisection for the cell size of the thinning
-FAR_OUT = 1.9  # of 2, in contracted space: 10 times as far out as the farthest camera; beyond is sky
 EDGE = 0.05  # of a pixel's distance, by which its neighbours' may differ: beyond, it mixes near and far surfaces
 SEED = 0
 
@@ -81,8 +79,7 @@ def seen_points(field: LoadedField, options: CloudOptions) -> Cloud:
             points, opacity = origins + distance[:, None] * directions, picture.opacity.flatten()
             seen = (opacity >= options.opacity) & (distance > 0)
             seen &= ~at_edges(distance.reshape(camera.height, camera.width)).flatten()
-            if header.space.unbounded:
-                seen &= contract(points).abs().amax(dim=1) < FAR_OUT
+            seen &= ~header.space.is_sky(points)
             through = (1 - opacity)[:, None] * header.background_colour
             colours = (picture.colour.reshape(-1, 3) - through) / opacity[:, None].clamp_min(options.opacity)
             found.append(Cloud(points[seen], colours[seen].clamp(0, 1), -directions[seen]))

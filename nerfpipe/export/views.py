@@ -83,7 +83,7 @@ def _train_view(header: ModelHeader, options: ViewOptions, view: int) -> tuple[T
 
 def _around(header: ModelHeader, options: ViewOptions) -> tuple[Tensor, str]:
     """A pose around the scene's centre; by default the first of `nerfpipe render`."""
-    forward = header.space.kind == "forward"
+    forward = header.space.faces_forward
     for name in ("azimuth", "elevation"):
         if forward and getattr(options, name) is not None:
             raise NerfpipeError(f"--{name}: the cameras of this scene all look one way; choose one of them with --view")

@@ -29,6 +29,7 @@ KINDS: tuple[Kind, ...] = ("bounded", "unbounded", "forward")
 Corner = tuple[float, float, float]
 Bounds = tuple[Corner, Corner]  # lower and upper corner
 
+SKY = 1.9  # of 2, in contracted space: 10 times as far out as the farthest camera
 INNER_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
 STRICT = ConfigDict(extra="forbid")
 
@@ -96,6 +97,10 @@ class Space:
         """Near and far in scene units; `seen` is that of the rays in question."""
         return seen.near, seen.far
 
+    def describe_inner(self, cell: float) -> str:
+        """What lies in `inner`, for a grid over it; cell: the longest side of its cells, in the data's units."""
+        return f"the whole of the scene's bounds, in cells of {cell:.3g}"
+
     def rays(
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
     ) -> RayBatch:
@@ -127,6 +132,10 @@ class Space:
     def mirrored(self) -> bool:
         """Whether its coordinates have the other handedness than the world's."""
         return False
+
+    def is_sky(self, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
+        """Which world points are so far away that they have no shape."""
+        return torch.zeros_like(points[:, 0], dtype=torch.bool)
 
     def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         """How many times longer [P, 1] a small step in the box is in the world, at world points [P, 3]."""
@@ -194,6 +203,9 @@ class Unbounded(Space):
     def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
         return self.near, math.inf
 
+    def describe_inner(self, cell: float) -> str:
+        return f"the middle of this unbounded scene, as far as the farthest camera, in cells of {cell:.3g}"
+
     def rays(
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
     ) -> RayBatch:
@@ -211,6 +223,9 @@ class Unbounded(Space):
 
     def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
         return contraction.contract(points), torch.ones_like(points[:, 0], dtype=torch.bool)
+
+    def is_sky(self, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
+        return contraction.contract(points).abs().amax(dim=1) >= SKY
 
     def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
         return points.abs().amax(dim=1, keepdim=True).clamp_min(1)
@@ -255,6 +270,9 @@ class Forward(Space):
 
     def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
         return 1.0, math.inf
+
+    def describe_inner(self, cell: float) -> str:
+        return "of this forward-facing scene, what is within 20 times the near plane's distance"
 
     def rays(
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None

@@ -103,7 +103,7 @@ def cropped(rays: RayBatch, crop: Corners | None) -> RayBatch:
 
 def can_crop(header: ModelHeader) -> bool:
     """Whether a box in scene units can be cut out: rays of a forward-facing scene run in NDC."""
-    return header.space.kind != "forward"
+    return not header.space.faces_forward
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class SceneOverlay:
 
     def __init__(self, server: Server, header: ModelHeader) -> None:
         self.server, self.header = server, header
-        forward = header.space.kind == "forward"
+        forward = header.space.faces_forward
         poses, centre = np.array(header.poses), np.array(header.centre)
         self.distance = max(LEAST_DISTANCE, float(np.linalg.norm(poses[:, :, 3] - centre, axis=1).mean()))
         self.up = np.array(FORWARD_UP if forward else UP)

@@ -237,7 +237,7 @@ class Viewer:
 
     def load_key_frames(self, client: viser.ClientHandle, name: str, content: bytes) -> None:
         try:
-            centre = view_target(torch.tensor(self.header.centre), self.header.space.kind == "forward")
+            centre = view_target(torch.tensor(self.header.centre), self.header.space.faces_forward)
             self.key_frames.load(name, content, self.header.similarity, centre)
         except NerfpipeError as error:
             self.server.notify(client, error)
