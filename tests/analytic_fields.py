@@ -14,7 +14,8 @@ from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.export.views import LoadedField
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Bounded, Space
+from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.rendering.query import FieldQuery

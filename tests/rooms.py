@@ -66,5 +66,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "ops": ("ops",),
     "kernels": ("kernels",),
     "geometry.space": ("geometry",),
+    "geometry.spaces": ("geometry",),
     "config": ("config", "models"),
 }

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import PixelBatch, RayBatch
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.images.convert import alpha_composite
 from nerfpipe.models.registry import build_model
 from nerfpipe.runtime.device import choose_device, mlp_precision

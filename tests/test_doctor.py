@@ -18,7 +18,7 @@ from nerfpipe.cli.doctor import draw_cameras, machine_lines, usual_mistakes
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.cameras import look_at
 from nerfpipe.geometry.contraction import CUBE
-from nerfpipe.geometry.space import Forward, Unbounded
+from nerfpipe.geometry.spaces import Forward, Unbounded
 from nerfpipe.ops import dispatch
 from nerfpipe.scenes.scene import Scene
 

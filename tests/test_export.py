@@ -24,7 +24,7 @@ from nerfpipe.export.views import choose_view
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.procedural import robot_arm
 from nerfpipe.procedural.generate import camera_poses
 from nerfpipe.procedural.solids import trace

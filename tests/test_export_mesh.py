@@ -22,7 +22,7 @@ from nerfpipe.export.options import MeshOptions
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import Forward, Unbounded
+from nerfpipe.geometry.spaces import Forward, Unbounded
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.types import FieldOutput

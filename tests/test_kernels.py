@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.kernels.numba.warm_up import compile_all
 from nerfpipe.models.registry import build_model
 from nerfpipe.models.set_up import set_up

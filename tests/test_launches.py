@@ -11,7 +11,7 @@ from torch import Tensor
 from nerfpipe.config.methods import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.kernels.numba import bindings
 from nerfpipe.kernels.numba.compile import BLOCK
 from nerfpipe.ops.composite import composite as composite_op

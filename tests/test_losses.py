@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.ops import dispatch
 from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.training.losses import colour_loss, distortion_loss, entropy_loss, loss_terms

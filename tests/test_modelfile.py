@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from nerfpipe import __version__
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.config.params import Params
-from nerfpipe.geometry.space import Bounded, camera_rays
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.images.convert import to_8bit
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import FORMAT, HEADER, ModelHeader, load_model, save_model

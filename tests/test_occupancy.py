@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch, near_far
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.ops import dispatch
 from nerfpipe.procedural.robot_arm import solids
 from nerfpipe.procedural.sdf import union

@@ -18,7 +18,8 @@ from nerfpipe.config.methods import NgpFieldParams, NgpSamplingParams
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.geometry.contraction import CUBE
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Bounded, Space, Unbounded
+from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.spaces import Bounded, Unbounded
 from nerfpipe.ops import composite as composite_ops
 from nerfpipe.ops import dispatch, march, ngp_field, ngp_render, row_adam
 from nerfpipe.rendering import volume_rendering

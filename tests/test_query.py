@@ -14,7 +14,8 @@ from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.contraction import CUBE, uncontract
 from nerfpipe.geometry.ndc import from_ndc
 from nerfpipe.geometry.rays import rays_to_world
-from nerfpipe.geometry.space import Bounded, Forward, Unbounded, camera_rays
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.geometry.spaces import Bounded, Forward, Unbounded
 from nerfpipe.images.convert import normal_image
 from nerfpipe.models.model import Model
 from nerfpipe.procedural import robot_arm

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.rays import PixelBatch, RayBatch, near_far
-from nerfpipe.geometry.space import Bounded, camera_rays
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.geometry.spaces import Bounded
 
 UNIT_BOX = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
 BOX = [[-1.0, -0.5, 0.25], [1.5, 0.5, 0.75]]

@@ -13,7 +13,8 @@ from nerfpipe.config.params import Params
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.cameras import Camera, look_at
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Bounded, camera_rays
+from nerfpipe.geometry.space import camera_rays
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.models.model import Model
 from nerfpipe.rendering.render_rays import Pass, render_rays
 from nerfpipe.rendering.renderer import Picture, Renderer

@@ -133,6 +133,13 @@ def test_methods_are_compared_by_name_in_their_own_folders_alone() -> None:
     hold(found, KNOWN_NAMES, "ask the method, not its name")
 
 
+def test_a_space_is_asked_for_its_kind_in_its_own_folder_alone() -> None:
+    found = {f"{name}: {text}" for name, tree in TREES.items() if room_of(name) != "geometry" for text in kinds(tree)}
+    assert not found, f"{found}: give the space a method instead"
+    assert list(kinds(ast.parse('scene.space.kind == "forward"'))) == ["scene.space.kind == 'forward'"]
+    assert list(kinds(ast.parse("match space.kind:\n    case 'forward': pass"))) == ["match space.kind:"]
+
+
 def test_parts_are_not_probed_for_attributes() -> None:
     found = {f"{name}: {text}" for name, tree in TREES.items() for text in probes(tree)}
     hold(found, KNOWN_PROBES, "give the part a method with a quiet default instead")
@@ -157,6 +164,15 @@ def settings_of_methods() -> set[str]:
             annotations = [field.annotation for field in cls.model_fields.values()]
             waiting += [*cls.__bases__, *(annotation for annotation in annotations if isinstance(annotation, type))]
     return found
+
+
+def kinds(tree: ast.AST) -> Iterator[str]:
+    """Comparisons of `space.kind`, and `match` of it."""
+    for node in ast.walk(tree):
+        compared = node.left if isinstance(node, ast.Compare) else node.subject if isinstance(node, ast.Match) else None
+        match compared:
+            case ast.Attribute(attr="kind", value=ast.Name(id="space") | ast.Attribute(attr="space")):
+                yield ast.unparse(node).splitlines()[0]
 
 
 def class_checks(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.geometry.rays import RayBatch
-from nerfpipe.geometry.space import Bounded
+from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.samplers.importance import EVERYWHERE, Importance, inverse_transform
 from nerfpipe.samplers.intervals import pack, segment_edges

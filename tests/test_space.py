@@ -14,7 +14,8 @@ from nerfpipe.config.params import Params
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.contraction import CUBE, FAR, contract, unwarp, warp
 from nerfpipe.geometry.rays import DepthRange, RayBatch
-from nerfpipe.geometry.space import Bounded, Forward, Space, Unbounded
+from nerfpipe.geometry.space import Space
+from nerfpipe.geometry.spaces import Bounded, Forward, Unbounded
 from nerfpipe.models.registry import build_model
 from nerfpipe.ops import dispatch
 from nerfpipe.rendering.renderer import Renderer

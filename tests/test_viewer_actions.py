@@ -22,7 +22,7 @@ from nerfpipe.camera_paths.key_frames import read_key_frames
 from nerfpipe.camera_paths.shapes import view_target
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.geometry.cameras import look_at
-from nerfpipe.geometry.space import Forward
+from nerfpipe.geometry.spaces import Forward
 from nerfpipe.models.model_file import save_model
 from nerfpipe.models.registry import build_model
 from nerfpipe.raybank.bank import RayBank

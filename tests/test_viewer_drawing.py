@@ -14,7 +14,7 @@ from viewer_subject import CAMERA, CPU, EYE, ball_renderer, view
 
 from nerfpipe.config.defaults import RUNTIME
 from nerfpipe.fields.base import Field
-from nerfpipe.geometry.space import Forward
+from nerfpipe.geometry.spaces import Forward
 from nerfpipe.models.model import Model
 from nerfpipe.models.model_file import ModelHeader
 from nerfpipe.models.registry import build_model

@@ -189,14 +189,11 @@ def draw_cameras(scene: Scene, space: Space, output: Path) -> None:
 
 
 def scene_box(scene: Scene, space: Space) -> np.ndarray:
-    """The box [2, 3] to draw: the bounds, the uncontracted cube, or the region in front of forward-facing cameras."""
-    match space.kind:
-        case "unbounded":
-            return np.array([[-1.0] * 3, [1.0] * 3])
-        case "forward":
-            reach = np.abs(scene.poses[:, :2, 3]).max() + FORWARD_DEPTH / 2
-            return np.array([[-reach, -reach, -FORWARD_DEPTH], [reach, reach, reach]])
-    return space.box.numpy()
+    """The box [2, 3] to draw: what the images are of, or the region in front of forward-facing cameras."""
+    if space.faces_forward:
+        reach = np.abs(scene.poses[:, :2, 3]).max() + FORWARD_DEPTH / 2
+        return np.array([[-reach, -reach, -FORWARD_DEPTH], [reach, reach, reach]])
+    return np.array(space.inner, dtype=np.float32)
 
 
 def draw_box(axes: Axes, bounds: np.ndarray) -> None:

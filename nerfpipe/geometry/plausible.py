@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.distortion import COEFFICIENTS
 from nerfpipe.geometry.similarity import FARTHEST, Similarity
-from nerfpipe.geometry.space import KINDS, Forward, Space
+from nerfpipe.geometry.space import KINDS, Space
+from nerfpipe.geometry.spaces import Forward
 from nerfpipe.images.image_file import MOST_PIXELS
 
 LONGEST_SIDE = 65_536  # pixels

@@ -12,15 +12,14 @@ Samplers, fields and exports ask the space; none of them knows which one it is.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from nerfpipe.geometry import contraction, ndc
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, near_far, rays_to_world
 
@@ -29,8 +28,6 @@ KINDS: tuple[Kind, ...] = ("bounded", "unbounded", "forward")
 Corner = tuple[float, float, float]
 Bounds = tuple[Corner, Corner]  # lower and upper corner
 
-SKY = 1.9  # of 2, in contracted space: 10 times as far out as the farthest camera
-INNER_END = 0.9  # of z in normalised device coordinates: 20 times as far as the near plane
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -150,159 +147,6 @@ class Space:
     ) -> Float[Tensor, " R"]:
         """Distance [R] in scene units along world rays, of t [R] along the rays of this space; 0 stays 0."""
         return t
-
-
-@dataclass(frozen=True, config=STRICT)
-class Bounded(Space):
-    """A box in the world."""
-
-    kind: Literal["bounded"] = "bounded"
-
-    @classmethod
-    def over(cls, bounds: Float[Tensor, "2 3"], near: float = 0.0) -> Bounded:
-        """The space of bounds [2, 3]."""
-        lower, upper = (tuple(corner) for corner in bounds.tolist())
-        return cls((lower, upper), near)
-
-
-@dataclass(frozen=True, config=STRICT)
-class Unbounded(Space):
-    """All of the world, contracted."""
-
-    kind: Literal["unbounded"] = "unbounded"
-
-    @property
-    def unbounded(self) -> bool:
-        return True
-
-    @property
-    def inner(self) -> Bounds:
-        return contraction.INNER
-
-    @property
-    def ends_at_inner(self) -> bool:
-        return False
-
-    def to_world(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
-        return contraction.uncontract(points)
-
-    @property
-    def linear(self) -> float:
-        return contraction.LINEAR
-
-    @property
-    def longest_ray(self) -> float:
-        return 2 * contraction.LINEAR
-
-    def describe(self) -> str:
-        return "unbounded: what is beyond (-1, -1, -1) to (1, 1, 1) is contracted"
-
-    def describe_depths(self, seen: DepthRange) -> str:
-        return f"near {self.near:.3g} scene units, far infinity"
-
-    def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
-        return self.near, math.inf
-
-    def describe_inner(self, cell: float) -> str:
-        return f"the middle of this unbounded scene, as far as the farthest camera, in cells of {cell:.3g}"
-
-    def rays(
-        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
-    ) -> RayBatch:
-        near = torch.full_like(origins[:, 0], self.near)
-        return RayBatch(origins, directions, near, torch.full_like(near, contraction.FAR), pixels)
-
-    def spacing(self, t: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
-        return contraction.warp(t)
-
-    def distance_of(self, s: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
-        return contraction.unwarp(s)
-
-    def contract(self, points: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
-        return contraction.contract(points)
-
-    def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
-        return contraction.contract(points), torch.ones_like(points[:, 0], dtype=torch.bool)
-
-    def is_sky(self, points: Float[Tensor, "P 3"]) -> Bool[Tensor, " P"]:
-        return contraction.contract(points).abs().amax(dim=1) >= SKY
-
-    def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
-        return points.abs().amax(dim=1, keepdim=True).clamp_min(1)
-
-    def depth_scale(self, depth: Float[Tensor, "*R"], seen: DepthRange) -> tuple[Float[Tensor, "*R"], float, float]:
-        near, far = contraction.warp(torch.tensor([seen.near, seen.far])).tolist()
-        return contraction.warp(depth), near, far
-
-
-@dataclass(frozen=True, config=STRICT)
-class Forward(Space):
-    """What lies before cameras that look along -z. The near plane is at distance 1, and replaces `near`."""
-
-    frustum: ndc.Frustum
-    kind: Literal["forward"] = "forward"
-
-    @property
-    def faces_forward(self) -> bool:
-        return True
-
-    @property
-    def inner(self) -> Bounds:
-        lower, (x, y, z) = self.bounds
-        return lower, (x, y, min(z, INNER_END))
-
-    @property
-    def ends_at_inner(self) -> bool:
-        return False
-
-    @property
-    def mirrored(self) -> bool:
-        return True
-
-    def to_world(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
-        return ndc.from_ndc(points, self.frustum)
-
-    def describe(self) -> str:
-        return f"{super().describe()} in normalised device coordinates"
-
-    def describe_depths(self, seen: DepthRange) -> str:
-        return "near plane 1 scene unit before the mean camera, far infinity"
-
-    def depth_ends(self, seen: DepthRange) -> tuple[float, float]:
-        return 1.0, math.inf
-
-    def describe_inner(self, cell: float) -> str:
-        return "of this forward-facing scene, what is within 20 times the near plane's distance"
-
-    def rays(
-        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], pixels: PixelBatch | None = None
-    ) -> RayBatch:
-        origins, directions = ndc.rays_to_ndc(origins, directions, self.frustum)
-        return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), 0.0), pixels)
-
-    def from_world(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, " P"]]:
-        placed, inside = super().from_world(ndc.to_ndc(points, self.frustum))
-        return placed, inside & (points[:, 2] < 0)
-
-    def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
-        return points[:, 2:].abs() / max(self.frustum)
-
-    def distance(
-        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"]
-    ) -> Float[Tensor, " R"]:
-        return torch.where(t > 0, ndc.distance_from_ndc(origins, directions, t, self.frustum), 0)
-
-
-AnySpace = Annotated[Bounded | Unbounded | Forward, Field(discriminator="kind")]  # as files hold it
-
-
-def space_of(kind: Kind, bounds: Bounds, near: float, frustum: ndc.Frustum | None = None) -> AnySpace:
-    """The space of a kind; a frustum belongs to `forward` alone."""
-    if kind == "forward":
-        if frustum is None:
-            raise ValueError("a forward space needs the frustum of its cameras")
-        return Forward(bounds, near, frustum)
-    return Bounded(bounds, near) if kind == "bounded" else Unbounded(bounds, near)
 
 
 def world_rays(

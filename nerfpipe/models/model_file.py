@@ -30,7 +30,7 @@ from nerfpipe.geometry.plausible import (
     wrong_number,
 )
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import AnySpace
+from nerfpipe.geometry.spaces import AnySpace
 from nerfpipe.models.model import Model
 from nerfpipe.models.registry import build_model
 from nerfpipe.runtime.errors import NerfpipeError, describe_os_error

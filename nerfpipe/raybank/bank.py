@@ -33,7 +33,7 @@ from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS, Background
 from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
 from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.space import AnySpace
+from nerfpipe.geometry.spaces import AnySpace
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import open_regular, refuse_irregular
 

@@ -14,7 +14,8 @@ from nerfpipe.geometry.cameras import Camera
 from nerfpipe.geometry.conventions import SPLITS, Background
 from nerfpipe.geometry.ndc import Frustum
 from nerfpipe.geometry.similarity import FARTHEST, IDENTITY, Similarity
-from nerfpipe.geometry.space import AnySpace, Kind, space_of
+from nerfpipe.geometry.space import Kind
+from nerfpipe.geometry.spaces import AnySpace, space_of
 from nerfpipe.runtime.errors import NerfpipeError
 
 ROTATION_TOLERANCE = 1e-3  # largest |RᵀR - I|: poses printed with four decimals pass
