@@ -1,6 +1,6 @@
-"""What travels between samplers, fields, rendering and losses.
+"""The data that samplers, fields, rendering and losses hand to one another.
 
-Notation: R rays; M samples of all rays, packed; S samples of the longest ray; C numbers of a channel.
+Notation: R rays; M samples of all rays, packed; S samples of the longest ray; C components of a channel.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-COLOUR = "colour"  # the channel that every field has: what a pixel shows
+COLOUR = "colour"  # the channel that every field has, and that images show
 
 
 @dataclass(frozen=True)
 class Samples:
     """M samples of R rays, packed ray by ray and in order of t within each ray.
 
-    Rays may have different numbers of samples; `longest` is the largest. Padded form is [R, longest], one ray a row,
-    zeros behind a ray's last sample.
+    Rays may have different numbers of samples; `longest` is the largest. The padded form is [R, longest]: a row per
+    ray, with zeros after its last sample.
     """
 
     positions: Float[Tensor, "M 3"]  # in the coordinates of the space that the field covers
     directions: Float[Tensor, "M 3"]  # unit, of the sample's ray
     t: Float[Tensor, " M"]  # distance along the unit ray
-    delta: Float[Tensor, " M"]  # length of the segment that the sample stands for, in the spacing of the space
+    delta: Float[Tensor, " M"]  # length of the sample's segment, in the spacing of the space
     ray: Int64[Tensor, " M"]  # the sample's ray
     ray_offsets: Int64[Tensor, " offsets"]  # [R + 1], the first sample of each ray; the last entry is M
     longest: int
-    early_stop_eps: float = 0.0  # transmittance below which the rest of a ray is left out
+    early_stop_eps: float = 0.0  # transmittance below which the rest of a ray is skipped
 
     @property
     def rays(self) -> int:
@@ -64,7 +64,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class FieldOutput:
-    """What a field says at M samples: density, and channels by name, of which one is the colour."""
+    """A field's output at M samples: density, and channels by name, one of which is the colour."""
 
     density: Float[Tensor, " M"]  # >= 0, per unit of the space's spacing
     channels: Mapping[str, Float[Tensor, "M _"]]
@@ -77,17 +77,17 @@ class FieldOutput:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What R rays see."""
+    """The rendered values of R rays."""
 
     colour: Float[Tensor, "R 3"]  # over the background
     opacity: Float[Tensor, " R"]
-    depth: Float[Tensor, " R"]  # mean distance t of what is seen; 0 if the ray sees nothing
-    channels: Mapping[str, Float[Tensor, "R _"]] = field(default_factory=dict)  # the others by name, over nothing
+    depth: Float[Tensor, " R"]  # mean distance t, weighted by w; 0 if the ray meets nothing
+    channels: Mapping[str, Float[Tensor, "R _"]] = field(default_factory=dict)  # the others by name, on no background
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What R rays see, and what it is made of."""
+    """The rendered values of R rays, and the weights and densities of the samples that they are made of."""
 
     pixels: Pixels
     weights: Float[Tensor, " M"]  # w of each sample

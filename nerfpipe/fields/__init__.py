@@ -1,1 +1,1 @@
-"""What is learned: encodings, and one module per method's field."""
+"""The learned functions: encodings, and a module for each method's field."""

@@ -1,4 +1,4 @@
-"""From a network's raw output to a density, which is never negative."""
+"""Activations that turn a network's raw output into a density, which is never negative."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _SafeExponential(torch.autograd.Function):
 def exponential_density(raw: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
     """exp of the raw output in float32: equal steps of the output are equal factors of density.
 
-    Above LARGEST the value stays what it is there, and so does the gradient: it cannot overflow, and it can come back,
-    which a clamp alone would not let it.
+    Above LARGEST value and gradient stay as they are at LARGEST. So nothing overflows, and the output can still fall
+    again, which a clamp without a gradient would prevent.
     """
     return _SafeExponential.apply(raw.float())

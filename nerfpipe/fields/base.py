@@ -1,4 +1,4 @@
-"""What every field offers."""
+"""The interface of all fields."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nerfpipe.types import FieldOutput
 
 
 class Field(nn.Module):
-    """From positions in the box of a space, and view directions, to density and named channels."""
+    """Maps positions in the box of a space, and view directions, to density and named channels."""
 
     def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Density [M] and channels [M, C] at positions [M, 3], seen along unit directions [M, 3]."""
         raise NotImplementedError
 
     def density(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
-        """Density [M] alone. A field that can do without the directions' part is faster here."""
+        """Density [M] alone. Faster if the field need not compute its other channels."""
         output: FieldOutput = self(positions, positions.new_zeros(positions.shape))
         return output.density
 
     def freeze_levels(self, learning: float) -> None:
-        """Take the gradient of this step from parts that do not learn yet; from `learning` = 1 on, all do."""
+        """Clear the gradient of parts that do not learn yet; from `learning` = 1 on, all parts learn."""

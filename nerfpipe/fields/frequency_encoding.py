@@ -1,4 +1,4 @@
-"""Positional encoding: what lets a small network see fine detail (NeRF 2020, eq. 4; Tancik et al. 2020)."""
+"""Positional encoding, with which a small network can represent fine detail (NeRF 2020, eq. 4; Tancik et al. 2020)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ have fewer rows than points, and the row of point (x, y, z) is a hash (eq. 4)
 
     (x  xor  2654435761 y  xor  805459861 z)  mod  rows
 
-where collisions are left for training to sort out: what is dense and seen outvotes what is empty.
+Collisions are left to training: dense, visible points have larger gradients than empty ones and dominate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 FEATURES = 4  # F: a row is 16 bytes, one read of a vector unit
 PRIMES = (1, 2654435761, 805459861)
 ALWAYS_LEARNING = 2  # the coarsest levels, which always learn
-START = 1e-4  # rows begin even in [-START, START] (section 4)
+START = 1e-4  # rows are initialised uniformly in [-START, START] (section 4)
 
 
 class HashEncoding(nn.Module):
@@ -60,11 +60,11 @@ class HashEncoding(nn.Module):
         return torch.cat([self._level(unit, *level) for level in self.levels], dim=1)  # [M, L·F]
 
     def freeze_levels(self, learning: float) -> None:
-        """Take the gradient from the fine levels that do not learn yet; all do from `learning` = 1 on.
+        """Clear the gradient of the fine levels that do not learn yet; all learn from `learning` = 1 on.
 
-        Without a gradient rows stay as they began, next to nothing. So a scene that few pictures show gets its large
-        shapes first, before fine levels can explain each picture by a fog of its own (the annealing of Neuralangelo,
-        Li et al. 2023, and FreeNeRF, Yang et al. 2023).
+        Without a gradient rows stay close to zero, as initialised. So a scene with few pictures gets its large shapes
+        first, before fine levels can reproduce each picture by a fog in front of its camera (annealing, as in
+        Neuralangelo, Li et al. 2023, and FreeNeRF, Yang et al. 2023).
         """
         count = ALWAYS_LEARNING + int((len(self.levels) - ALWAYS_LEARNING) * learning)
         if count < len(self.levels) and self.table.grad is not None:
@@ -73,7 +73,7 @@ class HashEncoding(nn.Module):
 
     def _level(self, unit: Tensor, resolution: int, offset: int, rows: int, dense: int) -> Tensor:
         scaled = unit * resolution
-        cell = scaled.long().clamp_max(resolution - 1)  # [M, 3], the corner nearest the origin
+        cell = scaled.long().clamp_max(resolution - 1)  # [M, 3], the cell's lowest corner
         within = (scaled - cell)[:, None]  # [M, 1, 3] in [0, 1]
         weights = torch.where(self.corners.bool(), within, 1 - within).prod(dim=2)  # [M, 8]
         row = offset + self._row(cell[:, None] + self.corners, resolution, rows, dense)  # [M, 8]

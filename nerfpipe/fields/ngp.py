@@ -1,4 +1,4 @@
-"""The field of Instant-NGP (Mueller et al. 2022, section 5.4): what is where is learned in a table, not in a network.
+"""The field of Instant-NGP (Mueller et al. 2022, section 5.4): the scene is learned in a table, not in a network.
 
 hash encoding of x -> one hidden layer -> 16 numbers, the first the logarithm of density; with the view direction's
 harmonics -> two hidden layers -> rgb. No layer has a bias.
@@ -48,7 +48,7 @@ class NgpField(Field):
     def tensors(
         self,
     ) -> tuple[Float[Tensor, "rows F"], list[Float[Tensor, "_ _"]], Float[Tensor, " 3"], float, list[int]]:
-        """The field as operations take it: table, weights, lower corner, side, and the levels' numbers."""
+        """The arguments of operations on this field: table, weights, lower corner, side, and the levels' numbers."""
         levels = [number for level in self.grid.levels for number in level]
         return self.grid.table, self.weights, self.grid.low, self.side, levels
 
@@ -60,7 +60,7 @@ class NgpField(Field):
         return self.definition(positions, directions)
 
     def definition(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
-        """The same in plain torch, for any device."""
+        """The definition in plain torch, for any device."""
         geometry = self.density_layers(self.grid(positions))  # [M, 16]
         harmonics = spherical_harmonics(directions).to(geometry.dtype)
         raw = self.colour_layers(torch.cat([geometry, harmonics], dim=1))  # [M, 4]
@@ -77,12 +77,12 @@ class NgpField(Field):
         self.grid.freeze_levels(learning)
 
     def _density(self, geometry: Tensor) -> Tensor:
-        """Density per scene unit. The network counts in sides of the cube, so that a scene's scale does not matter."""
+        """Density per scene unit. The network's is per side of the cube, so that a scene's scale does not matter."""
         return exponential_density(geometry[:, 0]) / self.side  # [M]
 
 
 class Layers(nn.ModuleList):
-    """Layers without bias from each size to the next, begun so that signals keep their size (He et al. 2015)."""
+    """Layers without bias from each size to the next, initialised so that signals keep their size (He et al. 2015)."""
 
     def __init__(self, *sizes: int) -> None:
         stack = [nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)]

@@ -1,13 +1,13 @@
 """Unbounded scenes in a bounded cube (mip-NeRF 360, Barron et al. 2022, section 3, with the maximum norm).
 
-What the pictures are of lies in [-1, 1]^3 and stays where it is. Everything beyond is drawn in, so that all of space
+The subject of the pictures lies in [-1, 1]^3 and stays unchanged. Everything beyond is contracted, so that all of space
 fits into [-2, 2]^3 (eq. 10):
 
     contract(x) = x                          where m = max |x_i| <= 1
                   (2 - 1/m) · (x / m)        beyond
 
-Rays are looked at in steps that grow with the distance accordingly. Even steps in s are even in t up to LINEAR, and
-from there on even in 1/t:
+Rays are sampled in steps that grow with the distance. Even steps in s are even in t up to LINEAR, and even in 1/t
+beyond:
 
     t(s) = s                                 where s <= LINEAR
            LINEAR / (2 - s / LINEAR)         up to s = 2 LINEAR, where t is infinite
@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # what stays where it is
+INNER = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))  # unchanged
 CUBE = ((-2.0, -2.0, -2.0), (2.0, 2.0, 2.0))  # all of space, contracted
-LINEAR = 2.0  # scene units: a camera at the edge of the inner cube sees across it in even steps
-FAR = 1000.0  # scene units, where rays end; all that is left of s is 4e-3
+LINEAR = 2.0  # scene units: from its edge, rays cross the inner cube in even steps
+FAR = 1000.0  # scene units, the end of rays; only 4e-3 of s lies beyond
 
 
 def contract(x: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:

@@ -1,7 +1,7 @@
 """Normalised device coordinates: the space before forward-facing cameras as a box (NeRF 2020, appendix C).
 
 All cameras look roughly along -z. The frustum of one at the origin, from the near plane z = -1 to infinity, becomes
-the cube [-1, 1]^3, so that a ray to infinity ends, and what is far gets little room:
+the cube [-1, 1]^3, so that a ray to infinity ends, and far regions take little of the cube:
 
     x' = -a_x · x / z        a_x = fx / (width / 2)
     y' = -a_y · y / z        a_y = fy / (height / 2)
@@ -25,7 +25,7 @@ def to_ndc(points: Float[Tensor, "P 3"], frustum: Frustum) -> Float[Tensor, "P 3
 
 
 def from_ndc(points: Float[Tensor, "P 3"], frustum: Frustum) -> Float[Tensor, "P 3"]:
-    """The points [P, 3] that `to_ndc` moves to these, which have z' < 1."""
+    """The inverse of `to_ndc`: world points [P, 3] of points [P, 3] in the cube with z' < 1."""
     x, y, z = points.unbind(dim=1)
     depth = 2 / (1 - z)  # -z of the point
     return torch.stack([x * depth / frustum[0], y * depth / frustum[1], -depth], dim=1)
@@ -34,10 +34,10 @@ def from_ndc(points: Float[Tensor, "P 3"], frustum: Frustum) -> Float[Tensor, "P
 def rays_to_ndc(
     origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], frustum: Frustum
 ) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]:
-    """Rays [R, 3] from where they meet the near plane on, as rays in the cube: origins and unit directions [R, 3].
+    """World rays [R, 3], from the near plane on, as rays in the cube: origins and unit directions [R, 3].
 
-    A straight line stays one (eq. 20 to 26). Rays that do not look forward get the direction of +z from a place
-    outside the cube, and so meet nothing.
+    A straight line stays straight (eq. 20 to 26). Rays that do not look forward get an origin outside the cube and the
+    direction +z, so that they meet nothing.
     """
     forward = directions[:, 2] < -SMALLEST
     d = torch.where(forward[:, None], directions, torch.tensor([0.0, 0.0, -1.0]).to(directions))
@@ -54,7 +54,7 @@ def rays_to_ndc(
 def distance_from_ndc(
     origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"], frustum: Frustum
 ) -> Float[Tensor, " R"]:
-    """Distance [R] along world rays [R, 3] from their origins, of what lies at t [R] on their rays in the cube."""
+    """Distances [R] along world rays [R, 3] of the points at distances t [R] along their rays in the cube."""
     start, towards = rays_to_ndc(origins, directions, frustum)
     points = from_ndc(start + t[:, None] * towards, frustum)
     return ((points - origins) * directions).sum(dim=1)

@@ -15,7 +15,7 @@ PARALLEL = 1e-12  # a direction component smaller than this is taken as parallel
 
 @dataclass(frozen=True)
 class PixelBatch:
-    """R pixels with what is needed to form their rays: a ray also needs the pose of its view, which may be learned.
+    """R pixels, and all that their rays need but the poses of the views, which may be learned.
 
     Target is the pixel's colour and alpha in [0, 1], straight alpha. Radius is that of the pixel's cone at distance 1
     (mip-NeRF, Barron et al. 2021, section 3.1). Depth is the true distance in scene units: inf if the ray meets
@@ -43,7 +43,7 @@ class PixelBatch:
 class RayBatch:
     """R rays. Points on ray r are origins[r] + t · directions[r] for near[r] <= t <= far[r].
 
-    A ray that misses the bounds has far <= near. `pixels` are those that the rays go through, if they are known.
+    A ray that misses the bounds has far <= near. `pixels` are the pixels of the rays, if they are known.
     """
 
     origins: Float[Tensor, "R 3"]
@@ -78,7 +78,7 @@ class RayBatch:
 
 @dataclass
 class DepthRange:
-    """Over many rays: the smallest near and largest far of those that meet the bounds, and how many do."""
+    """The smallest near and largest far of the rays that meet the bounds, and the number of such rays."""
 
     near: float = math.inf
     far: float = 0.0

@@ -1,4 +1,4 @@
-"""The part of the world that a field learns, and the coordinates that it has there.
+"""The part of the world that a field covers, and the coordinates that the field uses in it.
 
 A space turns world rays into rays through its box, and knows the spacing of samples along them:
 
@@ -6,7 +6,7 @@ A space turns world rays into rays through its box, and knows the spacing of sam
     Unbounded  all of the world, contracted into a cube (see contraction)
     Forward    the frustum of cameras that all look the same way, as a box (see ndc)
 
-Samplers, fields and exports ask the space; none of them knows which one it is.
+Samplers, fields and exports call its methods; none of them knows which kind it is.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=STRICT)
 class Space:
-    """What all spaces have: the box that fields and grids cover, in the coordinates of the space.
+    """The interface of all spaces, and the box that fields and grids cover, in the coordinates of the space.
 
-    near: the least distance from a camera that is looked at, in scene units.
+    near: the smallest distance from a camera at which samples are taken, in scene units.
     """
 
     bounds: Bounds
@@ -49,11 +49,11 @@ class Space:
     @property
     def box(self) -> Float[Tensor, "2 3"]:
         """[2, 3] lower and upper corner."""
-        return torch.tensor(self.bounds, device="cpu")  # also if a model is only sketched, on the meta device
+        return torch.tensor(self.bounds, device="cpu")  # also while a model is built on the meta device
 
     @property
     def unbounded(self) -> bool:
-        """Whether there is no end to it."""
+        """Whether it extends to infinity."""
         return False
 
     @property
@@ -63,22 +63,22 @@ class Space:
 
     @property
     def inner(self) -> Bounds:
-        """The part of the box that the images are of."""
+        """The part of the box with the subject of the images."""
         return self.bounds
 
     @property
     def ends_at_inner(self) -> bool:
-        """Whether there is nothing beyond `inner`."""
+        """Whether `inner` is all of the box."""
         return True
 
     @property
     def linear(self) -> float:
-        """The distance up to which the spacing along rays is even; infinite if it always is."""
+        """The distance up to which samples are evenly spaced in t; infinite if they always are."""
         return math.inf
 
     @property
     def longest_ray(self) -> float:
-        """No ray is longer, in the spacing of the space."""
+        """The length of the longest possible ray, in the spacing of the space."""
         return float((self.box[1] - self.box[0]).norm())
 
     def describe(self) -> str:
@@ -105,11 +105,11 @@ class Space:
         return RayBatch(origins, directions, *near_far(origins, directions, self.box.to(origins), self.near), pixels)
 
     def spacing(self, t: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
-        """Distances t along rays as s, in which samples are even: any shape."""
+        """Distances t along rays as s, in which samples are evenly spaced: any shape."""
         return t
 
     def distance_of(self, s: Float[Tensor, "*R"]) -> Float[Tensor, "*R"]:
-        """The distances t of s: any shape."""
+        """The inverse of `spacing`: distances t of s, any shape."""
         return s
 
     def contract(self, points: Float[Tensor, "*P 3"]) -> Float[Tensor, "*P 3"]:
@@ -135,17 +135,17 @@ class Space:
         return torch.zeros_like(points[:, 0], dtype=torch.bool)
 
     def growth(self, points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
-        """How many times longer [P, 1] a small step in the box is in the world, at world points [P, 3]."""
+        """The factor [P, 1] by which a small step in the box is longer in the world, at world points [P, 3]."""
         return torch.ones_like(points[:, :1])
 
     def depth_scale(self, depth: Float[Tensor, "*R"], seen: DepthRange) -> tuple[Float[Tensor, "*R"], float, float]:
-        """Depths and their ends as a colour map shows them: far distances that look alike get one colour."""
+        """Depths, and their near and far ends, on the scale of a colour map: unbounded depths are compressed."""
         return depth, seen.near, seen.far
 
     def distance(
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"]
     ) -> Float[Tensor, " R"]:
-        """Distance [R] in scene units along world rays, of t [R] along the rays of this space; 0 stays 0."""
+        """Distances [R] in scene units along world rays, from t [R] along the rays of this space; 0 stays 0."""
         return t
 
 

@@ -104,7 +104,7 @@ class Unbounded(Space):
 
 @dataclass(frozen=True, config=STRICT)
 class Forward(Space):
-    """What lies before cameras that look along -z. The near plane is at distance 1, and replaces `near`."""
+    """The region in front of cameras that look along -z. The near plane is at distance 1, and replaces `near`."""
 
     frustum: ndc.Frustum
     kind: Literal["forward"] = "forward"

@@ -71,7 +71,7 @@ def compile_kernels() -> None:
 
 
 def describe() -> str:
-    """What the kernels run on, in a few words."""
+    """The kernels' library, threads and threading layer, for the user."""
     from nerfpipe.kernels.numba import threading_layer
 
     libraries = {threading_layer.OPENMP: "OpenMP", threading_layer.QUEUE: "numba's own queue"}

@@ -1,4 +1,4 @@
-"""Buffers that are known to be zero, so that a large gradient need not be cleared anew for every step.
+"""Buffers that are known to be zero, so that a large gradient need not be cleared for every step.
 
 An optimiser that leaves a gradient zero gives it back here; the next gradient of its shape is taken from here.
 """
@@ -12,7 +12,7 @@ _kept: dict[tuple[torch.Size, torch.dtype, torch.device], Tensor] = {}
 
 
 def take(like: Tensor) -> Tensor:
-    """A tensor of zeros with the shape of another one, of which nobody else holds the memory."""
+    """A tensor of zeros with the shape of another one, whose memory nobody else uses."""
     kept = _kept.pop((like.shape, like.dtype, like.device), None)
     return torch.zeros_like(like) if kept is None else kept
 

@@ -40,7 +40,7 @@ from nerfpipe.runtime.files import open_regular, refuse_irregular
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
 CONE = 2 / math.sqrt(12)  # of a pixel's width: the radius of a disc with the variance of a square (mip-NeRF)
-FINE_CENTRE = 3  # a scene's centre is told to 10^-3 of a scene unit
+FINE_CENTRE = 3  # decimals of a scene's centre in messages, in scene units
 DTYPES = {
     "poses": (np.float32,),
     "directions": (np.float32,),

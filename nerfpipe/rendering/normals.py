@@ -17,9 +17,9 @@ SEEN = 0.5  # opacity from which a pixel shows a surface
 def normal_map(
     query: FieldQuery, picture: Picture, camera: Camera, pose: Float[Tensor, "3 4"]
 ) -> Float[Tensor, "H W 3"]:
-    """World normals [H, W, 3] of the surfaces that a rendered picture shows, unit length; zero where none is seen.
+    """Unit world normals [H, W, 3] of the surfaces in a rendered picture; zero for pixels that show no surface.
 
-    Taken at the picture's depth. A normal that points away from the camera is turned round: what is seen faces us.
+    They are taken at the picture's depth. A normal that points away from the camera is flipped.
     """
     origins, directions = world_rays(camera, pose)  # [H·W, 3]
     t = query.space.distance(origins, directions, picture.depth.flatten())  # [H·W]

@@ -1,7 +1,7 @@
-"""From rays to what each pass of a method sees.
+"""Rendering of rays by the passes of a method.
 
-A method is a sequence of passes. Each pass looks along the rays with its sampler, which may look where the pass before
-saw something, and asks its field there. The last pass gives the image; every pass is trained.
+A method is a sequence of passes. A pass chooses samples along the rays with its sampler, which may use the result of
+the pass before, evaluates its field at them, and composites. The last pass gives the image; every pass is trained.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nerfpipe.types import Rendering
 
 
 class Pass(nn.Module):
-    """A sampler and the field that is asked at its samples."""
+    """A sampler, and the field that is evaluated at its samples."""
 
     sampler: Sampler
     field: Field
@@ -49,19 +49,19 @@ def render_rays(
     jitter: Float[Tensor, "R D"] | None = None,
     bf16: bool = False,
 ) -> list[Rendering]:
-    """What each pass makes of R rays that all meet the bounds; the last is the image.
+    """The rendering of R rays by each pass, in order; the last is the image. All rays must meet the bounds.
 
     background [3] or [R, 3]; jitter [R, D] uniform in [0, 1) when training, else None; bf16: networks compute in
     bfloat16 if the device has it.
     """
     renderings: list[Rendering] = []
-    first = 0  # column of the jitter
-    for each in passes:
-        last = first + each.sampler.random_numbers_per_ray
+    first = 0  # column of the jitter that the pass begins at
+    for one in passes:
+        last = first + one.sampler.random_numbers_per_ray
         noise = None if jitter is None else jitter[:, first:last]
-        samples = each.sampler(rays, renderings[-1] if renderings else None, noise)
+        samples = one.sampler(rays, renderings[-1] if renderings else None, noise)
         with mlp_precision(rays.origins.device, bf16):
-            output = each.field(samples.positions, samples.directions)
+            output = one.field(samples.positions, samples.directions)
         renderings.append(composite(samples, output, background))
         first = last
     return renderings

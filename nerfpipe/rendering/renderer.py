@@ -1,4 +1,4 @@
-"""From rays to images, a block of rays at a time."""
+"""Rendering of whole views, a chunk of rays at a time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Picture:
 
     colour: Float[Tensor, "H W 3"]  # in [0, 1], over the background
     opacity: Float[Tensor, "H W"]
-    depth: Float[Tensor, "H W"]  # distance along the unit ray in scene units; 0 if nothing is seen
+    depth: Float[Tensor, "H W"]  # distance along the unit ray in scene units; 0 if the ray meets nothing
     channels: dict[str, Float[Tensor, "H W _"]] = field(default_factory=dict)  # the others by name
 
     @classmethod
     def joined(cls, strips: list[Picture]) -> Picture:
-        """One picture of strips [h, W] from top to bottom."""
+        """One picture from strips [h, W], given from top to bottom."""
         tensors = {
             name.name: torch.cat([getattr(strip, name.name) for strip in strips])
             for name in fields(cls)
@@ -38,7 +38,7 @@ class Picture:
 
 @runtime_checkable
 class RendersRays(HasPasses, Protocol):
-    """What a model must do to be rendered."""
+    """The methods of a model that the renderer uses."""
 
     def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int: ...
 
@@ -46,7 +46,7 @@ class RendersRays(HasPasses, Protocol):
 
 
 class Renderer:
-    """Renders whole views; what a block of rays leaves behind moves to the CPU.
+    """Renders whole views; the result of each chunk of rays is moved to the CPU.
 
     bf16: networks compute in bfloat16 if the device has it.
     """
@@ -58,19 +58,19 @@ class Renderer:
 
     @torch.no_grad()
     def view(self, rays: RayBatch, background: Float[Tensor, " 3"], height: int, width: int) -> Picture:
-        """The view whose H·W rays are given row by row, over background [3]."""
+        """The view whose H·W rays are given, row by row, over background [3]."""
         image = {
-            "colour": background.expand(len(rays), 3).clone(),  # rays that miss the bounds see only the background
+            "colour": background.expand(len(rays), 3).clone(),  # of rays that miss the bounds
             "opacity": torch.zeros(len(rays)),
             "depth": torch.zeros(len(rays)),
         }
         channels: dict[str, Tensor] = {}
-        for numbers in rays.hits.nonzero()[:, 0].split(self.chunk):
-            seen = self.model.render(rays[numbers].to(self.device), background.to(self.device), self.bf16)
+        for indices in rays.hits.nonzero()[:, 0].split(self.chunk):
+            pixels = self.model.render(rays[indices].to(self.device), background.to(self.device), self.bf16)
             for name, values in image.items():
-                values[numbers] = getattr(seen, name).cpu()
-            for name, values in seen.channels.items():
+                values[indices] = getattr(pixels, name).cpu()
+            for name, values in pixels.channels.items():
                 channel = channels.setdefault(name, torch.zeros(len(rays), values.shape[1]))
-                channel[numbers] = values.float().cpu()
+                channel[indices] = values.float().cpu()
         shaped = {name: values.reshape(height, width, *values.shape[1:]) for name, values in image.items()}
         return Picture(**shaped, channels={name: x.reshape(height, width, -1) for name, x in channels.items()})

@@ -1,4 +1,4 @@
-"""Importance sampling: more samples where the pass before saw something (NeRF 2020, section 5.2)."""
+"""Importance sampling: more samples in segments with a large weight in the pass before (NeRF 2020, section 5.2)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Importance(Sampler):
     @contextmanager
     def scaled(self, factor: float) -> Iterator[None]:
         before = self.random_numbers_per_ray
-        self.random_numbers_per_ray = max(1, round(before * factor))  # the coarse ones are the pass before's
+        self.random_numbers_per_ray = max(1, round(before * factor))  # the pass before chooses the coarse ones
         try:
             yield
         finally:
@@ -55,8 +55,8 @@ def inverse_transform(
 ) -> Float[Tensor, "R F"]:
     """Distances [R, F] distributed as the weights [R, C] of the segments between edges [R, C + 1].
 
-    Inside a segment the distribution is even. The F numbers put through the inverse of the distribution function are
-    stratified: one in each F-th of [0, 1], at `jitter` [R, F] of it, or at its middle.
+    Within a segment the distribution is uniform. The inverse of the distribution function is taken at F stratified
+    numbers: one in each F-th of [0, 1], at the fraction `jitter` [R, F] of it, or at its middle.
     """
     pdf = weights + EVERYWHERE
     pdf = pdf / pdf.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""From distances along rays to samples: one layout for every sampler."""
+"""Packed samples from distances along rays, for all samplers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pack(space: Space, rays: RayBatch, s: Float[Tensor, "R S"], delta: Float[Ten
 def segment_edges(
     s: Float[Tensor, "R S"], near: Float[Tensor, " R"], far: Float[Tensor, " R"]
 ) -> Float[Tensor, "R S+1"]:
-    """Edges [R, S + 1] of the segments that sorted samples s [R, S] stand for.
+    """Edges [R, S + 1] of the segments of sorted samples s [R, S].
 
     Neighbouring segments meet halfway between their samples. The first begins at near and the last ends at far [R], so
     that every segment is finite and together they are exactly [near, far].

@@ -1,7 +1,7 @@
-"""Occupancy sampling: look only where something is (Instant-NGP, Mueller et al. 2022, appendix C).
+"""Occupancy sampling: samples in occupied cells alone (Instant-NGP, Mueller et al. 2022, appendix C).
 
-A grid of cells over the bounds remembers, of every cell, the highest density lately found in it. Rays are marched in
-even steps, and a step that falls in an empty cell is left out: of a hundred or more steps a ray takes, a dozen remain.
+A grid over the bounds stores for every cell the highest density recently found in it. Rays are marched in even steps,
+and steps in empty cells are skipped: of a hundred or more steps of a ray, a dozen remain.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from nerfpipe.samplers.base import DensityField, Sampler
 from nerfpipe.types import Rendering, Samples
 
 MEAN_SHARE = 0.99  # of the mean density, the highest threshold: even a grid of equal cells has some above it
-SHARE = 4  # once every cell is known, an update looks at one cell in so many
-FARTHEST = 255  # cells, the greatest distance that is remembered
-EVERY_CELL = 16  # the first updates look at every cell; so many do
-ROUNDING = 1e-3  # of a cell: a box may be longer than its cells by so much
-FULL = 0.9  # share of occupied cells above which the grid has not done its work
+SHARE = 4  # later updates evaluate one cell in SHARE
+FARTHEST = 255  # cells, the largest distance that is stored
+EVERY_CELL = 16  # the number of first updates that evaluate every cell
+ROUNDING = 1e-3  # of a cell: by so little a box may be longer than its cells
+FULL = 0.9  # share of occupied cells above which the user is advised
 
 
 class Occupancy(Sampler):
@@ -38,7 +38,7 @@ class Occupancy(Sampler):
     low: Float[Tensor, " 3"]
     density: Float[Tensor, "X Y Z"]
     distance: UInt8[Tensor, "X Y Z"]
-    random_numbers_per_ray = 1  # one shift
+    random_numbers_per_ray = 1  # the shift of its steps
 
     def __init__(self, params: NgpSamplingParams, space: Space) -> None:
         super().__init__()
@@ -113,11 +113,11 @@ class Occupancy(Sampler):
         )
 
     def is_occupied(self, positions: Float[Tensor, "*M 3"]) -> Bool[Tensor, "*M"]:
-        """Whether the cells of positions [..., 3] are occupied: [...]."""
+        """Whether the cells that contain positions [..., 3] are occupied: [...] bool."""
         return self.distance.view(-1)[self.cell_at(positions)] == 0
 
     def cell_at(self, positions: Float[Tensor, "*M 3"]) -> Int64[Tensor, "*M"]:
-        """The numbers [...] of the cells of positions [..., 3]; outside the grid, of the nearest cell."""
+        """Indices [...] of the cells that contain positions [..., 3]; outside the grid, of the nearest cells."""
         cell = ((positions - self.low) * np.float32(1 / self.cell)).floor().long()
         X, Y, Z = self.distance.shape
         x, y, z = (cell[..., a].clamp(0, n - 1) for a, n in enumerate((X, Y, Z)))
@@ -125,7 +125,7 @@ class Occupancy(Sampler):
 
     @torch.no_grad()
     def observe(self, rendering: Rendering) -> None:
-        """Remember the density found on the way: cells that rays meet are looked at all the time."""
+        """Store the densities of a training step, so that cells which rays cross are updated all the time."""
         positions, density = rendering.samples.positions.detach(), rendering.density.detach()
         if dispatch.is_fast(density):
             ops.observe(positions, density, self.low, self.cell, self.density)
@@ -134,11 +134,11 @@ class Occupancy(Sampler):
 
     @torch.no_grad()
     def update(self, field: DensityField, seed: int, step: int) -> None:
-        """Look at cells anew, every `update_every` steps; which, and where in them, is a function of (seed, step).
+        """Evaluate cells anew every `update_every` steps, at points that are a function of (seed, step).
 
-        A cell's memory fades by `decay` with each look, unless the look finds more. The threshold never exceeds the
-        mean of the grid: some cells always reach it, so the grid cannot die. It cannot stay full either: what the
-        field empties fades.
+        With each evaluation a cell's density decays by `decay`, unless a higher one is found. The threshold never
+        exceeds the mean of the grid, so some cells always reach it and the grid cannot become empty. Nor can it stay
+        full: cells that the field empties decay.
         """
         if step == 0 or step % self.params.update_every:
             return
@@ -159,7 +159,9 @@ class Occupancy(Sampler):
         if not occupied.any():
             self.distance.fill_(FARTHEST)
             return
-        from scipy.ndimage import distance_transform_cdt  # a third of a second that `tiny` and `nerf` need not wait
+        from scipy.ndimage import (
+            distance_transform_cdt,  # takes a third of a second to import, and `tiny` and `nerf` do not need it
+        )
 
         cells = distance_transform_cdt(~occupied.cpu().numpy(), metric="chessboard")
         self.distance.copy_(torch.from_numpy(cells.clip(0, FARTHEST).astype(np.uint8)))

@@ -15,7 +15,7 @@ from nerfpipe.samplers.base import Sampler
 from nerfpipe.samplers.intervals import pack, segment_edges
 from nerfpipe.types import Rendering, Samples
 
-FEWEST = 2  # samples of a ray that is looked at coarsely
+FEWEST = 2  # samples of a ray, however coarse the rendering
 
 
 class Stratified(Sampler):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from nerfpipe.config.methods import TrainParams
 from nerfpipe.models.model import Model
 
-GROWTH = 1.5  # a batch has at most so many times the rays of the one before
+GROWTH = 1.5  # largest ratio of the rays of a batch to those of the one before
 
 
 def first_batch(settings: TrainParams, model: Model) -> int:
-    """Rays of the first batch: if samples are counted, so many that they fit however the rays are sampled."""
+    """Rays of the first batch: if samples are counted, as many as fit with the most samples per ray."""
     if settings.target_samples is None:
         return settings.batch_rays
     return min(settings.batch_rays, max(1, settings.target_samples // model.samples_per_ray))

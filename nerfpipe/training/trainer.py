@@ -25,7 +25,7 @@ from nerfpipe.runtime.terminal import say
 from nerfpipe.training.batch_size import first_batch, next_batch
 from nerfpipe.training.step import StepResult, TrainingStep
 
-COLLAPSE_STEPS = 50  # so many steps in a row in which nothing is seen, or the same everywhere, are a collapse
+COLLAPSE_STEPS = 50  # collapsed steps in a row after which training stops
 
 
 @dataclass
