@@ -1,6 +1,9 @@
-"""Which model a method has."""
+"""The model of each method, by the class of its settings."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -11,16 +14,15 @@ from nerfpipe.models.nerf import NerfModel
 from nerfpipe.models.ngp import NgpModel
 from nerfpipe.models.tiny import TinyModel
 
+MODELS: dict[type, Callable[[Any, Space], Model]] = {
+    TinyParams: TinyModel,
+    NerfParams: NerfModel,
+    NgpParams: NgpModel,
+}
+
 
 def build_model(params: MethodParams, seed: int, space: Space) -> Model:
-    """A method's model of what lies in a space, on the CPU. Its initial weights depend on the seed alone."""
+    """The model of a method for a space, on the CPU. Its initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        match params:
-            case TinyParams():
-                return TinyModel(params, space)
-            case NerfParams():
-                return NerfModel(params, space)
-            case NgpParams():
-                return NgpModel(params, space)
-    raise TypeError(f"no method has {type(params).__name__}")
+        return MODELS[type(params)](params, space)
