@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nerfpipe.fields.hash_encoding import FEATURES, HashEncoding
+from nerfpipe.fields.hash_encoding import HashEncoding
 from nerfpipe.kernels.numba.hash_encoding import add_table_gradient, encode_block, position_gradient
+from nerfpipe.ops.constants import FEATURES
 
 LOW, SIDE = torch.tensor([-1.0, 0.5, 2.0]), 2.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -39,12 +40,24 @@ def test_every_kernel_says_how_it_rounds(name: str) -> None:
     assert "fastmath" in KERNELS[name].targetoptions
 
 
+def test_all_numbers_that_are_compiled_in_are_part_of_the_name() -> None:
+    """A kernel bakes in the numbers of modules that it imports: a change of one must compile it again."""
+    imported = {
+        node.module
+        for module in MODULES
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("nerfpipe.")
+    }
+    outside = {name for name in imported if name != "nerfpipe.ops" and not name.startswith("nerfpipe.kernels.numba")}
+    assert outside <= {f"nerfpipe.ops.{file.removesuffix('.py')}" for file in kept.SHARED}
+
+
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two places to keep code in, neither of which is there yet; compiling takes no time and leaves one file."""
     package, cache = tmp_path / "package", tmp_path / "cache"
     monkeypatch.delenv(kept.INTO, raising=False)
-    monkeypatch.setattr(kept, "places", lambda: iter([package, cache]))
+    monkeypatch.setattr(kept, "folders", lambda: iter([package, cache]))
     monkeypatch.setattr(kept, "COMPILE", f"import os; open(os.environ['{kept.INTO}'] + '/code', 'w').close()")
     return package, cache
 
@@ -115,7 +128,7 @@ def test_code_in_a_read_only_package_is_used_through_a_copy(
 
 def test_where_nothing_is_kept_a_temporary_folder_serves_and_goes_with_the_process(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from nerfpipe.kernels.numba import kept; kept.places = lambda: iter(());"
+        "from pathlib import Path; from nerfpipe.kernels.numba import kept; kept.folders = lambda: iter(());"
         f"kept.COMPILE = '''import os; open(os.environ['{kept.INTO}'] + '/code', 'w').close()''';"
         "folder = kept.kept_code(); assert (Path(folder) / 'code').is_file(); print(folder)"
     )
@@ -145,7 +158,7 @@ def test_without_a_home_the_package_alone_is_a_place(monkeypatch: pytest.MonkeyP
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(kept.Path, "home", nobody)
-    assert list(kept.places()) == [kept.HERE / "__pycache__"]
+    assert list(kept.folders()) == [kept.HERE / "__pycache__"]
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="profiles are private on this system")
@@ -153,19 +166,19 @@ def test_a_cache_that_others_can_write_to_is_not_trusted(tmp_path: Path, monkeyp
     """Numba unpickles what it finds."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache = tmp_path / "nerfpipe"
-    assert list(kept.places())[1:] == [cache]  # not there yet
+    assert list(kept.folders())[1:] == [cache]  # not there yet
     cache.mkdir(mode=0o700)
-    assert list(kept.places())[1:] == [cache]
+    assert list(kept.folders())[1:] == [cache]
     cache.chmod(0o777)
-    assert list(kept.places())[1:] == []
+    assert list(kept.folders())[1:] == []
     monkeypatch.setenv("XDG_CACHE_HOME", "somewhere/relative")
-    assert list(kept.places())[1:] == []
+    assert list(kept.folders())[1:] == []
 
 
 def test_two_processes_at_once_compile_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from nerfpipe.kernels.numba import kept;"
-        "kept.places = lambda: iter([Path(sys.argv[1])]);"
+        "kept.folders = lambda: iter([Path(sys.argv[1])]);"
         f"kept.COMPILE = '''import os, time; time.sleep(1); open(os.environ['{kept.INTO}'] + '/code', 'w').close()''';"
         "kept.kept_code()"
     )

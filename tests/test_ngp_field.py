@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from nerfpipe.config.methods import NgpFieldParams
-from nerfpipe.fields.activations import LARGEST, exponential_density
+from nerfpipe.fields.activations import exponential_density
 from nerfpipe.fields.ngp import NgpField
 from nerfpipe.kernels.numba.dense import add_outer, linear, padded, relu, relu_gradient
 from nerfpipe.kernels.numba.spherical_harmonics import harmonics_block
 from nerfpipe.ops import dispatch
+from nerfpipe.ops.constants import LARGEST_RAW_DENSITY as LARGEST
 from nerfpipe.ops.spherical_harmonics import COMPONENTS, spherical_harmonics
 
 BOUNDS = torch.tensor([[-1.0, -2.0, 0.0], [1.0, 1.0, 1.0]])  # not a cube

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from test_modelfile import file, header, model, params
 
 from nerfpipe.camera_paths.key_frames import read_key_frames
+from nerfpipe.config import memory
 from nerfpipe.config.defaults import RENDER, RUNTIME
 from nerfpipe.config.memory import memory_faults
 from nerfpipe.config.params import Params
@@ -22,14 +23,21 @@ from nerfpipe.export.options import CloudOptions, ViewOptions
 from nerfpipe.export.point_cloud import seen_points
 from nerfpipe.export.views import LoadedField, choose_view
 from nerfpipe.film.film import render_film
+from nerfpipe.geometry.cameras import DEFAULT_LONGER_SIDE
 from nerfpipe.geometry.similarity import IDENTITY
 from nerfpipe.models.model_file import load_model
+from nerfpipe.ops.constants import FEATURES
 from nerfpipe.project.catalogue import Entry
 from nerfpipe.project.check import disk_faults
 from nerfpipe.runtime.errors import NerfpipeError
 from robustness.numbers import ENDLESS, NUMBERS, changed, headers, key_frames, used
 
 __all__ = ["file", "header", "model", "params"]  # fixtures
+
+
+def test_memory_is_estimated_for_the_sizes_that_are_used() -> None:
+    """Rooms below geometry and ops cannot import their constants."""
+    assert (memory.FEATURES, memory.USUAL_SIDE) == (FEATURES, DEFAULT_LONGER_SIDE)
 
 
 def told(read: Callable[[], object]) -> str:

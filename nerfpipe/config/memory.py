@@ -13,7 +13,7 @@ from nerfpipe.runtime.errors import NerfpipeError
 FLOAT = 4
 GIGABYTE = 10**9
 WITH_ADAM = 4  # a weight, its gradient and its two moments
-FEATURES = 4  # of a row of the hash table
+FEATURES = 4  # of a row of the hash table, as in ops/constants.py
 CELL = 72  # bytes of a cell of the occupancy grid during its update, with index, position and density
 SAMPLE = 160  # bytes of a sample in sampler, compositing and loss, forward and backward
 RAY = 128  # bytes of a ray of a batch, with target and background
@@ -21,7 +21,7 @@ PIXEL = 180  # bytes of a pixel of the frame that is being rendered, with its ra
 FILMED = 16  # bytes of a pixel of each frame of a turn: colour, depth, and what their GIFs take
 PANEL = 11  # the same for each panel, where panels are named
 ALONE: list[Panel] = ["colour"]  # with these panels no film of panels is made
-USUAL_SIDE = 480  # pixels of a render that gives no size: render.size
+USUAL_SIDE = 480  # pixels of a render if render.size is 0, as in geometry/cameras.py
 FLAT = 2  # width / height assumed of a render whose camera is not known yet
 
 

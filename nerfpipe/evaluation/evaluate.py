@@ -60,5 +60,5 @@ def sheet(pictures: list[np.ndarray]) -> np.ndarray:
 def summarise(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Means over the views that have the number; one that no view has is left out."""
     names = dict.fromkeys(name for row in rows for name in row if name != "view")
-    numbers = {name: [row[name] for row in rows if math.isfinite(row.get(name, math.nan))] for name in names}
-    return {name: round(float(np.mean(found)), DIGITS) for name, found in numbers.items() if found}
+    values = {name: [row[name] for row in rows if math.isfinite(row.get(name, math.nan))] for name in names}
+    return {name: round(float(np.mean(found)), DIGITS) for name, found in values.items() if found}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-LARGEST = 15.0  # of the raw output of an exponential density: exp(15) is opaque in any scene
+from nerfpipe.ops.constants import LARGEST_RAW_DENSITY
 
 
 def density_activation(raw: Float[Tensor, " M"], kind: str) -> Float[Tensor, " M"]:
@@ -24,7 +24,7 @@ def density_activation(raw: Float[Tensor, " M"], kind: str) -> Float[Tensor, " M
 class _SafeExponential(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, raw: Tensor) -> Tensor:
-        density = raw.clamp_max(LARGEST).exp()
+        density = raw.clamp_max(LARGEST_RAW_DENSITY).exp()
         context.save_for_backward(density)
         return density
 
@@ -37,7 +37,7 @@ class _SafeExponential(torch.autograd.Function):
 def exponential_density(raw: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
     """exp of the raw output in float32: equal steps of the output are equal factors of density.
 
-    Above LARGEST value and gradient stay as they are at LARGEST. So nothing overflows, and the output can still fall
-    again, which a clamp without a gradient would prevent.
+    Above LARGEST_RAW_DENSITY value and gradient stay as they are there. So nothing overflows, and the output can still
+    fall again, which a clamp without a gradient would prevent.
     """
     return _SafeExponential.apply(raw.float())

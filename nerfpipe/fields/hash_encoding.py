@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-FEATURES = 4  # F: a row is 16 bytes, one read of a vector unit
-PRIMES = (1, 2654435761, 805459861)
+from nerfpipe.ops.constants import FEATURES, PRIMES
+
 ALWAYS_LEARNING = 2  # the coarsest levels, which always learn
 START = 1e-4  # rows are initialised uniformly in [-START, START] (section 4)
 

@@ -17,12 +17,10 @@ from nerfpipe.fields.activations import exponential_density
 from nerfpipe.fields.base import Field
 from nerfpipe.fields.hash_encoding import HashEncoding
 from nerfpipe.ops import dispatch
+from nerfpipe.ops.constants import COLOURS, GEOMETRY
 from nerfpipe.ops.ngp_field import ngp_density, ngp_field
 from nerfpipe.ops.spherical_harmonics import COMPONENTS, spherical_harmonics
 from nerfpipe.types import COLOUR, FieldOutput
-
-GEOMETRY = 16  # numbers that the density network hands to the colour network
-COLOURS = 4  # rows of the last layer: red, green, blue and one unused, because kernels take four at a time
 
 
 class NgpField(Field):

@@ -18,7 +18,7 @@ from nerfpipe.runtime.terminal import in_page
 
 JPEG_QUALITY = 85  # above it files grow without a visible gain
 SMALL, SMALL_QUALITY = 200, 95  # pixels of the longer side, up to which frames are enlarged along with JPEG's artefacts
-LARGEST = 480  # pixels of a frame's longer side
+LARGEST = 480  # pixels of a frame's longer side in the page, whatever the size of the film
 MOST_FRAMES = 90  # of a longer film, as many frames in even steps
 REVERSED = ("orbit",)  # a camera that moves to the right turns the scene to the left, against the hand
 

@@ -35,12 +35,12 @@ class Model(nn.Module):
     @property
     def samplers(self) -> list[Sampler]:
         """The samplers of all passes."""
-        return [each.sampler for each in self.passes]  # type: ignore[misc]
+        return [one_pass.sampler for one_pass in self.passes]  # type: ignore[misc]
 
     @property
     def fields(self) -> list[Field]:
         """The fields of all passes."""
-        return [each.field for each in self.passes]  # type: ignore[misc]
+        return [one_pass.field for one_pass in self.passes]  # type: ignore[misc]
 
     @property
     def random_numbers_per_ray(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-EMPTY = 1e-6  # opacity below which a ray counts as empty and has no depth
+from nerfpipe.ops.constants import EMPTY
 
 
 @custom_op("nerfpipe::composite", mutates_args=(), device_types="cpu")

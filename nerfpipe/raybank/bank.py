@@ -113,10 +113,10 @@ class RayBank:
 
     def train(self, which: np.ndarray, depth: bool = False) -> PixelBatch:
         """Train pixels by their index [R] among the train rays, 0 … train_rays - 1; with their depth if it is known."""
-        numbers = self.arrays["train"][which]
-        if len(numbers) and numbers.max() >= self._view_start[-1]:
+        indices = self.arrays["train"][which]
+        if len(indices) and indices.max() >= self._view_start[-1]:
             raise NerfpipeError(f"{self.folder / 'train.npy'}: damaged; run `dvc repro --force rays`")
-        return self.pixels(numbers.astype(np.int64), depth)
+        return self.pixels(indices.astype(np.int64), depth)
 
     def view(self, view: int) -> RayBatch:
         """All rays of a view, row by row."""
@@ -136,22 +136,22 @@ class RayBank:
         pixels = self.pixels(np.arange(self._view_start[view], self._view_start[view + 1]))
         return self.space.distance(*rays_to_world(self.poses[pixels.view], pixels.in_camera), t)
 
-    def rays(self, numbers: np.ndarray) -> RayBatch:
-        """Rays by number [R], as they pass through the scene's space."""
-        pixels = self.pixels(numbers)
+    def rays(self, indices: np.ndarray) -> RayBatch:
+        """Rays by index [R], as they pass through the scene's space."""
+        pixels = self.pixels(indices)
         return self.space.rays(*rays_to_world(self.poses[pixels.view], pixels.in_camera), pixels)
 
-    def pixels(self, numbers: np.ndarray, depth: bool = False) -> PixelBatch:
-        """The pixels of rays by number [R]; with their depth if it is asked for and known."""
-        view = np.searchsorted(self._view_start, numbers, side="right") - 1  # [R]
-        pixel, lens = numbers - self._view_start[view], self.camera_index[view]
+    def pixels(self, indices: np.ndarray, depth: bool = False) -> PixelBatch:
+        """The pixels of rays by index [R]; with their depth if it is asked for and known."""
+        view = np.searchsorted(self._view_start, indices, side="right") - 1  # [R]
+        pixel, lens = indices - self._view_start[view], self.camera_index[view]
         return PixelBatch(
             view=torch.from_numpy(view),
             pixel=torch.from_numpy(pixel),
             in_camera=torch.from_numpy(self.arrays["directions"][pixel + self._table_start[lens]]),  # [R, 3]
             radius=self._radius[lens],
-            target=torch.from_numpy(self.arrays["colour"][numbers]).float() / 255,  # [R, 4]
-            depth=torch.from_numpy(self._depth[numbers]) if depth and self._depth is not None else None,
+            target=torch.from_numpy(self.arrays["colour"][indices]).float() / 255,  # [R, 4]
+            depth=torch.from_numpy(self._depth[indices]) if depth and self._depth is not None else None,
         )
 
     def true_depth(self, view: int) -> Tensor | None:
@@ -194,8 +194,8 @@ def scale_lines(similarity: Similarity, near: float, far: float) -> list[str]:
     if similarity.is_identity:
         return []
     unit = 1 / similarity.scale
-    places = max(0, math.ceil(FINE_CENTRE - math.log10(unit)))
-    centre = ", ".join(f"{round(x, places) + 0.0:.{places}f}" for x in similarity.centre)  # never -0
+    decimals = max(0, math.ceil(FINE_CENTRE - math.log10(unit)))
+    centre = ", ".join(f"{round(x, decimals) + 0.0:.{decimals}f}" for x in similarity.centre)  # never -0
     return [
         f"in the data's units: centre ({centre}), a scene unit {unit:.4g}, near {near * unit:.3g}, far "
         + ("infinity" if math.isinf(far) else f"{far * unit:.3g}")

@@ -90,12 +90,12 @@ def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path)
             "check the poses' scale and axes and the masks, or set `bounds:` in the scene's entry"
         )
     small = starts[-1] <= np.iinfo(np.uint32).max
-    numbers, first = create_array(file, np.uint32 if small else np.uint64, (sum(counts),)), 0
+    indices, first = create_array(file, np.uint32 if small else np.uint64, (sum(counts),)), 0
     for view in scene.splits["train"]:
         for strip in hits(view):
-            numbers[first : first + len(strip)] = strip
+            indices[first : first + len(strip)] = strip
             first += len(strip)
-    numbers.flush()
+    indices.flush()
 
 
 def _shown_box(scene: Scene) -> str:

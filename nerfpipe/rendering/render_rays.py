@@ -56,12 +56,12 @@ def render_rays(
     """
     renderings: list[Rendering] = []
     first = 0  # column of the jitter that the pass begins at
-    for one in passes:
-        last = first + one.sampler.random_numbers_per_ray
+    for one_pass in passes:
+        last = first + one_pass.sampler.random_numbers_per_ray
         noise = None if jitter is None else jitter[:, first:last]
-        samples = one.sampler(rays, renderings[-1] if renderings else None, noise)
+        samples = one_pass.sampler(rays, renderings[-1] if renderings else None, noise)
         with mlp_precision(rays.origins.device, bf16):
-            output = one.field(samples.positions, samples.directions)
+            output = one_pass.field(samples.positions, samples.directions)
         renderings.append(composite(samples, output, background))
         first = last
     return renderings

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nerfpipe.ops import composite as ops
 from nerfpipe.ops import dispatch
-from nerfpipe.ops.composite import EMPTY
+from nerfpipe.ops.constants import EMPTY
 from nerfpipe.types import COLOUR, FieldOutput, Pixels, Rendering, Samples
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import viser
 
 from nerfpipe.config.params import RenderParams
+from nerfpipe.geometry.cameras import DEFAULT_LONGER_SIDE
 from nerfpipe.viewer.cameras import SceneCamera
 from nerfpipe.viewer.settings import MODES, Corners, Settings
 
@@ -15,7 +16,6 @@ RESOLUTIONS = (100, 1600, 50)  # least, most, step, in pixels of the longer side
 SAMPLES = (0.25, 2.0, 0.25)  # least, most, step, as a multiple of the model's own number
 PHOTOGRAPH = (0.0, 1.0, 0.05, 0.0)  # least, most, step, start, as the photograph's weight
 CROP_STEPS = 200  # from one end of a slider to the other
-FILM_SIZE = 480  # pixels of the longer side, if params.yaml sets none
 NONE = "-"  # no camera or key frame is chosen
 AXES = "xyz"
 
@@ -134,7 +134,7 @@ class Panel:
         with gui.add_folder("Film through them", expand_by_default=False):
             frames = gui.add_number("Frames", defaults.frames, min=2, max=10_000, step=1)
             fps = gui.add_number("Per second", defaults.fps, min=1, max=60)
-            pixels = defaults.size or FILM_SIZE
+            pixels = defaults.size or DEFAULT_LONGER_SIDE
             size = gui.add_number("Pixels", pixels, min=16, max=4096, step=1, hint="of the longer side")
             buttons = gui.add_button_group("", ("Render", "Cancel"))
 

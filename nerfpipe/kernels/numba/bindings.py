@@ -51,7 +51,7 @@ def ngp_field(
     x, d = array(positions), array(directions)
     known, made = field_arguments((table, weights, low, side, levels)), (encoding, density, colour)
     for part in slices(M, FIELD_SAMPLES):
-        launch(field_kernels.forward, x[part], d[part], *known, *(each[part] for each in made))
+        launch(field_kernels.forward, x[part], d[part], *known, *(output[part] for output in made))
     return torch.from_numpy(density), torch.from_numpy(colour), torch.from_numpy(encoding)
 
 

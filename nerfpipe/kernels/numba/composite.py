@@ -1,4 +1,4 @@
-"""The volume rendering equation over packed samples, forward and backward. Its twin: rendering/volume_rendering.py."""
+"""The volume rendering equation over packed samples, both ways. Definition: rendering/volume_rendering.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 from numba import prange
 
 from nerfpipe.kernels.numba.compile import kernel, parallel_kernel
+from nerfpipe.ops.constants import EMPTY as EMPTY_OPACITY
 
 ZERO, ONE = np.float32(0), np.float32(1)
 THIN = np.float32(0.1)  # from here on exp alone is exact enough, and twice as fast
-EMPTY = np.float32(1e-6)  # volume.EMPTY
+EMPTY = np.float32(EMPTY_OPACITY)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Multiresolution hash encoding, forward and backward. Its plain twin, with the equations, is fields/hash_encoding.py.
+"""Multiresolution hash encoding, forward and backward. Definition: fields/hash_encoding.py.
 
 A row of the table is four floats, one vector. Levels are visited one after the other for a block of samples, so that a
 level's rows stay in the cache.
@@ -10,9 +10,10 @@ import numpy as np
 from numba import prange
 
 from nerfpipe.kernels.numba.compile import kernel, parallel_kernel
-from nerfpipe.kernels.numba.row_vectors import FEATURES, gather_rows, scatter_rows
+from nerfpipe.kernels.numba.row_vectors import gather_rows, scatter_rows
+from nerfpipe.ops.constants import FEATURES, PRIMES
 
-PRIME_Y, PRIME_Z = np.uint32(2654435761), np.uint32(805459861)  # Mueller et al. 2022, eq. 4; the x factor is 1
+PRIME_Y, PRIME_Z = np.uint32(PRIMES[1]), np.uint32(PRIMES[2])  # that of x is 1
 ZERO, ONE = np.float32(0), np.float32(1)
 RESOLUTION, OFFSET, SIZE, DENSE = 0, 1, 2, 3  # columns of `levels` [L, 4] int64
 

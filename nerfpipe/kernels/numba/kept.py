@@ -29,6 +29,8 @@ from nerfpipe.runtime.files import atomic_folder
 from nerfpipe.runtime.terminal import say
 
 HERE = Path(__file__).parent
+OPS = HERE.parents[1] / "ops"
+SHARED = ("constants.py", "spherical_harmonics.py")  # modules there whose numbers are compiled in
 INTO = "NERFPIPE_COMPILE_INTO"  # tells the process that compiles where to
 COMPILE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -51,19 +53,19 @@ def kept_code() -> str:
     if into := os.environ.get(INTO):
         return into
     name = folder_name()
-    for place in places():
-        if (place / name).is_dir():
-            return str(place / name if _writable(place / name) else _copied(place / name))
-    for place in places():
-        if _writable(place):
-            _remove_older(place, name)
-            return str(_compiled(place / name))
+    for folder in folders():
+        if (folder / name).is_dir():
+            return str(folder / name if _writable(folder / name) else _copied(folder / name))
+    for folder in folders():
+        if _writable(folder):
+            _remove_older(folder, name)
+            return str(_compiled(folder / name))
     say("no folder can be written to that would keep the compiled kernels; set XDG_CACHE_HOME to one")
     return str(_compiled(_temporary() / name))
 
 
-def places() -> Iterator[Path]:
-    """Where compiled code may be kept: beside the source, else in the user's own cache."""
+def folders() -> Iterator[Path]:
+    """The folders that may hold compiled code: beside the source, else in the user's own cache."""
     yield HERE / "__pycache__"
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfpipe"
@@ -74,8 +76,8 @@ def places() -> Iterator[Path]:
 
 
 def folder_name() -> str:
-    """A name for all that decides what is compiled: the source and its place, and the machine with its libraries."""
-    sources = [*sorted(HERE.glob("*.py")), HERE.parent.parent / "ops/spherical_harmonics.py"]
+    """A name for all that compiled code depends on: the sources and their folder, the machine and its libraries."""
+    sources = [*sorted(HERE.glob("*.py")), *(OPS / name for name in SHARED)]
     source = hashlib.sha256(str(HERE).encode() + b"".join(file.read_bytes() for file in sources)).hexdigest()
     return f"kernels-{source[:DIGITS]}-{_machine()}"
 
@@ -111,10 +113,10 @@ def _private(folder: Path) -> bool:
     return state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _remove_older(place: Path, name: str) -> None:
+def _remove_older(folder: Path, name: str) -> None:
     """Remove what this machine compiled of other source; what other machines and versions left stays."""
     machine = name.rpartition("-")[2]
-    for older in place.glob(f"kernels-*-{machine}"):
+    for older in folder.glob(f"kernels-*-{machine}"):
         if older.name != name:
             shutil.rmtree(older, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Marching rays through the occupancy grid. Twin: samplers/occupancy.py, `march`.
+"""Marching rays through the occupancy grid. Definition: samplers/occupancy.py, `Occupancy.march`.
 
 Positions are rounded exactly as torch rounds them, so that both find the same samples.
 """
@@ -16,7 +16,7 @@ SLOWEST = np.float32(0.74)  # contraction moves a point at most 4/3 as far as it
 
 
 @exact_kernel
-def place(origin, direction, s, linear):
+def point_at(origin, direction, s, linear):
     """Distance t of s along a ray, and the position there; contracted where `linear` is finite (see contraction)."""
     t = s if s <= linear else linear / (TWO - s / linear)
     x, y, z = origin[0] + t * direction[0], origin[1] + t * direction[1], origin[2] + t * direction[2]
@@ -30,7 +30,7 @@ def place(origin, direction, s, linear):
 @exact_kernel
 def distance_at(origin, direction, s, linear, low, inverse_cell, distance):
     """How many cells it is from the point at s to the nearest occupied one; outside the grid, from the nearest cell."""
-    _, px, py, pz = place(origin, direction, s, linear)
+    _, px, py, pz = point_at(origin, direction, s, linear)
     x = np.int64(np.floor((px - low[0]) * inverse_cell))
     y = np.int64(np.floor((py - low[1]) * inverse_cell))
     z = np.int64(np.floor((pz - low[2]) * inverse_cell))
@@ -91,7 +91,7 @@ def pack(rows, origins, directions, step, linear, first, positions, along, t, de
     for r in prange(len(first) - 1):
         for m in range(first[r], first[r + 1]):
             ray[m], delta[m] = r, step
-            at = place(origins[r], directions[r], rows[r, m - first[r]], linear)
+            at = point_at(origins[r], directions[r], rows[r, m - first[r]], linear)
             t[m], positions[m, 0], positions[m, 1], positions[m, 2] = at
             for a in range(3):
                 along[m, a] = directions[r, a]

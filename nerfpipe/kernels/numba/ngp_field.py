@@ -1,6 +1,6 @@
 """The whole ngp field, forward and backward, over blocks of samples that stay in the cache.
 
-Twin: fields/ngp.py, `NgpField.reference`. The five weights, all without bias, are
+Definition: fields/ngp.py, `NgpField.definition`. The five weights, all without bias, are
     density: [H, E] [16, H]        colour: [H, 32] [H, H] [4, H]   (the last row of the last one is unused)
 A block's rows, top to bottom, are the layers' outputs; `parts` names them.
 """
@@ -14,16 +14,17 @@ from nerfpipe.kernels.numba.compile import BLOCK, ROW, kernel, parallel_kernel
 from nerfpipe.kernels.numba.dense import add_outer, linear, padded, relu, relu_gradient
 from nerfpipe.kernels.numba.hash_encoding import encode_block
 from nerfpipe.kernels.numba.spherical_harmonics import harmonics_block
+from nerfpipe.ops.constants import COLOURS, GEOMETRY, LARGEST_RAW_DENSITY
+from nerfpipe.ops.spherical_harmonics import COMPONENTS as HARMONICS
 
 CHUNKS = 32  # parts of a batch whose weight gradients are summed apart: fixed, so that threads do not change the sum
-GEOMETRY, HARMONICS, COLOURS = 16, 16, 4
-LARGEST = np.float32(15.0)  # of the raw density: fields/activations.py
+LARGEST = np.float32(LARGEST_RAW_DENSITY)
 ONE = np.float32(1)
 
 
 @kernel
 def new_block(encoded, hidden):
-    """Room for one block's activations; `parts` names them."""
+    """Memory for the activations of one block; `parts` names them."""
     return np.zeros((encoded + hidden + GEOMETRY + HARMONICS + hidden + hidden + COLOURS, ROW), np.float32)
 
 

@@ -1,8 +1,8 @@
 """Rendering without a gradient: march, field and compositing in one pass, so that nothing is kept but pixels.
 
-Twin: renderer.render_rays. A task holds SLOTS rays at a time and looks at the next few samples of each, a block in
-all; a ray that has become opaque, or has left the scene, makes room for the next one. No sample behind an opaque
-surface is computed beyond those few.
+Definition: rendering/render_rays.py, `render_rays`. A task holds SLOTS rays at a time and computes the next few samples
+of each, a block in all; a ray that has become opaque, or has left the scene, is replaced by the next one. Behind an
+opaque surface no more than those few samples are computed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 from numba import prange
 
 from nerfpipe.kernels.numba.compile import BLOCK, kernel, parallel_kernel
-from nerfpipe.kernels.numba.composite import opacity_of
+from nerfpipe.kernels.numba.composite import EMPTY, opacity_of
 from nerfpipe.kernels.numba.dense import padded
 from nerfpipe.kernels.numba.hash_encoding import encode_block
-from nerfpipe.kernels.numba.march import march_ray, place
+from nerfpipe.kernels.numba.march import march_ray, point_at
 from nerfpipe.kernels.numba.ngp_field import (
     colour_layers,
     density_layers,
@@ -29,7 +29,7 @@ from nerfpipe.kernels.numba.ngp_field import (
 AHEAD = 4  # samples of a ray that are computed at once
 SLOTS = BLOCK // AHEAD
 TASKS, LEAP = 64, 37  # tasks are dealt out in leaps, so that each thread gets a bit of every part of the picture
-ZERO, HALF, ONE, EMPTY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-6)
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
 @kernel
@@ -75,7 +75,7 @@ def render(
                     finish(r, sums[slot], background, seen, opacity, depth)
                     ray[slot] = -1
                 for n in range(found[slot]):
-                    at = place(origins[ray[slot]], directions[ray[slot]], t[slot, n], linear)
+                    at = point_at(origins[ray[slot]], directions[ray[slot]], t[slot, n], linear)
                     t[slot, n], positions[count, 0], positions[count, 1], positions[count, 2] = at
                     for a in range(3):
                         along[count, a] = directions[ray[slot], a]

@@ -1,4 +1,4 @@
-"""Adam that passes over rows without a gradient. Twin: training/row_adam.py, `step_rows`."""
+"""Adam that skips rows without a gradient. Definition: training/row_adam.py, `step_rows`."""
 
 from __future__ import annotations
 

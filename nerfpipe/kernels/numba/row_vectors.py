@@ -10,19 +10,20 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-FEATURES = 4
+from nerfpipe.ops.constants import FEATURES
+
 FLOAT, LANE, INDEX = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 ROW = ir.VectorType(FLOAT, FEATURES)
 UNALIGNED = 4  # bytes: numpy promises no more
 
 
 @intrinsic
-def gather_rows(typing, table, numbers, weights, out, place):
-    """The four floats of `out` from `place` on = sum over n of weights[n] · table[numbers[n]].
+def gather_rows(typing, table, rows, weights, out, offset):
+    """The four floats of `out` from `offset` on = sum over n of weights[n] · table[rows[n]].
 
-    numbers and weights are tuples of 8; place counts in floats from the beginning of `out`.
+    rows and weights are tuples of 8; offset counts in floats from the beginning of `out`.
     """
-    signature = types.void(table, numbers, weights, out, types.int64)
+    signature = types.void(table, rows, weights, out, types.int64)
 
     def generate(context, builder, sig, args):
         table, out = (_pointer(context, builder, sig.args[n], args[n]) for n in (0, 3))
@@ -37,16 +38,16 @@ def gather_rows(typing, table, numbers, weights, out, place):
 
 
 @intrinsic
-def scatter_rows(typing, table, numbers, weights, gradient, place):
-    """table[numbers[n]] += weights[n] · the four floats of `gradient` from `place` on, for the 8 n in order."""
-    signature = types.void(table, numbers, weights, gradient, types.int64)
+def scatter_rows(typing, table, rows, weights, gradient, offset):
+    """table[rows[n]] += weights[n] · the four floats of `gradient` from `offset` on, for the 8 n in order."""
+    signature = types.void(table, rows, weights, gradient, types.int64)
 
     def generate(context, builder, sig, args):
         table, gradient = (_pointer(context, builder, sig.args[n], args[n]) for n in (0, 3))
         given = _load(builder, builder.gep(gradient, [args[4]]))
         for number, weight in _pairs(builder, args[1], args[2]):
-            place = _row(builder, table, number)
-            _store(builder, _product_plus(builder, given, _broadcast(builder, weight), _load(builder, place)), place)
+            row = _row(builder, table, number)
+            _store(builder, _product_plus(builder, given, _broadcast(builder, weight), _load(builder, row)), row)
         return context.get_dummy_value()
 
     return signature, generate
@@ -56,22 +57,22 @@ def _pointer(context, builder, kind, value):
     return context.make_array(kind)(context, builder, value).data
 
 
-def _pairs(builder, numbers, weights):
-    return zip(cgutils.unpack_tuple(builder, numbers), cgutils.unpack_tuple(builder, weights), strict=True)
+def _pairs(builder, rows, weights):
+    return zip(cgutils.unpack_tuple(builder, rows), cgutils.unpack_tuple(builder, weights), strict=True)
 
 
 def _row(builder, table, number):
     return builder.gep(table, [builder.mul(builder.zext(number, INDEX), INDEX(FEATURES))])
 
 
-def _load(builder, place):
-    value = builder.load(builder.bitcast(place, ROW.as_pointer()))
+def _load(builder, pointer):
+    value = builder.load(builder.bitcast(pointer, ROW.as_pointer()))
     value.align = UNALIGNED
     return value
 
 
-def _store(builder, value, place):
-    builder.store(value, builder.bitcast(place, ROW.as_pointer())).align = UNALIGNED
+def _store(builder, value, pointer):
+    builder.store(value, builder.bitcast(pointer, ROW.as_pointer())).align = UNALIGNED
 
 
 def _broadcast(builder, value):

@@ -1,4 +1,4 @@
-"""Real spherical harmonics of a block of directions. Twin: ops/spherical_harmonics.py."""
+"""Real spherical harmonics of a block of directions. Definition: ops/spherical_harmonics.py."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A compiler left to itself spills the sums of a small matrix product to memory after every few terms. A tile names its
 sums, ROWS x COLUMNS vectors of LANES floats, and keeps them in registers from the first term to the last: four times
-faster (docs/benchmarks.md). `dense.py` puts tiles together; its plain twin is a line of torch.
+faster (docs/benchmarks.md). `dense.py` puts tiles together; its definition is a line of torch.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def outer_tile(typing, gradient, j, x, i, weight_gradient, inner, samples, row):
         for n in range(ROWS):
             start = builder.gep(_at(builder, target, j, n, inner), [i])
             for k in range(ROWS):
-                place = builder.gep(start, [INDEX(k)])
+                pointer = builder.gep(start, [INDEX(k)])
                 total = _across(builder, builder.load(sums[n][k]))
-                builder.store(builder.fadd(builder.load(place), total), place)
+                builder.store(builder.fadd(builder.load(pointer), total), pointer)
         return context.get_dummy_value()
 
     return signature, generate
@@ -89,25 +89,25 @@ def _pointer(context, builder, kind, value):
 
 
 def _at(builder, base, first, n, row):
-    """Where row first + n begins."""
+    """A pointer to the beginning of row first + n."""
     return builder.gep(base, [builder.mul(builder.add(first, INDEX(n)), row)])
 
 
 def _sum(builder):
     """A vector that lives in a register: LLVM finds that its address is never taken."""
-    place = cgutils.alloca_once(builder, VECTOR)
-    builder.store(ZERO, place)
-    return place
+    pointer = cgutils.alloca_once(builder, VECTOR)
+    builder.store(ZERO, pointer)
+    return pointer
 
 
-def _load(builder, place):
-    value = builder.load(builder.bitcast(place, VECTOR.as_pointer()))
+def _load(builder, pointer):
+    value = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
     value.align = UNALIGNED
     return value
 
 
-def _store(builder, value, place):
-    builder.store(value, builder.bitcast(place, VECTOR.as_pointer())).align = UNALIGNED
+def _store(builder, value, pointer):
+    builder.store(value, builder.bitcast(pointer, VECTOR.as_pointer())).align = UNALIGNED
 
 
 def _broadcast(builder, value):

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from nerfpipe.kernels.numba import bindings
+from nerfpipe.ops.constants import COLOURS, FEATURES, GEOMETRY
+from nerfpipe.ops.spherical_harmonics import COMPONENTS as HARMONICS
 
-SIDE, WIDTH, FEATURES = 2.0, 4, 4  # of the cube; of the hidden layers; of a row of the table
-GEOMETRY, HARMONICS, COLOURS = 16, 16, 4
+SIDE, WIDTH = 2.0, 4  # of the cube; of the hidden layers
 LEVELS = [2, 0, 27, 1, 8, 27, 64, 0]  # resolution, offset, rows, dense: one level dense, one hashed
 STEP = 0.25
 
@@ -27,7 +28,7 @@ def compile_all() -> None:
     density, colour, encoding = bindings.ngp_field(positions, directions, *field)
     inputs = (offsets, t, delta, density, colour, torch.zeros(4, 3), 0.01, longest)
     seen, opacity, depth, shares = bindings.composite(*inputs)
-    up = [torch.ones_like(each) for each in (seen, opacity, depth, shares)]
+    up = [torch.ones_like(output) for output in (seen, opacity, depth, shares)]
     gradients = bindings.composite_backward(inputs, (opacity, depth, shares), up)
     outputs = [density, colour, encoding]
     bindings.ngp_field_backward((positions, directions, *field), outputs, list(gradients), of_inputs=True)
