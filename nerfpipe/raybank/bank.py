@@ -8,34 +8,30 @@
     mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
     depth.npy        [P] float32, true distance of all pixels (only if the scene knows it)
 
-A ray is known by its number in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
+A ray has an index in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
 bounds, so that a ray costs about 8 bytes on disk, 12 with its depth, instead of the 36 of nine floats.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, ValidationError
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from nerfpipe.config.quoting import plain
 from nerfpipe.geometry.cameras import Camera
-from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS, Background
-from nerfpipe.geometry.plausible import camera_faults, pose_faults, similarity_faults, space_faults, wrong_number
+from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS
+from nerfpipe.geometry.plausible import pose_faults
 from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
-from nerfpipe.geometry.spaces import AnySpace
+from nerfpipe.raybank.header import read_header
 from nerfpipe.runtime.errors import NerfpipeError
-from nerfpipe.runtime.files import open_regular, refuse_irregular
+from nerfpipe.runtime.files import refuse_irregular
 
 # What numpy raises for a file that is no array, or whose header is garbled.
 DAMAGE = (ValueError, TypeError, ArithmeticError, EOFError, OSError, SyntaxError, TokenError, BadZipFile)
@@ -51,22 +47,8 @@ DTYPES = {
 }
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class BankHeader:
-    """What bank.json says."""
-
-    scene: str
-    cameras: tuple[Camera, ...]
-    camera_index: list[int]  # [N], into cameras
-    splits: dict[str, list[int]]
-    space: AnySpace
-    similarity: Similarity
-    background: Background
-    has_alpha: bool
-
-
 class RayBank:
-    """Rays by number, from a folder that `build` wrote. The files are mapped, never read whole."""
+    """Rays by index, from a folder that `build` wrote. The files are mapped, never read whole."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -206,40 +188,6 @@ def view_starts(cameras: Sequence[Camera], camera_index: np.ndarray) -> np.ndarr
     """[N + 1] int64: the number of each view's first ray; the last entry is the number of rays."""
     pixels = np.array([camera.width * camera.height for camera in cameras], dtype=np.int64)
     return np.concatenate([[0], pixels[camera_index].cumsum()])
-
-
-def read_header(folder: Path) -> BankHeader:
-    """The bank's bank.json. Raises NerfpipeError when it is missing or damaged."""
-    file = folder / "bank.json"
-    try:
-        with open_regular(file) as stream:
-            header = BankHeader(**json.loads(stream.read()))
-    except FileNotFoundError:
-        raise NerfpipeError(f"{file}: not found; run `dvc repro rays` first") from None
-    except ValidationError as error:
-        fault = wrong_number(error)
-        raise NerfpipeError(f"{file}: damaged{f' ({fault})' if fault else ''}; run `dvc repro --force rays`") from None
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise NerfpipeError(f"{file}: damaged; run `dvc repro --force rays`") from None
-    for fault in bank_faults(header):
-        raise NerfpipeError(f"{file}: damaged ({fault}); run `dvc repro --force rays`")
-    return header
-
-
-def bank_faults(header: BankHeader) -> Iterator[str]:
-    """What no bank can say, key by key."""
-    for number, camera in enumerate(header.cameras):
-        yield from camera_faults(camera, f"cameras[{number}]")
-    yield from space_faults(header.space)
-    yield from similarity_faults(header.similarity)
-    views, lenses = len(header.camera_index), len(header.cameras)
-    if not all(0 <= lens < lenses for lens in header.camera_index):
-        yield f"camera_index: must be from 0 to {lenses - 1}"
-    if set(header.splits) != set(SPLITS):
-        yield f"splits: must be {', '.join(SPLITS)}"
-    for name, split in header.splits.items():
-        if not all(0 <= view < views for view in split):
-            yield f"splits.{plain(name)}: must be from 0 to {views - 1}"
 
 
 def open_array(file: Path, shape: tuple[int | None, ...], dtypes: tuple[type, ...]) -> np.ndarray:

@@ -14,7 +14,8 @@ from nerfpipe.geometry.conventions import SPLITS
 from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Space
-from nerfpipe.raybank.bank import BankHeader, RayBank, view_starts
+from nerfpipe.raybank.bank import RayBank, view_starts
+from nerfpipe.raybank.header import BankHeader
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import create_array, save_array, write_json
 from nerfpipe.runtime.progress import Progress
