@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from nerfpipe.export.options import DepthOptions, ViewOptions
-from nerfpipe.export.views import LoadedField, choose_view, render_bands
+from nerfpipe.export.views import LoadedField, choose_view, render_with_progress
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.images.convert import normal_image, to_8bit
 from nerfpipe.images.write import write_png
@@ -31,14 +31,14 @@ KINDS = {"z": "z-depth, along the camera's axis", "ray": "distance along each pi
 def export_image(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write the view as PNG, over the scene's background; yields the lines to print."""
     camera, pose, words = choose_view(field.header, options)
-    write_png(output, to_8bit(render_bands(field, camera, pose).colour))
+    write_png(output, to_8bit(render_with_progress(field, camera, pose).colour))
     yield f"{output}: {words}, over {field.header.background}"
 
 
 def export_depth(field: LoadedField, options: ViewOptions, depth: DepthOptions, output: Path) -> Iterator[str]:
     """Write depth as 16-bit PNG and .npy, and a .json that explains both; yields the lines to print."""
     camera, pose, words = choose_view(field.header, options)
-    picture = render_bands(field, camera, pose)
+    picture = render_with_progress(field, camera, pose)
     values = original_depth(field, camera, pose, picture, depth.kind)
     step = png_step(values)
     meaning = {
@@ -101,7 +101,7 @@ def camera_entry(field: LoadedField, camera: Camera, pose: Tensor) -> dict[str, 
 def export_normals(field: LoadedField, options: ViewOptions, output: Path) -> Iterator[str]:
     """Write normals as PNG and .npy; yields the lines to print."""
     camera, pose, words = choose_view(field.header, options)
-    picture = render_bands(field, camera, pose)
+    picture = render_with_progress(field, camera, pose)
     normals = original_normals(field, camera, pose, picture)
     write_png(output, normal_image(normals, picture.opacity, field.header.background_colour))
     write_npy(output.with_suffix(".npy"), normals.numpy())

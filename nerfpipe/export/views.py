@@ -22,7 +22,7 @@ from nerfpipe.rendering.renderer import Picture, Renderer
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.progress import Progress
 
-BAND = 2**15  # rays between two steps of the progress bar
+STRIP = 2**15  # pixels between two steps of the progress bar
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,13 @@ def _viewpoint(pose: Tensor, centre: Tensor) -> str:
     return f"from azimuth {azimuth:.4g}°, elevation {elevation:.3g}°, {math.hypot(x, y, z):.3g} scene units away"
 
 
-def render_bands(field: LoadedField, camera: Camera, pose: Tensor) -> Picture:
-    """`LoadedField.picture`, in bands of rows, with a progress bar."""
+def render_with_progress(field: LoadedField, camera: Camera, pose: Tensor) -> Picture:
+    """`LoadedField.picture`, in strips of rows, with a progress bar."""
     rays = camera_rays(camera, pose, field.header.space)
-    rows = max(1, BAND // camera.width)
-    parts = []
+    strips = []
     with Progress("render", camera.height, "rows") as progress:
-        for first in range(0, camera.height, rows):
-            height = min(rows, camera.height - first)
-            band = rays[slice(first * camera.width, (first + height) * camera.width)]
-            parts.append(field.renderer.view(band, field.header.background_colour, height, camera.width))
+        for rows, pixels in camera.strips(STRIP):
+            height = rows.stop - rows.start
+            strips.append(field.renderer.view(rays[pixels], field.header.background_colour, height, camera.width))
             progress.advance(height)
-    return Picture.joined(parts)
+    return Picture.joined(strips)

@@ -72,6 +72,10 @@ class Camera:
             cy=self.cy / factor,
         )
 
+    def strip(self, rows: slice) -> Camera:
+        """The camera of some rows of the image, given from first to last."""
+        return replace(self, height=rows.stop - rows.start, cy=self.cy - rows.start)
+
     def pinhole(self) -> Camera:
         """The same view without distortion."""
         return replace(self, lens="perspective", distortion=())
@@ -89,9 +93,12 @@ class Camera:
         grid = torch.meshgrid(v, u, indexing="ij")
         return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [P, 2]
 
-    def strips(self) -> Iterator[tuple[slice, slice]]:
-        """The image in strips of at most STRIP pixels: the rows of each strip and the indices of its pixels."""
-        step = max(1, STRIP // self.width)
+    def strips(self, pixels: int = STRIP) -> Iterator[tuple[slice, slice]]:
+        """The image in strips of whole rows, with at most `pixels` pixels if a row has no more.
+
+        Yields the rows of each strip and the indices of its pixels.
+        """
+        step = max(1, pixels // self.width)
         for first in range(0, self.height, step):
             rows = slice(first, min(first + step, self.height))
             yield rows, slice(rows.start * self.width, rows.stop * self.width)

@@ -61,13 +61,13 @@ class ViewRenderer:
         crop: only the inside of this box is rendered (scene units). samples: a factor on the model's own number of
         samples along a ray.
         """
-        rows = camera.height if dropped is None else max(1, BLOCK_PIXELS // camera.width)
+        at_once = camera.width * camera.height if dropped is None else BLOCK_PIXELS
         pictures, normals = [], []
         with scaled_samples(self.model, samples):
-            for first in range(0, camera.height, rows):
+            for rows, _ in camera.strips(at_once):
                 if dropped is not None and dropped():
                     return None
-                strip = replace(camera, height=min(rows, camera.height - first), cy=camera.cy - first)
+                strip = camera.strip(rows)
                 rays = cropped(camera_rays(strip, pose, self.header.space), crop)
                 pictures.append(self.renderer.view(rays, self.background, strip.height, strip.width))
                 if mode == "normals":
