@@ -93,12 +93,12 @@ class Camera:
         grid = torch.meshgrid(v, u, indexing="ij")
         return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [P, 2]
 
-    def strips(self, pixels: int = STRIP) -> Iterator[tuple[slice, slice]]:
-        """The image in strips of whole rows, with at most `pixels` pixels if a row has no more.
+    def strips(self, pixels: int | None = None) -> Iterator[tuple[slice, slice]]:
+        """The image in strips of whole rows, of at most `pixels` pixels, STRIP by default, if a row has no more.
 
         Yields the rows of each strip and the indices of its pixels.
         """
-        step = max(1, pixels // self.width)
+        step = max(1, (pixels or STRIP) // self.width)
         for first in range(0, self.height, step):
             rows = slice(first, min(first + step, self.height))
             yield rows, slice(rows.start * self.width, rows.stop * self.width)
