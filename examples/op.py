@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.library import custom_op, opcheck
+from torch.library import opcheck, register_autograd, register_fake
 from torch.testing import assert_close
 
 from nerfpipe.ops import dispatch
+from nerfpipe.ops.registration import operation
 
 
 def ray_sum(values: Float[Tensor, " M"], ray_offsets: Int64[Tensor, " offsets"]) -> Float[Tensor, " R"]:
@@ -44,14 +45,14 @@ def kernel(values: np.ndarray, ray_offsets: np.ndarray, out: np.ndarray) -> None
         out[r] = total
 
 
-@custom_op("examples::ray_sum", mutates_args=(), device_types="cpu")  # 3. The schema is read from the annotations.
+@operation("examples::ray_sum")  # 3. The registration: the schema is read from the annotations.
 def fast_ray_sum(values: Tensor, ray_offsets: Tensor) -> Tensor:
     out = values.new_empty(len(ray_offsets) - 1)  # [R]
     kernel(values.contiguous().numpy(), ray_offsets.contiguous().numpy(), out.numpy())
     return out
 
 
-@fast_ray_sum.register_fake
+@register_fake("examples::ray_sum")
 def _(values: Tensor, ray_offsets: Tensor) -> Tensor:
     """4. The shape of the result, from shapes alone."""
     return values.new_empty(ray_offsets.shape[0] - 1)
@@ -67,7 +68,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
     return gradient.repeat_interleave(ray_offsets.diff()), None
 
 
-fast_ray_sum.register_autograd(_backward, setup_context=_setup_context)
+register_autograd("examples::ray_sum", _backward, setup_context=_setup_context)
 
 
 def main() -> None:

@@ -284,9 +284,12 @@ def test_a_step_of_row_adam_is_its_definition() -> None:
     weight, gradient, mean, square = torch.randn(50, 4), torch.randn(50, 4), torch.randn(50, 4) * 0.1, torch.rand(50, 4)
     gradient[::3] = 0
     ours, truth = ([x.clone() for x in (weight, gradient, mean, square)] for _ in range(2))
-    row_adam.row_adam(*ours, 0.01, *row_adam_definition.BETAS, row_adam_definition.EPSILON, 1.5)
+    second, its_truth = ([x.clone()[:7] for x in (weight, gradient, mean, square)] for _ in range(2))
+    lists = ([first, other] for first, other in zip(ours, second, strict=True))
+    row_adam.row_adam(*lists, [0.01, 0.02], [1.5, 1.2], *row_adam_definition.BETAS, row_adam_definition.EPSILON)
     row_adam_definition.step_rows(*truth, 0.01, 1.5)
-    for mine, theirs in zip(ours, truth, strict=True):
+    row_adam_definition.step_rows(*its_truth, 0.02, 1.2)
+    for mine, theirs in zip([*ours, *second], [*truth, *its_truth], strict=True):
         torch.testing.assert_close(mine, theirs)
 
 
@@ -307,7 +310,7 @@ def opcheck_arguments() -> dict[str, tuple]:
         "ngp_field": (leaf(positions), leaf(directions), leaf(table), layers, low, side, levels),
         "ngp_density": (positions, table.detach(), still, low, side, levels),
         "observe": (positions, torch.rand(9), sampler.low, sampler.cell, torch.zeros(6, 6, 6)),
-        "row_adam": (*moments, 0.01, 0.9, 0.99, 1e-15, 1.0),
+        "row_adam": (*([tensor] for tensor in moments), [0.01], [1.0], 0.9, 0.99, 1e-15),
     }
 
 

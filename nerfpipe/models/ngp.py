@@ -42,12 +42,15 @@ class NgpModel(Model):
         if not dispatch.is_fast(rays.origins):
             return super().render(rays, background, bf16)
         ends = self.space.spacing(rays.near), self.space.spacing(rays.far)
+        low, cell, distance = sampler.grid
         colour, opacity, depth = ngp_render(
             [rays.origins, rays.directions, *ends],
             background,
             sampler.render_step,
             self.space.linear,
-            *sampler.grid,
+            low,
+            cell,
+            distance,
             sampler.longest(sampler.render_step),
             sampler.params.early_stop_eps,
             *field.tensors,

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_autograd, register_fake
 
 from nerfpipe.ops.constants import EMPTY
+from nerfpipe.ops.registration import operation
 
 
-@custom_op("nerfpipe::composite", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::composite")
 def composite(
     ray_offsets: Tensor,
     t: Tensor,
@@ -31,7 +32,7 @@ def composite(
     return bindings.composite(ray_offsets, t, delta, density, colour, background, early_stop_eps, longest)
 
 
-@composite.register_fake
+@register_fake("nerfpipe::composite")
 def _(
     ray_offsets: Tensor, t: Tensor, delta: Tensor, density: Tensor, colour: Tensor, background: Tensor, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -39,7 +40,7 @@ def _(
     return density.new_empty(R, 3), density.new_empty(R), density.new_empty(R), torch.empty_like(density)
 
 
-@custom_op("nerfpipe::composite_backward", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::composite_backward")
 def composite_backward(
     ray_offsets: Tensor,
     t: Tensor,
@@ -61,7 +62,7 @@ def composite_backward(
     return bindings.composite_backward(inputs, (opacity, depth, weights), gradients)
 
 
-@composite_backward.register_fake
+@register_fake("nerfpipe::composite_backward")
 def _(ray_offsets: Tensor, t: Tensor, delta: Tensor, density: Tensor, colour: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(density), torch.empty_like(colour)
 
@@ -93,4 +94,4 @@ def _backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
     return None, of_t, of_delta, of_density, of_colour, of_background, None, None
 
 
-composite.register_autograd(_backward, setup_context=_setup_context)
+register_autograd("nerfpipe::composite", _backward, setup_context=_setup_context)

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_autograd, register_fake
 
 from nerfpipe.geometry.contraction import contract
+from nerfpipe.ops.registration import operation
 
 
-@custom_op("nerfpipe::march", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::march")
 def march(
     origins: Tensor,
     directions: Tensor,
@@ -39,7 +40,7 @@ def march(
     return bindings.march((origins, directions), (near, far, shift), (step, linear), (low, cell, distance), longest)
 
 
-@march.register_fake
+@register_fake("nerfpipe::march")
 def _(origins: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     M, R = torch.library.get_ctx().new_dynamic_size(), origins.shape[0]
     along = (origins.new_empty(M, 3), origins.new_empty(M, 3), origins.new_empty(M), origins.new_empty(M))
@@ -66,12 +67,17 @@ def _backward(ctx: Any, of_positions: Tensor, of_directions: Tensor, *_: Tensor)
     return of_origins, torch.zeros_like(directions).index_add(0, ray, along), *[None] * 9
 
 
-march.register_autograd(_backward, setup_context=_setup_context)
+register_autograd("nerfpipe::march", _backward, setup_context=_setup_context)
 
 
-@custom_op("nerfpipe::observe", mutates_args=("highest",), device_types="cpu")
+@operation("nerfpipe::observe", mutates_args=("highest",))
 def observe(positions: Tensor, density: Tensor, low: Tensor, cell: float, highest: Tensor) -> None:
     """Raise the highest density [X, Y, Z] of cells to density [M] found at positions [M, 3]."""
     from nerfpipe.kernels.numba import bindings
 
     bindings.observe(positions, density, low, cell, highest)
+
+
+@register_fake("nerfpipe::observe")
+def _(*_: Any) -> None:
+    """It returns nothing."""

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_autograd, register_fake
 
+from nerfpipe.ops.registration import operation
 from nerfpipe.ops.spherical_harmonics import spherical_harmonics
 
 
-@custom_op("nerfpipe::ngp_field", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::ngp_field")
 def ngp_field(
     positions: Tensor,
     directions: Tensor,
@@ -32,7 +33,7 @@ def ngp_field(
     return bindings.ngp_field(positions, directions, table, weights, low, side, levels)
 
 
-@ngp_field.register_fake
+@register_fake("nerfpipe::ngp_field")
 def _(
     positions: Tensor, directions: Tensor, table: Tensor, weights: list[Tensor], *_: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,7 +41,7 @@ def _(
     return positions.new_empty(M), positions.new_empty(M, 3), positions.new_empty(M, E)
 
 
-@custom_op("nerfpipe::ngp_field_backward", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::ngp_field_backward")
 def ngp_field_backward(
     positions: Tensor,
     directions: Tensor,
@@ -62,7 +63,7 @@ def ngp_field_backward(
     return bindings.ngp_field_backward(inputs, outputs, gradients, of_inputs)
 
 
-@ngp_field_backward.register_fake
+@register_fake("nerfpipe::ngp_field_backward")
 def _(
     positions: Tensor,
     directions: Tensor,
@@ -114,10 +115,10 @@ def _through_harmonics(directions: Tensor, of_harmonics: Tensor) -> Tensor:
         return torch.autograd.grad(spherical_harmonics(d), d, of_harmonics)[0]
 
 
-ngp_field.register_autograd(_backward, setup_context=_setup_context)
+register_autograd("nerfpipe::ngp_field", _backward, setup_context=_setup_context)
 
 
-@custom_op("nerfpipe::ngp_density", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::ngp_density")
 def ngp_density(
     positions: Tensor, table: Tensor, weights: list[Tensor], low: Tensor, side: float, levels: list[int]
 ) -> Tensor:
@@ -127,6 +128,6 @@ def ngp_density(
     return bindings.ngp_density(positions, table, weights, low, side, levels)
 
 
-@ngp_density.register_fake
+@register_fake("nerfpipe::ngp_density")
 def _(positions: Tensor, *_: Any) -> Tensor:
     return positions.new_empty(positions.shape[0])

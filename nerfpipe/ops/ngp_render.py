@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch.library import register_fake
+
+from nerfpipe.ops.registration import operation
 
 
-@custom_op("nerfpipe::ngp_render", mutates_args=(), device_types="cpu")
+@operation("nerfpipe::ngp_render")
 def ngp_render(
     rays: list[Tensor],
     background: Tensor,
@@ -35,7 +37,7 @@ def ngp_render(
     return bindings.ngp_render(rays, background, (step, linear), grid, longest, early_stop_eps, field)
 
 
-@ngp_render.register_fake
+@register_fake("nerfpipe::ngp_render")
 def _(rays: list[Tensor], *others: Any) -> tuple[Tensor, Tensor, Tensor]:
     origins, near = rays[0], rays[2]
     return torch.empty_like(origins), torch.empty_like(near), torch.empty_like(near)

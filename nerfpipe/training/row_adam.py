@@ -29,18 +29,29 @@ class RowAdam:
     @torch.no_grad()
     def step(self) -> None:
         """One step on every parameter [N, F] that has a gradient."""
-        for index, weight in enumerate(self.param_groups[0]["params"]):
-            if weight.grad is None:
-                continue
-            if index not in self.state:
-                moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
-                self.state[index] = {"step": torch.tensor(0.0), **moments}
-            state = self.state[index]
-            state["step"] += 1
-            means, squares, number = state["exp_avg"], state["exp_avg_sq"], int(state["step"])
-            _step(weight, weight.grad, means, squares, number, self.param_groups[0]["lr"])
+        moved = [(i, weight) for i, weight in enumerate(self.param_groups[0]["params"]) if weight.grad is not None]
+        states = [self._advanced(index, weight) for index, weight in moved]
+        weights, gradients = [weight for _, weight in moved], [weight.grad for _, weight in moved]
+        means, squares = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
+        numbers, lr = [int(state["step"]) for state in states], self.param_groups[0]["lr"]
+        rates = [lr / (1 - BETAS[0] ** number) for number in numbers]
+        corrections = [1 / (1 - BETAS[1] ** number) for number in numbers]
+        if all(map(dispatch.is_fast, weights)):
+            row_adam(weights, gradients, means, squares, rates, corrections, *BETAS, EPSILON)
+        else:
+            for step in zip(weights, gradients, means, squares, rates, corrections, strict=True):
+                step_rows(*step)
+        for weight in weights:
             zeroed.give_back(weight.grad)
             weight.grad = None
+
+    def _advanced(self, index: int, weight: Tensor) -> dict[str, Tensor]:
+        """The state of a parameter, one step further; moments [N, F] begin at zero."""
+        if index not in self.state:
+            moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[index] = {"step": torch.tensor(0.0), **moments}
+        self.state[index]["step"] += 1
+        return self.state[index]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop gradients that no step has used."""
@@ -58,14 +69,6 @@ class RowAdam:
             number: {name: value.to(parameters[number].device) for name, value in moments.items()}
             for number, moments in saved["state"].items()
         }
-
-
-def _step(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, lr: float) -> None:
-    rate, correction = lr / (1 - BETAS[0] ** step), 1 / (1 - BETAS[1] ** step)
-    if dispatch.is_fast(weight):
-        row_adam(weight, gradient, mean, square, rate, *BETAS, EPSILON, correction)
-    else:
-        step_rows(weight, gradient, mean, square, rate, correction)
 
 
 def step_rows(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, rate: float, correction: float) -> None:
