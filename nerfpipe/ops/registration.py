@@ -1,7 +1,7 @@
 """Registration of an operation's kernel with torch.library.
 
-`torch.library.custom_op` registers the same and checks at every call that outputs share no memory with inputs. It costs
-0.2 ms a call, a twentieth of a training step in all; tests check that once (`opcheck`).
+`torch.library.custom_op` registers the same, and checks at every call that outputs share no memory with inputs: 70 µs a
+call on two cores, 2 % of a training step in all. Tests check that once (`opcheck`).
 """
 
 from __future__ import annotations
