@@ -144,14 +144,14 @@ class Occupancy(Sampler):
             return
         number, cells = step // self.params.update_every, self.density.numel()
         first, stride = (0, 1) if number <= EVERY_CELL else (number % SHARE, SHARE)
-        looked = torch.arange(first, cells, stride, device=self.density.device)  # [K]
-        shape = torch.tensor(self.density.shape, device=looked.device)
-        corner = torch.stack([looked // (shape[1] * shape[2]), looked // shape[2] % shape[1], looked % shape[2]], dim=1)
+        looked = torch.arange(first, cells, stride, dtype=torch.int32, device=self.density.device)  # [K]
+        _, Y, Z = self.density.shape
+        corner = torch.stack([looked // (Y * Z), looked // Z % Y, looked % Z], dim=1)  # [K, 3]
         drawn = random_stream(seed, step, use="occupancy").random((len(looked), 3), dtype=np.float32)
         within = torch.from_numpy(drawn).to(looked.device)
         found = field.density(self.low + (corner + within) * self.cell)  # [K]
-        flat = self.density.view(-1)
-        flat[looked] = torch.maximum(flat[looked] * self.params.decay, found)
+        known = self.density.view(-1)[first::stride]  # [K], a view
+        known.copy_(torch.maximum(known * self.params.decay, found))
         self.mark(self.density >= self.threshold())
 
     def mark(self, occupied: Bool[Tensor, "X Y Z"]) -> None:
