@@ -85,7 +85,7 @@ def rendered(grid: Occupancy, field: NgpField, rays: RayBatch) -> tuple[Tensor, 
     """Colour, opacity and depth over white, by the kernel that renders in one pass."""
     bundle, step = [rays.origins, rays.directions, rays.near, rays.far], grid.render_step
     linear, stop = grid.space.linear, grid.params.early_stop_eps
-    return ngp_render(bundle, torch.ones(3), step, linear, *grid.grid, grid.longest(step), stop, *field.tensors)
+    return ngp_render(bundle, torch.ones(3), step, linear, *grid.grid, grid.longest(step), stop, *field.arguments)
 
 
 def test_pixels(monkeypatch: pytest.MonkeyPatch, grid: Occupancy, field: NgpField, rays: RayBatch) -> None:

@@ -123,7 +123,7 @@ def field() -> NgpField:
 
 def field_case(device: str, of: NgpField | None = None) -> Case:
     of = of or field()
-    table, weights, low, side, levels = of.tensors
+    table, *weights, low, levels, side = of.arguments
     torch.manual_seed(1)
     positions = torch.rand(300, 3) * 2.2 - 1.1  # some outside the cube
     directions = torch.nn.functional.normalize(torch.randn(300, 3), dim=1)
@@ -132,8 +132,8 @@ def field_case(device: str, of: NgpField | None = None) -> Case:
 
     def fast(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
         layers = [x[f"weight {n}"].to(device) for n in range(len(weights))]
-        given = (x["positions"].to(device), x["directions"].to(device), x["table"].to(device), layers)
-        density, colour, _ = ngp_field.ngp_field(*given, low.to(device), side, levels)
+        given = (x["positions"].to(device), x["directions"].to(device), x["table"].to(device), *layers)
+        density, colour, _ = ngp_field.ngp_field(*given, low.to(device), levels.to(device), side)
         return density.cpu(), colour.cpu()
 
     def definition(x: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -270,7 +270,7 @@ def test_rendering_in_one_pass_is_rendering_pass_by_pass(of: str) -> None:
         SAMPLING.early_stop_eps,
     )
     with torch.no_grad():
-        ours = ngp_render.ngp_render([batch.origins, batch.directions, *ends], torch.rand(3), *known, *made.tensors)
+        ours = ngp_render.ngp_render([batch.origins, batch.directions, *ends], torch.rand(3), *known, *made.arguments)
         torch.manual_seed(0)
         with dispatch.definitions():
             truth = render_rays([Pass(sampler, made)], batch, torch.rand(3))[-1]
@@ -296,7 +296,7 @@ def test_a_step_of_row_adam_is_its_definition() -> None:
 def opcheck_arguments() -> dict[str, tuple]:
     samples, x = ragged([5, 0, 1, 9])
     sampler, batch, made = half_full(SPACES["bounded"]), rays(8), field()
-    table, weights, low, side, levels = made.tensors
+    table, *weights, low, levels, side = made.arguments
     positions, directions = torch.rand(9, 3), torch.nn.functional.normalize(torch.rand(9, 3), dim=1)
     leaf = lambda tensor: tensor.detach().clone().requires_grad_()  # noqa: E731
     ends = (batch.near, batch.far, torch.rand(8))
@@ -307,8 +307,8 @@ def opcheck_arguments() -> dict[str, tuple]:
     return {
         "composite": (samples.ray_offsets, *(leaf(value) for value in x.values()), 1e-3, samples.longest),
         "march": (leaf(batch.origins), leaf(batch.directions), *ends, *known),
-        "ngp_field": (leaf(positions), leaf(directions), leaf(table), layers, low, side, levels),
-        "ngp_density": (positions, table.detach(), still, low, side, levels),
+        "ngp_field": (leaf(positions), leaf(directions), leaf(table), *layers, low, levels, side),
+        "ngp_density": (positions, table.detach(), *still, low, levels, side),
         "observe": (positions, torch.rand(9), sampler.low, sampler.cell, torch.zeros(6, 6, 6)),
         "row_adam": (*([tensor] for tensor in moments), [0.01], [1.0], 0.9, 0.99, 1e-15),
     }

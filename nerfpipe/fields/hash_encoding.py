@@ -7,6 +7,8 @@ have fewer rows than points, and the row of point (x, y, z) is a hash (eq. 4)
     (x  xor  2654435761 y  xor  805459861 z)  mod  rows
 
 Collisions are left to training: dense, visible points have larger gradients than empty ones and dominate.
+
+`forward` is the definition. Where kernels run, `NgpField` hands the table to them, and they encode.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class HashEncoding(nn.Module):
 
     low: Float[Tensor, " 3"]
     corners: Int64[Tensor, "8 3"]
+    level_table: Int64[Tensor, "L 4"]
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class HashEncoding(nn.Module):
         offsets = [sum(rows[:level]) for level in range(levels)]
         dense = [int(count == kept) for count, kept in zip(points, rows, strict=True)]
         self.levels = list(zip(resolutions, offsets, rows, dense, strict=True))  # dense: every point has its own row
+        self.register_buffer("level_table", torch.tensor(self.levels), persistent=False)  # [L, 4], for kernels
         self.register_buffer("low", low.float(), persistent=False)  # [3]
         corners = torch.tensor([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)])
         self.register_buffer("corners", corners, persistent=False)  # [8, 3], x varies fastest

@@ -7,6 +7,7 @@ harmonics -> two hidden layers -> rgb. No layer has a bias.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -43,17 +44,14 @@ class NgpField(Field):
         return [layer.weight for layer in (*self.density_layers.linear, *self.colour_layers.linear)]
 
     @property
-    def tensors(
-        self,
-    ) -> tuple[Float[Tensor, "rows F"], list[Float[Tensor, "_ _"]], Float[Tensor, " 3"], float, list[int]]:
-        """The arguments of operations on this field: table, weights, lower corner, side, and the levels' numbers."""
-        levels = [number for level in self.grid.levels for number in level]
-        return self.grid.table, self.weights, self.grid.low, self.side, levels
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments of operations on this field (ops/ngp_field.py): table, weights, low, levels, side."""
+        return self.grid.table, *self.weights, self.grid.low, self.grid.level_table, self.side
 
     def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         """Positions [M, 3] and unit view directions [M, 3] -> density [M], colour [M, 3]."""
         if dispatch.is_fast(positions):
-            density, colour, _ = ngp_field(positions, directions, *self.tensors)
+            density, colour, _ = ngp_field(positions, directions, *self.arguments)
             return FieldOutput(density, {COLOUR: colour})
         return self.definition(positions, directions)
 
@@ -68,7 +66,7 @@ class NgpField(Field):
     def density(self, positions: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
         """Density [M] alone, without gradient, for the occupancy grid."""
         if dispatch.is_fast(positions):
-            return ngp_density(positions, *self.tensors)
+            return ngp_density(positions, *self.arguments)
         return self._density(self.density_layers(self.grid(positions)))
 
     def freeze_levels(self, learning: float) -> None:

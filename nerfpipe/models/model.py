@@ -16,7 +16,7 @@ from nerfpipe.types import Pixels, Rendering
 class Model(nn.Module):
     """The passes of a method, with their weights. Training calls, for each step,
 
-    before_step, then after_block for each block of rays that has added its gradient, then after_backward, before the
+    before_step, then after_chunk for each chunk of rays that has added its gradient, then after_backward, before the
     optimiser moves the weights.
     """
 
@@ -71,8 +71,8 @@ class Model(nn.Module):
         for sampler, field in zip(self.samplers, self.fields, strict=True):
             sampler.update(field, seed, step)
 
-    def after_block(self, renderings: list[Rendering]) -> None:
-        """Let samplers learn from what a block of rays saw."""
+    def after_chunk(self, renderings: list[Rendering]) -> None:
+        """Let samplers learn from what a chunk of rays saw."""
         for sampler, seen in zip(self.samplers, renderings, strict=True):
             sampler.observe(seen)
 

@@ -53,6 +53,6 @@ class NgpModel(Model):
             distance,
             sampler.longest(sampler.render_step),
             sampler.params.early_stop_eps,
-            *field.tensors,
+            *field.arguments,
         )
         return Pixels(colour, opacity, depth)

@@ -23,17 +23,21 @@ def ngp_render(
     longest: int,
     early_stop_eps: float,
     table: Tensor,
-    weights: list[Tensor],
+    w0: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    w3: Tensor,
+    w4: Tensor,
     low: Tensor,
+    levels: Tensor,
     side: float,
-    levels: list[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colour [R, 3], opacity [R] and depth [R] of rays (origins, directions [R, 3], near and far [R] in the spacing of
     the space) over background [3]. The other arguments are those of `march` and `ngp_field`.
     """
     from nerfpipe.kernels.numba import bindings
 
-    grid, field = (grid_low, cell, distance), (table, weights, low, side, levels)
+    grid, field = (grid_low, cell, distance), (table, w0, w1, w2, w3, w4, low, levels, side)
     return bindings.ngp_render(rays, background, (step, linear), grid, longest, early_stop_eps, field)
 
 

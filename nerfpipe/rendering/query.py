@@ -29,7 +29,7 @@ class FieldQuery:
 
         Zero outside the bounds and in cells that the sampler does not mark as occupied: nothing was trained there.
         """
-        return torch.cat([self._density(block) for block in points.split(CHUNK)])
+        return torch.cat([self._density(chunk) for chunk in points.split(CHUNK)])
 
     def _density(self, points: Tensor) -> Tensor:
         positions, occupied = self._positions(points.to(self.device))
@@ -41,8 +41,8 @@ class FieldQuery:
     def colour(self, points: Float[Tensor, "P 3"], directions: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
         """Colour [P, 3] in [0, 1] of points [P, 3], seen along unit directions [P, 3]."""
         colours = []
-        for block, along in zip(points.split(CHUNK), directions.split(CHUNK), strict=True):
-            positions, _ = self._positions(block.to(self.device))
+        for chunk, along in zip(points.split(CHUNK), directions.split(CHUNK), strict=True):
+            positions, _ = self._positions(chunk.to(self.device))
             colours.append(self.field(positions, along.to(self.device)).colour.float().cpu())
         return torch.cat(colours)
 

@@ -38,8 +38,8 @@ class StepResult:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """What one block of rays adds to the result."""
+class _Chunk:
+    """What one chunk of rays adds to the result."""
 
     loss: Tensor  # [], its share
     mse: Tensor  # [], its share
@@ -61,21 +61,21 @@ class TrainingStep:
     def take(self, step: int, batch_rays: int) -> StepResult:
         """Step number `step`, on `batch_rays` rays.
 
-        The gradient is summed over blocks of rays: the same gradient as all at once, in memory that fits a cache.
+        The gradient is summed over chunks of rays: the same as all at once, in the memory of one chunk.
         """
         self.model.before_step(self.params.seed, step)
         batch = draw_batch(self.bank, self.params.seed, step, batch_rays, self.model.random_numbers_per_ray)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
         self.optimizer.zero_grad(set_to_none=True)
-        blocks = [
+        chunks = [
             self._backward(batch[i : i + self.chunk].to(self.device), batch_rays)
             for i in range(0, batch_rays, self.chunk)
         ]
         delay = self.settings.steps * self.settings.detail_delay
         self.model.after_backward(step / delay if delay else 1.0)
         self.optimizer.step()
-        return _result(batch_rays, blocks)
+        return _result(batch_rays, chunks)
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step: up to lr over the warm-up, and exponentially from lr to lr_final at the last step."""
@@ -88,18 +88,18 @@ class TrainingStep:
         origins, directions = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
         return self.bank.space.rays(origins, directions, batch.pixels)
 
-    def _backward(self, block: Batch, batch_rays: int) -> _Block:
-        """Add a block's gradient."""
-        rays, target = self.rays(block), alpha_composite(block.pixels.target, block.background)  # [R, 3]
-        passes = self.model.renderings(rays, block.background, block.jitter, self.settings.bf16)
+    def _backward(self, chunk: Batch, batch_rays: int) -> _Chunk:
+        """Add a chunk's gradient."""
+        rays, target = self.rays(chunk), alpha_composite(chunk.pixels.target, chunk.background)  # [R, 3]
+        passes = self.model.renderings(rays, chunk.background, chunk.jitter, self.settings.bf16)
         sums = loss_terms(passes, rays, target, self.bank.space, self.settings)
         terms = {name: term / batch_rays for name, term in sums.items()}
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-        self.model.after_block(passes)
+        self.model.after_chunk(passes)
         with torch.no_grad():
             mse = ((passes[-1].colour - target) ** 2).mean(dim=1).sum() / batch_rays
-        return _Block(
+        return _Chunk(
             loss=loss.detach(),
             mse=mse,
             terms={name: term.detach() for name, term in terms.items()},
@@ -108,17 +108,17 @@ class TrainingStep:
         )
 
 
-def _result(rays: int, blocks: list[_Block]) -> StepResult:
-    found = torch.stack([block.extremes for block in blocks])  # [blocks, passes, 3]
+def _result(rays: int, chunks: list[_Chunk]) -> StepResult:
+    found = torch.stack([chunk.extremes for chunk in chunks])  # [chunks, passes, 3]
     lowest, highest, opacity = found[..., 0].amin(0), found[..., 1].amax(0), found[..., 2].amax(0)  # [passes]
-    names = blocks[0].terms
+    names = chunks[0].terms
     return StepResult(
-        loss=float(torch.stack([block.loss for block in blocks]).sum()),
-        mse=float(torch.stack([block.mse for block in blocks]).sum()),
-        terms={name: float(torch.stack([block.terms[name] for block in blocks]).sum()) for name in names},
+        loss=float(torch.stack([chunk.loss for chunk in chunks]).sum()),
+        mse=float(torch.stack([chunk.mse for chunk in chunks]).sum()),
+        terms={name: float(torch.stack([chunk.terms[name] for chunk in chunks]).sum()) for name in names},
         collapsed=not ((highest - lowest > UNIFORM * highest) & (opacity > UNSEEN)).all(),
         rays=rays,
-        samples=sum(block.samples for block in blocks),
+        samples=sum(chunk.samples for chunk in chunks),
     )
 
 

@@ -7,7 +7,7 @@ slow core. Values do not depend on it: samples are computed in blocks that begin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,43 +30,31 @@ MARCH_STEPS = 2**24  # most of which are leapt over
 RENDER_SAMPLES = 2**21  # if rays stopped nowhere; they see a tenth of it
 TABLE_ROWS = 2**22
 
-LEVEL_COLUMNS = 4  # numbers of one level: resolution, offset, rows, dense
-
-Field = tuple[Tensor, list[Tensor], Tensor, float, list[int]]  # table, weights, low, side, levels
+Field = Sequence[Any]  # table, the five weights, low, levels: tensors; and the side of the cube
 Grid = tuple[Tensor, float, Tensor]  # low, cell, distance
 
 
-def ngp_field(
-    positions: Tensor,
-    directions: Tensor,
-    table: Tensor,
-    weights: list[Tensor],
-    low: Tensor,
-    side: float,
-    levels: list[int],
-) -> tuple[Tensor, Tensor, Tensor]:
+def ngp_field(positions: Tensor, directions: Tensor, field: Field) -> tuple[Tensor, Tensor, Tensor]:
     """See ops.ngp_field."""
-    M, E = len(positions), weights[0].shape[1]
-    encoding, density, colour = (np.empty(shape, np.float32) for shape in ((M, E), M, (M, 3)))
-    x, d = array(positions), array(directions)
-    known, made = field_arguments((table, weights, low, side, levels)), (encoding, density, colour)
+    x, d, known = array(positions), array(directions), field_arguments(field)
+    M, E = len(x), known.weights[0].shape[1]
+    made = encoding, density, colour = [np.empty(shape, np.float32) for shape in ((M, E), M, (M, 3))]
     for part in slices(M, FIELD_SAMPLES):
         launch(field_kernels.forward, x[part], d[part], *known, *(output[part] for output in made))
     return torch.from_numpy(density), torch.from_numpy(colour), torch.from_numpy(encoding)
 
 
 def ngp_field_backward(
-    inputs: tuple[Any, ...], outputs: list[Tensor], gradients: list[Tensor], of_inputs: bool
+    positions: Tensor, directions: Tensor, field: Field, outputs: list[Tensor], gradients: list[Tensor], of_inputs: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See ops.ngp_field_backward."""
-    positions, directions, *field = inputs
     low, inverse_side, table, levels, weights, _ = field_arguments(field)
     x, d = array(positions), array(directions)
     density, colour, encoding = (array(output) for output in outputs)
     density_gradient, colour_gradient = (array(gradient) for gradient in gradients)
     moved = field_kernels.moved(density_gradient, colour_gradient)  # [V], the samples that a gradient reaches
     transposed = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-    sums = np.zeros((field_kernels.CHUNKS, sum(weight.size for weight in weights)), np.float32)
+    sums = np.zeros((field_kernels.SHARES, sum(weight.size for weight in weights)), np.float32)
     table_gradient = zeroed.take(field[0])
     table_sums = array(table_gradient)
     M = len(x) if of_inputs else 0
@@ -81,12 +69,9 @@ def ngp_field_backward(
     return table_gradient, flat, torch.from_numpy(of_positions), torch.from_numpy(of_harmonics)
 
 
-def ngp_density(
-    positions: Tensor, table: Tensor, weights: list[Tensor], low: Tensor, side: float, levels: list[int]
-) -> Tensor:
+def ngp_density(positions: Tensor, field: Field) -> Tensor:
     """See ops.ngp_density."""
-    density, x = np.empty(len(positions), np.float32), array(positions)
-    known = field_arguments((table, weights, low, side, levels))
+    density, x, known = np.empty(len(positions), np.float32), array(positions), field_arguments(field)
     for part in slices(len(x), FIELD_SAMPLES):
         launch(field_kernels.forward_density, x[part], *known, density[part])
     return torch.from_numpy(density)
@@ -215,14 +200,23 @@ def array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-def field_arguments(field: Sequence[Any]) -> tuple[Any, ...]:
-    """What field kernels take: lower corner, 1 / side, table, levels [L, 4], weights, and the factor from the network's
-    density, per side of the cube, to that per scene unit.
-    """
-    table, weights, low, side, levels = field
-    shaped = np.array(levels, dtype=np.int64).reshape(-1, LEVEL_COLUMNS)
+class FieldArguments(NamedTuple):
+    """What field kernels take, in their order."""
+
+    low: np.ndarray  # [3]
+    inverse_side: np.float32
+    table: np.ndarray  # [rows, F]
+    levels: np.ndarray  # [L, 4]
+    weights: tuple[np.ndarray, ...]
+    factor: np.float32  # from the network's density, per side of the cube, to that per scene unit
+
+
+def field_arguments(field: Field) -> FieldArguments:
+    """A field as the kernels take it."""
+    *tensors, side = field
+    table, *weights, low, levels = (array(tensor) for tensor in tensors)
     inverse_side = np.float32(1 / side)
-    return array(low), inverse_side, array(table), shaped, tuple(array(weight) for weight in weights), inverse_side
+    return FieldArguments(low, inverse_side, table, levels, tuple(weights), inverse_side)
 
 
 def grid_arguments(grid: Grid) -> tuple[np.ndarray, np.float32, np.ndarray]:

@@ -17,7 +17,7 @@ from nerfpipe.kernels.numba.spherical_harmonics import harmonics_block
 from nerfpipe.ops.constants import COLOURS, GEOMETRY, LARGEST_RAW_DENSITY
 from nerfpipe.ops.spherical_harmonics import COMPONENTS as HARMONICS
 
-CHUNKS = 32  # parts of a batch whose weight gradients are summed apart: fixed, so that threads do not change the sum
+SHARES = 32  # parts of a batch whose weight gradients are summed apart: fixed, so that threads do not change the sum
 LARGEST = np.float32(LARGEST_RAW_DENSITY)
 ONE = np.float32(1)
 
@@ -89,10 +89,10 @@ def forward(positions, directions, low, inverse_side, table, levels, weights, sc
     """Density [M] and colour [M, 3]; the encoding [M, E] is kept for the way back."""
     M, encoded, hidden = positions.shape[0], weights[0].shape[1], weights[0].shape[0]
     blocks = (M + BLOCK - 1) // BLOCK
-    for chunk in prange(CHUNKS):
+    for share in prange(SHARES):
         block = new_block(encoded, hidden)
         x, h, joined, first, second, raw = parts(block, encoded, hidden)
-        for b in range(chunk * blocks // CHUNKS, (chunk + 1) * blocks // CHUNKS):
+        for b in range(share * blocks // SHARES, (share + 1) * blocks // SHARES):
             start, count = b * BLOCK, min(BLOCK, M - b * BLOCK)
             columns = padded(count)
             rows = encoding[start : start + count]
@@ -112,10 +112,10 @@ def forward_density(positions, low, inverse_side, table, levels, weights, scale,
     """Density [M] alone."""
     M, encoded, hidden = positions.shape[0], weights[0].shape[1], weights[0].shape[0]
     blocks = (M + BLOCK - 1) // BLOCK
-    for chunk in prange(CHUNKS):
+    for share in prange(SHARES):
         block, rows = new_block(encoded, hidden), np.empty((BLOCK, encoded), np.float32)
         x, h, joined, _, _, _ = parts(block, encoded, hidden)
-        for b in range(chunk * blocks // CHUNKS, (chunk + 1) * blocks // CHUNKS):
+        for b in range(share * blocks // SHARES, (share + 1) * blocks // SHARES):
             start, count = b * BLOCK, min(BLOCK, M - b * BLOCK)
             columns = padded(count)
             encode_block(positions[start : start + count], low, inverse_side, table, levels, rows[:count])
@@ -144,20 +144,20 @@ def backward(
 ):  # fmt: skip
     """Gradients, from those of density [M] and colour [M, 3], for the samples `which` [V]:
 
-    returns that of the encoding [V, E], and adds up that of all weights, one after the other, in sums [CHUNKS, .].
+    returns that of the encoding [V, E], and adds up that of all weights, one after the other, in sums [SHARES, .].
     Writes that of the directions' harmonics [M, HARMONICS], unless that array is empty.
     Activations are computed anew: that is faster than fetching them from memory.
     """
     V, encoded, hidden = len(which), weights[0].shape[1], weights[0].shape[0]
     encoding_gradient = np.empty((V, encoded), np.float32)
     blocks = (V + BLOCK - 1) // BLOCK
-    for chunk in prange(CHUNKS):
+    for share in prange(SHARES):
         block, up = new_block(encoded, hidden), new_block(encoded, hidden)  # values, and gradients on the way up
         x, h, joined, first, second, raw = parts(block, encoded, hidden)
         gx, gh, gjoined, gfirst, gsecond, graw = parts(up, encoded, hidden)
         rows = np.empty((BLOCK, encoded), np.float32)
-        w0, w1, w2, w3, w4 = split_weights(sums[chunk], encoded, hidden)
-        for b in range(chunk * blocks // CHUNKS, (chunk + 1) * blocks // CHUNKS):
+        w0, w1, w2, w3, w4 = split_weights(sums[share], encoded, hidden)
+        for b in range(share * blocks // SHARES, (share + 1) * blocks // SHARES):
             start, count = b * BLOCK, min(BLOCK, V - b * BLOCK)
             columns = padded(count)
             for s in range(count):

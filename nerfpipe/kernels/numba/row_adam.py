@@ -7,7 +7,7 @@ from numba import prange
 
 from nerfpipe.kernels.numba.compile import parallel_kernel
 
-CHUNKS = 64
+SHARES = 64
 ONE, ZERO = np.float32(1), np.float32(0)
 
 
@@ -15,8 +15,8 @@ ONE, ZERO = np.float32(1), np.float32(0)
 def step_rows(weight, gradient, mean, square, rate, beta1, beta2, epsilon, inverse_correction):
     """One step on weight [N, F]; the gradient of the rows it moves is set to zero."""
     N, F = weight.shape
-    for chunk in prange(CHUNKS):
-        for n in range(chunk * N // CHUNKS, (chunk + 1) * N // CHUNKS):
+    for share in prange(SHARES):
+        for n in range(share * N // SHARES, (share + 1) * N // SHARES):
             moved = False
             for f in range(F):
                 moved |= gradient[n, f] != ZERO

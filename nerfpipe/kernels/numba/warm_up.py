@@ -12,7 +12,7 @@ from nerfpipe.ops.constants import COLOURS, FEATURES, GEOMETRY
 from nerfpipe.ops.spherical_harmonics import COMPONENTS as HARMONICS
 
 SIDE, WIDTH = 2.0, 4  # of the cube; of the hidden layers
-LEVELS = [2, 0, 27, 1, 8, 27, 64, 0]  # resolution, offset, rows, dense: one level dense, one hashed
+LEVELS = [[2, 0, 27, 1], [8, 27, 64, 0]]  # resolution, offset, rows, dense: one level dense, one hashed
 STEP = 0.25
 
 
@@ -23,16 +23,15 @@ def compile_all() -> None:
     longest = math.ceil(SIDE * 2 / STEP) + 1
     spacing = (STEP, math.inf)
     positions, directions, t, delta, _, offsets = bindings.march(rays, (*ends, torch.zeros(4)), spacing, grid, longest)
-    table, weights = torch.zeros(91, FEATURES), _weights()
-    field = (table, weights, torch.full((3,), -1.0), SIDE, LEVELS)
-    density, colour, encoding = bindings.ngp_field(positions, directions, *field)
+    field = (torch.zeros(91, FEATURES), *_weights(), torch.full((3,), -1.0), torch.tensor(LEVELS), SIDE)
+    density, colour, encoding = bindings.ngp_field(positions, directions, field)
     inputs = (offsets, t, delta, density, colour, torch.zeros(4, 3), 0.01, longest)
     seen, opacity, depth, shares = bindings.composite(*inputs)
     up = [torch.ones_like(output) for output in (seen, opacity, depth, shares)]
     gradients = bindings.composite_backward(inputs, (opacity, depth, shares), up)
     outputs = [density, colour, encoding]
-    bindings.ngp_field_backward((positions, directions, *field), outputs, list(gradients), of_inputs=True)
-    bindings.ngp_density(positions, *field)
+    bindings.ngp_field_backward(positions, directions, field, outputs, list(gradients), of_inputs=True)
+    bindings.ngp_density(positions, field)
     bindings.observe(positions, density, grid[0], grid[1], torch.zeros(2, 2, 2))
     weight, gradient, mean, square = (torch.ones(2, FEATURES) for _ in range(4))
     bindings.step_rows(weight, gradient, mean, square, 0.1, 0.9, 0.99, 1e-15, 1.0)
@@ -46,7 +45,7 @@ def _rays() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 def _weights() -> list[Tensor]:
-    encoded = len(LEVELS) // bindings.LEVEL_COLUMNS * FEATURES
+    encoded = len(LEVELS) * FEATURES
     shapes = [
         (WIDTH, encoded), (GEOMETRY, WIDTH), (WIDTH, GEOMETRY + HARMONICS), (WIDTH, WIDTH), (COLOURS, WIDTH)
     ]  # fmt: skip
