@@ -51,6 +51,7 @@ class FourierParams(Section):
 class FourierEncoding(nn.Module):  # 2. The encoding: x -> sin and cos of random projections of x.
     def __init__(self, features: int, scale: float) -> None:
         super().__init__()
+        self.size = 2 * features
         self.register_buffer("frequencies", torch.randn(3, features) * scale)  # [3, F], stored in the model file
 
     def forward(self, x: Float[Tensor, "M 3"]) -> Float[Tensor, "M E"]:
@@ -62,7 +63,7 @@ class FourierField(Field):  # 3. The field: positions and directions -> density 
     def __init__(self, params: FourierFieldParams) -> None:
         super().__init__()
         self.encoding = FourierEncoding(params.features, params.scale)
-        self.hidden, self.head = nn.Linear(2 * params.features, params.width), nn.Linear(params.width, 4)
+        self.hidden, self.head = nn.Linear(self.encoding.size, params.width), nn.Linear(params.width, 4)
 
     def forward(self, positions: Float[Tensor, "M 3"], directions: Float[Tensor, "M 3"]) -> FieldOutput:
         raw = self.head(torch.relu(self.hidden(self.encoding(positions))))  # [M, 4]

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from nerfpipe import __version__
 from nerfpipe.config.defaults import RUNTIME
+from nerfpipe.config.methods import TinyFieldParams
 from nerfpipe.config.params import Params
 from nerfpipe.geometry.space import camera_rays
 from nerfpipe.geometry.spaces import Bounded
@@ -196,6 +197,18 @@ def test_a_file_of_this_format_has_no_old_names(file: Path, bank: RayBank, with_
     header = describe_model(with_params(method="ngp"), bank)
     rewrite(file, {"format": FORMAT, **asdict(header), "settings": in_format_1(header.settings)})
     assert fault(file) == "ngp.field.coarsest: unknown key; it is called base_resolution now (and 4 more)"
+
+
+def test_a_file_that_lacks_a_later_setting_means_its_former_value(
+    file: Path, header: ModelHeader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TinyFieldParams, "added", {"density": "softplus"})
+    field = {key: value for key, value in header.settings["field"].items() if key != "density"}
+    rewrite(file, {"format": FORMAT, **asdict(header), "settings": {**header.settings, "field": field}})
+    assert load_model(file)[1].settings["field"]["density"] == "softplus"
+    written = {**field, "density": "relu"}
+    rewrite(file, {"format": FORMAT, **asdict(header), "settings": {**header.settings, "field": written}})
+    assert load_model(file)[1].settings["field"]["density"] == "relu"
 
 
 def test_a_method_that_is_unknown_is_named(file: Path, header: ModelHeader) -> None:

@@ -32,6 +32,7 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # a text is never taken for a number
     renamed: ClassVar[Mapping[str, str]] = {}  # a key of an earlier version -> its name now
+    added: ClassVar[Mapping[str, Any]] = {}  # a key that earlier model files lack -> the value that they mean
 
     @field_validator("*", mode="before")
     @classmethod

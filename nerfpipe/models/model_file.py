@@ -143,16 +143,16 @@ def _parse_header(path: Path, text: str | None) -> ModelHeader:
 def _in_present_format(header: dict[str, Any]) -> dict[str, Any]:
     """A header of any format as this version has it, without its format. Raises ValueError where that is unknown."""
     written = header.pop("format", 1)
-    if written == FORMAT:
-        return header
-    if written != 1:
+    if written not in (1, FORMAT):
         raise ValueError(f"format {written!r}")
     sections = METHODS[header["method"]].model_fields if header.get("method") in METHODS else {}
     for name, content in header["settings"].items():
         if name in sections and isinstance(content, dict):
-            names = cast(type[Section], sections[name].annotation).renamed
-            header["settings"][name] = {names.get(key, key): value for key, value in content.items()}
-    if header["space"].get("frustum") is None:  # format 1 had the key for every space
+            section = cast(type[Section], sections[name].annotation)
+            names = section.renamed if written == 1 else {}
+            present = {names.get(key, key): value for key, value in content.items()}
+            header["settings"][name] = {**section.added, **present}
+    if written == 1 and header["space"].get("frustum") is None:  # format 1 had the key for every space
         header["space"].pop("frustum", None)
     return header
 

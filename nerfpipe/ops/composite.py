@@ -1,4 +1,4 @@
-"""The fast form of the volume rendering equation. Definition: rendering/volume_rendering.py, `composite`."""
+"""The fast form of the volume rendering equation. Definition: rendering/volume_rendering.py, `definition`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Buffers that are known to be zero, so that a large gradient need not be cleared for every step.
 
-An optimiser that leaves a gradient zero gives it back here; the next gradient of its shape is taken from here.
+A backward pass takes its buffer here and returns it as the gradient. Autograd keeps that very tensor as `.grad`, since
+nobody else holds it. RowAdam leaves it all zero and gives it back, and the next step takes it again. Where autograd
+adds a second gradient to it or copies it, the result is the same and only memory is lost.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     bank.json        cameras, splits, space, background, similarity; which camera each view has
     poses.npy        [N, 3, 4] float32, camera-to-world
-    directions.npy   [D, 3] float32, unit directions in camera space: one table of H·W rows per distinct lens
+    directions.npy   [pixels of all lenses, 3] float32, unit directions in camera space: a table of H·W rows per lens
     colour.npy       [P, 4] uint8, the targets of all P pixels, view after view, row by row
-    train.npy        [T] uint32 or uint64, the train rays that pass through the bounds and lie within the masks
+    train.npy        [train rays] uint32 or uint64, those that pass through the bounds and lie within the masks
     mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
     depth.npy        [P] float32, true distance of all pixels (only if the scene knows it)
 

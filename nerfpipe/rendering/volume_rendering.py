@@ -22,7 +22,7 @@ from nerfpipe.types import COLOUR, FieldOutput, Pixels, Rendering, Samples
 
 def composite(samples: Samples, output: FieldOutput, background: Float[Tensor, "... 3"]) -> Rendering:
     """The rendering of R rays from a field's output at their samples, over background [3] or [R, 3]."""
-    if dispatch.is_fast(output.density) and not samples.full:
+    if dispatch.is_fast(output.density) and not samples.full:  # a full batch needs no padding in torch
         colour, opacity, depth, weights = ops.composite(
             samples.ray_offsets,
             samples.t,

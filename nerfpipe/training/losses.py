@@ -1,4 +1,4 @@
-"""What training makes small. Every term is a mean over rays, and is reported by its name."""
+"""What training makes small: terms by name, each a sum over rays, which the step divides by the rays of its batch."""
 
 from __future__ import annotations
 
