@@ -49,13 +49,15 @@ class FourierParams(Section):
 
 
 class FourierEncoding(nn.Module):  # 2. The encoding: x -> sin and cos of random projections of x.
+    frequencies: Float[Tensor, "3 F"]
+
     def __init__(self, features: int, scale: float) -> None:
         super().__init__()
         self.size = 2 * features
         self.register_buffer("frequencies", torch.randn(3, features) * scale)  # [3, F], stored in the model file
 
     def forward(self, x: Float[Tensor, "M 3"]) -> Float[Tensor, "M E"]:
-        angles = x @ self.frequencies  # [M, F]
+        angles = (x[:, :, None] * self.frequencies).sum(dim=1)  # [M, F]; a matrix product might run in bfloat16
         return torch.cat([angles.sin(), angles.cos()], dim=1)  # [M, 2·F]
 
 
@@ -97,8 +99,7 @@ def main() -> None:
         scene.mkdir(), bank.mkdir()
         generate(scene, size=32, splits={"train": 12, "val": 2, "test": 2})
         rays = build(procedural.load(scene, "robot-arm", "white"), bank, params.rays.margin, params.rays.min_near)
-        model = build_model(params.recipe, params.seed, rays.space)
-        training = TrainingStep(model, rays, params, torch.device("cpu"))
+        training = TrainingStep(build_model(params.recipe, params.seed, rays.space), rays, params, torch.device("cpu"))
         for step in range(STEPS):
             result = training.take(step, RAYS)
             if step % 25 == 0 or step == STEPS - 1:
