@@ -159,3 +159,33 @@ def test_directions_beyond_the_fold_have_no_pixel(lens: str, k: tuple[float, ...
     assert torch.isfinite(pixels[:3]).all()
     assert torch.isnan(pixels[3:]).all()
     assert_close(camera.directions(pixels[:3]), points[:3] / points[:3].norm(dim=1, keepdim=True), atol=1e-6, rtol=0)
+
+
+wide = st.floats(-0.6, 0.6)
+
+
+@given(k1=wide, k2=wide, p1=tiny, p2=tiny, k3=wide, centre=st.floats(0.3, 0.7))
+def test_a_lens_that_is_invertible_at_the_border_is_so_within(
+    k1: float, k2: float, p1: float, p2: float, k3: float, centre: float
+) -> None:
+    camera = Camera(24, 16, 20.0, 21.0, 24 * centre, 16 * centre, "perspective", (k1, k2, p1, p2, k3))
+    try:
+        camera.directions(camera.border_centres())
+    except NotInvertibleError:
+        return
+    camera.directions(camera.pixel_centres())
+
+
+def test_the_border_is_every_pixel_at_the_edge() -> None:
+    camera = Camera(4, 3, 5.0, 5.0, 2.0, 1.5)
+    border = {tuple(pixel) for pixel in camera.border_centres().tolist()}
+    inner = {(1.5, 1.5), (2.5, 1.5)}
+    assert border == {tuple(pixel) for pixel in camera.pixel_centres().tolist()} - inner
+
+
+@given(gentle(), gentle())
+def test_points_of_different_lenses_are_inverted_together(k: tuple[float, ...], other: tuple[float, ...]) -> None:
+    points, each = image_points(), torch.tensor([k, other], dtype=torch.float64)
+    both = torch.cat([distortion.distort(points, k), distortion.distort(points, other)])
+    found = distortion.undistort_each(both, each.repeat_interleave(len(points), dim=0))
+    assert_close(found, torch.cat([points, points]), atol=1e-9, rtol=0)

@@ -200,7 +200,56 @@ def test_a_file_cut_short_is_named_with_the_remedy(bank: RayBank, name: str, lef
         RayBank(bank.folder)
 
 
-@pytest.mark.parametrize("name", ["poses.npy", "directions.npy", "colour.npy"])
+@pytest.mark.parametrize(
+    ("shared", "rows"),
+    [(2, 7 * 5 + 9 * 4), (99, 9 * 4)],  # one table for both bent lenses, none for the plain; only for the fisheye
+    ids=["many views", "few views"],
+)
+def test_directions_are_those_of_each_camera_with_a_table_or_without(
+    make_scene: MakeScene, build_bank: BuildBank, monkeypatch: pytest.MonkeyPatch, shared: int, rows: int
+) -> None:
+    monkeypatch.setattr("nerfpipe.raybank.directions.SHARED", shared)
+    scene = make_scene(train=5, sizes=((8, 6), (7, 5), (7, 5), (9, 4)))
+    plain, lens, again, other = scene.cameras
+    bent = replace(lens, distortion=(0.1, -0.02))
+    fisheye = replace(other, lens="fisheye", distortion=(0.01,))
+    cameras = (plain, bent, replace(again, distortion=(0.1, -0.02)), fisheye)
+    bank = build_bank(replace(scene, cameras=cameras))
+    assert bank.arrays["directions"].shape == (rows, 3)
+    everywhere = bank.pixels(
+        np.arange(sum(bank.camera(view).width * bank.camera(view).height for view in range(scene.views)))
+    )
+    for view in range(scene.views):
+        camera = bank.camera(view)
+        expected = camera.directions(camera.pixel_centres())
+        assert_close(everywhere.in_camera[everywhere.view == view], expected)
+        assert_close(bank.view(view).pixels.in_camera, expected)
+
+
+@pytest.mark.parametrize("distortion", [(), (0.1, -0.02, 0.001, 0.002)])
+def test_a_camera_per_picture_costs_no_table(
+    make_scene: MakeScene, build_bank: BuildBank, distortion: tuple[float, ...]
+) -> None:
+    scene = make_scene(train=2, sizes=((80, 60),) * 6, depth=False)
+    bank = build_bank(replace(scene, cameras=tuple(replace(camera, distortion=distortion) for camera in scene.cameras)))
+    assert bank.arrays["directions"].shape == (0, 3)
+    assert bank.bytes_per_ray() < 8.5
+
+
+def test_a_lens_without_a_table_that_folds_is_refused(make_scene: MakeScene, build_bank: BuildBank) -> None:
+    scene = make_scene(train=2)
+    folded = tuple(replace(camera, distortion=(-9.0,)) for camera in scene.cameras)
+    with pytest.raises(NerfpipeError, match="its distortion cannot be inverted; correct its numbers"):
+        build_bank(replace(scene, cameras=folded))
+
+
+def test_a_table_of_directions_that_does_not_fit_is_named(bank: RayBank) -> None:
+    np.save(bank.folder / "directions.npy", np.zeros((5, 3), np.float32))
+    with pytest.raises(NerfpipeError, match=r"directions\.npy: does not fit .*`dvc repro --force rays`"):
+        RayBank(bank.folder)
+
+
+@pytest.mark.parametrize("name", ["poses.npy", "colour.npy"])
 def test_a_file_of_another_bank_is_named_with_the_remedy(
     bank: RayBank, make_scene: MakeScene, build_bank: BuildBank, name: str
 ) -> None:

@@ -93,6 +93,12 @@ class Camera:
         grid = torch.meshgrid(v, u, indexing="ij")
         return torch.stack([grid[1], grid[0]], dim=-1).reshape(-1, 2)  # [P, 2]
 
+    def border_centres(self) -> Float[Tensor, "P 2"]:
+        """(column, row) [P, 2] of the centres of the pixels at the image's border."""
+        columns, rows = torch.arange(self.width) + 0.5, torch.arange(self.height) + 0.5
+        top_and_bottom = torch.cartesian_prod(columns, rows[[0, -1]])  # [2·W, 2]
+        return torch.cat([top_and_bottom, torch.cartesian_prod(columns[[0, -1]], rows)])
+
     def strips(self, pixels: int | None = None) -> Iterator[tuple[slice, slice]]:
         """The image in strips of whole rows, of at most `pixels` pixels, STRIP by default, if a row has no more.
 
@@ -108,11 +114,10 @@ class Camera:
 
         Raises distortion.NotInvertibleError if a pixel has no ray because the distortion cannot be inverted there.
         """
-        x, y = (pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy
+        focal, centre = pixels.new_tensor([self.fx, self.fy]), pixels.new_tensor([self.cx, self.cy])
         if self.is_pinhole:
-            d = torch.stack([x, -y, -torch.ones_like(x)], dim=-1)  # [P, 3]; rows count downwards, y points up
-            return d / d.norm(dim=-1, keepdim=True)
-        d = distortion.directions(self.lens, self.distortion, torch.stack([x, y], dim=-1))
+            return pinhole_directions(pixels, focal, centre)
+        d = distortion.directions(self.lens, self.distortion, (pixels - centre) / focal)
         return (d * torch.tensor(TO_OPENCV)).to(pixels.dtype)  # [P, 3]
 
     def project(self, points: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P 2"], Float[Tensor, " P"]]:
@@ -123,6 +128,15 @@ class Camera:
         image = distortion.project(self.lens, self.distortion, points * torch.tensor(TO_OPENCV)).to(points.dtype)
         u, v = self.cx + self.fx * image[:, 0], self.cy + self.fy * image[:, 1]
         return torch.stack([u, v], dim=-1), points.norm(dim=-1)  # [P, 2], [P]
+
+
+def pinhole_directions(
+    pixels: Float[Tensor, "P 2"], focal: Float[Tensor, "*P 2"], centre: Float[Tensor, "*P 2"]
+) -> Float[Tensor, "P 3"]:
+    """Unit directions in camera space of pixels, without distortion; focal length and principal point in pixels."""
+    x, y = ((pixels - centre) / focal).unbind(dim=-1)
+    d = torch.stack([x, -y, -torch.ones_like(x)], dim=-1)  # [P, 3]; rows count downwards, y points up
+    return d / d.norm(dim=-1, keepdim=True)
 
 
 def to_camera(pose: Float[Tensor, "3 4"], points: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Lens = Literal["perspective", "fisheye", "fov"]
+Coefficients = Sequence[float] | Sequence[Tensor]  # numbers of one lens, or one per point
 COEFFICIENTS: dict[Lens, int] = {"perspective": 8, "fisheye": 4, "fov": 1}  # at most; missing ones are 0
 STEPS = 30  # of Newton's method; an invertible distortion needs five
 TOLERANCE = 1e-7  # in focal lengths, about 1e-4 pixels: with a larger error Newton's method has not converged
@@ -80,8 +81,12 @@ def directions(lens: Lens, coefficients: Sequence[float], image: Float[Tensor, "
 
 def distort(ideal: Float[Tensor, "P 2"], coefficients: Sequence[float]) -> Float[Tensor, "P 2"]:
     """Distorted coordinates [P, 2] of ideal image coordinates [P, 2], by the perspective model."""
+    return _distort(ideal, _padded("perspective", coefficients))
+
+
+def _distort(ideal: Tensor, k: Coefficients) -> Tensor:
     x, y = ideal.unbind(dim=1)
-    _, _, p1, p2, *_ = k = _padded("perspective", coefficients)
+    _, _, p1, p2, *_ = k
     square = x * x + y * y
     radial, _ = _radial(square, k)
     moved_x = radial * x + 2 * p1 * x * y + p2 * (square + 2 * x * x)
@@ -94,7 +99,25 @@ def undistort(distorted: Float[Tensor, "P 2"], coefficients: Sequence[float]) ->
 
     Raises NotInvertibleError if a point has none, or only beyond the radius at which the distortion folds back.
     """
-    _, _, p1, p2, *_ = k = _padded("perspective", coefficients)
+    k = _padded("perspective", coefficients)
+    ideal, determinant = _newton(distorted, k)
+    found = ((distort(ideal, k) - distorted).abs().amax(dim=1) < TOLERANCE) & (determinant > 0) & _unfolded(ideal, k)
+    _raise_unless(found)
+    return ideal
+
+
+def undistort_each(distorted: Float[Tensor, "P 2"], coefficients: Float[Tensor, "P 8"]) -> Float[Tensor, "P 2"]:
+    """`undistort` for points of different perspective lenses, each known to be invertible there: nothing is checked."""
+    ideal, _ = _newton(distorted.double(), coefficients.double().unbind(dim=1))
+    return ideal
+
+
+def _newton(distorted: Tensor, k: Coefficients) -> tuple[Tensor, Tensor]:
+    """Ideal coordinates [P, 2] of distorted ones by Newton's method, and the last determinant of the Jacobian [P].
+
+    k: the eight coefficients, each a number or one per point, [P].
+    """
+    _, _, p1, p2, *_ = k
     ideal = distorted.clone()
     for _ in range(STEPS):
         x, y = ideal.unbind(dim=1)
@@ -103,14 +126,12 @@ def undistort(distorted: Float[Tensor, "P 2"], coefficients: Sequence[float]) ->
         xy = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y  # the Jacobian is symmetric
         yy = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
         determinant = xx * yy - xy * xy
-        error = distort(ideal, k) - distorted  # [P, 2]
+        error = _distort(ideal, k) - distorted  # [P, 2]
         if error.abs().max() < EXACT:
             break
         change = torch.stack([yy * error[:, 0] - xy * error[:, 1], xx * error[:, 1] - xy * error[:, 0]], dim=1)
         ideal = ideal - change / determinant[:, None]
-    found = ((distort(ideal, k) - distorted).abs().amax(dim=1) < TOLERANCE) & (determinant > 0) & _unfolded(ideal, k)
-    _raise_unless(found)
-    return ideal
+    return ideal, determinant
 
 
 def _unfolded(ideal: Tensor, k: Sequence[float]) -> Tensor:
@@ -142,7 +163,7 @@ def _without_fov(image: Tensor, omega: float) -> Tensor:
     return image * torch.tan(radius * omega) / (2 * math.tan(omega / 2) * radius)
 
 
-def _radial(square: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
+def _radial(square: Tensor, k: Coefficients) -> tuple[Tensor, Tensor]:
     """The radial factor at squared radii [P], and its derivative with respect to them."""
     k1, k2, _, _, k3, k4, k5, k6 = k
     upper = 1 + square * (k1 + square * (k2 + square * k3))

@@ -2,7 +2,8 @@
 
     bank.json        cameras, splits, space, background, similarity; which camera each view has
     poses.npy        [N, 3, 4] float32, camera-to-world
-    directions.npy   [pixels of all lenses, 3] float32, unit directions in camera space: a table of H·W rows per lens
+    directions.npy   [pixels of lenses, 3] float32, unit directions in camera space: a table of H·W rows for each
+                     distorted lens that many views share (see directions.py)
     colour.npy       [P, 4] uint8, the targets of all P pixels, view after view, row by row
     train.npy        [train rays] uint32 or uint64, those that pass through the bounds and lie within the masks
     mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
@@ -29,6 +30,7 @@ from nerfpipe.geometry.conventions import BACKGROUNDS, SPLITS
 from nerfpipe.geometry.plausible import pose_faults
 from nerfpipe.geometry.rays import DepthRange, PixelBatch, RayBatch, rays_to_world
 from nerfpipe.geometry.similarity import Similarity
+from nerfpipe.raybank.directions import Directions, table_starts
 from nerfpipe.raybank.header import read_header
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import refuse_irregular
@@ -63,20 +65,20 @@ class RayBank:
         self.poses = torch.empty(0, 3, 4)  # [N, 3, 4], camera-to-world
         focal = [math.sqrt(camera.fx * camera.fy) for camera in self.cameras]
         self._radius = torch.tensor([CONE / pixels for pixels in focal])  # [cameras], of a pixel's cone at distance 1
-        self._table_start = view_starts(self.cameras, np.arange(len(self.cameras)))  # [cameras + 1]
         self._view_start = view_starts(self.cameras, self.camera_index)  # [N + 1]
         self._open_arrays()
 
     def _open_arrays(self) -> None:
         shapes = {
             "poses": (len(self.camera_index), 3, 4),
-            "directions": (int(self._table_start[-1]), 3),
+            "directions": (table_starts(self.cameras, self.header.camera_index)[1], 3),
             "colour": (int(self._view_start[-1]), 4),
             "train": (None,),
         }
         self.arrays = {
             name: open_array(self.folder / f"{name}.npy", shape, DTYPES[name]) for name, shape in shapes.items()
         }
+        self._directions = Directions(self.cameras, self.header.camera_index, self.arrays["directions"])
         for fault in pose_faults(self.arrays["poses"], "pose"):
             raise NerfpipeError(f"{self.folder / 'poses.npy'}: damaged ({fault}); run `dvc repro --force rays`")
         self.poses = torch.from_numpy(np.array(self.arrays["poses"]))
@@ -130,7 +132,7 @@ class RayBank:
         return PixelBatch(
             view=torch.from_numpy(view),
             pixel=torch.from_numpy(pixel),
-            in_camera=torch.from_numpy(self.arrays["directions"][pixel + self._table_start[lens]]),  # [R, 3]
+            in_camera=self._directions.of(lens, pixel),  # [R, 3]
             radius=self._radius[lens],
             target=torch.from_numpy(self.arrays["colour"][indices]).float() / 255,  # [R, 4]
             depth=torch.from_numpy(self._depth[indices]) if depth and self._depth is not None else None,

@@ -15,6 +15,7 @@ from nerfpipe.geometry.distortion import NotInvertibleError
 from nerfpipe.geometry.rays import rays_to_world
 from nerfpipe.geometry.space import Space
 from nerfpipe.raybank.bank import RayBank, view_starts
+from nerfpipe.raybank.directions import NO_TABLE, Directions, table_starts
 from nerfpipe.raybank.header import BankHeader
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import create_array, save_array, write_json
@@ -39,7 +40,7 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     )
     write_json(folder / "bank.json", asdict(header))
     save_array(folder / "poses.npy", scene.poses.astype(np.float32))
-    directions = _write_directions(scene.cameras, folder / "directions.npy")
+    directions = _write_directions(scene.cameras, header.camera_index, folder / "directions.npy")
     _write_train(scene, header.space, directions, folder / "train.npy")
     _write_colour(scene, folder / "colour.npy")
     if scene.read_mask is not None:
@@ -49,36 +50,43 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
     return RayBank(folder)
 
 
-def _write_directions(cameras: tuple[Camera, ...], file: Path) -> np.ndarray:
-    """Lens after lens, the camera-space directions of all pixel centres: [D, 3] float32, mapped."""
-    starts = view_starts(cameras, np.arange(len(cameras)))
-    directions = create_array(file, np.float32, (int(starts[-1]), 3))
-    for number, camera in enumerate(cameras):
-        own = directions[starts[number] : starts[number + 1]]
-        for rows, pixels in camera.strips():
-            try:
-                own[pixels] = camera.directions(camera.pixel_centres(rows)).numpy()
-            except NotInvertibleError:
-                raise NerfpipeError(
-                    f"a {camera.lens} lens of {camera.width}x{camera.height} pixels: its distortion cannot be inverted "
-                    f"in rows {rows.start} to {rows.stop}; correct its numbers, or undistort the pictures first"
-                ) from None
-    directions.flush()
-    return directions
+def _write_directions(cameras: tuple[Camera, ...], camera_index: list[int], file: Path) -> Directions:
+    """Lens after lens, the camera-space directions of all pixel centres of the lenses that have a table."""
+    starts, total = table_starts(cameras, camera_index)
+    table = create_array(file, np.float32, (total, 3))
+    for camera, start in dict(zip(cameras, starts, strict=True)).items():
+        try:
+            if start != NO_TABLE:
+                _write_table(camera, table[start : start + camera.width * camera.height])
+            elif not camera.is_pinhole:
+                camera.directions(camera.border_centres())
+        except NotInvertibleError:
+            raise NerfpipeError(
+                f"a {camera.lens} lens of {camera.width}x{camera.height} pixels: its distortion cannot be inverted; "
+                "correct its numbers, or undistort the pictures first"
+            ) from None
+    table.flush()
+    return Directions(cameras, camera_index, table)
 
 
-def _write_train(scene: Scene, space: Space, directions: np.ndarray, file: Path) -> None:
+def _write_table(camera: Camera, table: np.ndarray) -> None:
+    """The directions of all pixels of a camera, into table [H·W, 3]."""
+    for rows, pixels in camera.strips():
+        table[pixels] = camera.directions(camera.pixel_centres(rows)).numpy()
+
+
+def _write_train(scene: Scene, space: Space, directions: Directions, file: Path) -> None:
     """The numbers of the train rays that meet the bounds and are in the mask; counted, then written, so that memory
     holds a strip of one view.
     """
     starts = view_starts(scene.cameras, scene.camera_index)
-    lenses = view_starts(scene.cameras, np.arange(len(scene.cameras)))
 
     def hits(view: int) -> Iterator[np.ndarray]:
         lens, pose = scene.camera_index[view], torch.from_numpy(np.array(scene.poses[view]))
         counts = None if scene.read_mask is None else scene.read_mask(view).ravel()  # [H·W]
         for _, pixels in scene.camera(view).strips():
-            in_camera = torch.from_numpy(directions[lenses[lens] : lenses[lens + 1]][pixels])  # [P, 3]
+            indices = np.arange(pixels.start, pixels.stop)
+            in_camera = directions.of(np.full(len(indices), lens), indices)  # [P, 3]
             counted = space.rays(*rays_to_world(pose.expand(len(in_camera), 3, 4), in_camera)).hits.numpy()
             if counts is not None:
                 counted &= counts[pixels]
