@@ -107,18 +107,26 @@ def quaternion(r: np.ndarray) -> np.ndarray:
 
 
 def write_colmap(
-    scene: Scene, folder: Path, model: str, numbers: list[float], points: np.ndarray, binary: bool = True
+    scene: Scene,
+    folder: Path,
+    model: str,
+    numbers: list[float],
+    points: np.ndarray,
+    binary: bool = True,
+    tracks: list[list[int]] | None = None,
 ) -> None:
-    """One camera of a COLMAP model for all views, `numbers` in COLMAP's order."""
+    """One camera of a COLMAP model for all views, `numbers` in COLMAP's order; tracks: the images of each point."""
     names = write_pictures(scene, folder / "images")
     place = folder / "sparse" / "0"
     place.mkdir(parents=True)
-    (_write_binary if binary else _write_text)(place, scene, names, model, numbers, points)
+    tracks = [[1]] * len(points) if tracks is None else tracks
+    (_write_binary if binary else _write_text)(place, scene, names, model, numbers, points, tracks)
 
 
 def _write_binary(
-    place: Path, scene: Scene, names: list[str], model: str, numbers: list[float], points: np.ndarray
-) -> None:
+    place: Path, scene: Scene, names: list[str], model: str, numbers: list[float], points: np.ndarray,
+    tracks: list[list[int]],
+) -> None:  # fmt: skip
     camera = scene.cameras[0]
     with (place / "cameras.bin").open("wb") as file:
         file.write(struct.pack("<QiiQQ", 1, 7, NUMBERS[model], camera.width, camera.height))
@@ -131,13 +139,15 @@ def _write_binary(
             file.write(struct.pack("<Q", 2) + struct.pack("<ddq", 1.0, 2.0, -1) * 2)
     with (place / "points3D.bin").open("wb") as file:
         file.write(struct.pack("<Q", len(points)))
-        for number, point in enumerate(points):
-            file.write(struct.pack("<Q3d3Bd", number, *point, 1, 2, 3, 0.5) + struct.pack("<Qii", 1, 1, 0))
+        for number, (point, track) in enumerate(zip(points, tracks, strict=True)):
+            file.write(struct.pack("<Q3d3Bd", number, *point, 1, 2, 3, 0.5) + struct.pack("<Q", len(track)))
+            file.write(b"".join(struct.pack("<ii", image, 0) for image in track))
 
 
 def _write_text(
-    place: Path, scene: Scene, names: list[str], model: str, numbers: list[float], points: np.ndarray
-) -> None:
+    place: Path, scene: Scene, names: list[str], model: str, numbers: list[float], points: np.ndarray,
+    tracks: list[list[int]],
+) -> None:  # fmt: skip
     camera = scene.cameras[0]
     values = " ".join(repr(float(number)) for number in numbers)
     (place / "cameras.txt").write_text(f"# a remark\n7 {model} {camera.width} {camera.height} {values}\n")
@@ -146,5 +156,8 @@ def _write_text(
         q, t = world_to_camera(scene.poses[view])
         lines += [f"{view + 1} {' '.join(repr(float(x)) for x in (*q, *t))} 7 {name}", "1 2 -1" if view % 2 else ""]
     (place / "images.txt").write_text("\n".join(lines) + "\n")
-    lines = [f"{number} {x} {y} {z} 1 2 3 0.5 1 0" for number, (x, y, z) in enumerate(points.tolist())]
+    lines = [
+        f"{number} {x} {y} {z} 1 2 3 0.5 " + " ".join(f"{image} 0" for image in track)
+        for number, ((x, y, z), track) in enumerate(zip(points.tolist(), tracks, strict=True))
+    ]
     (place / "points3D.txt").write_text("\n".join(lines) + "\n")

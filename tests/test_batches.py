@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from nerfpipe.geometry.contraction import CUBE
 from nerfpipe.geometry.rays import RayBatch, rays_to_world
 from nerfpipe.raybank.bank import RayBank
 from nerfpipe.scenes.scene import Scene
-from nerfpipe.training.batches import Batch, draw_batch
+from nerfpipe.training.batches import SEEN, Batch, draw_batch
 
 
 def rays_of(bank: RayBank, batch: Batch) -> RayBatch:
@@ -83,7 +85,7 @@ def test_only_rays_of_train_views_that_meet_the_bounds_are_drawn(bank: RayBank, 
 
 def test_rays_are_drawn_evenly(bank: RayBank, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[np.ndarray] = []
-    monkeypatch.setattr(bank, "train", lambda which: drawn.append(which) or RayBank.train(bank, which))
+    monkeypatch.setattr(bank, "train", lambda which, *known: drawn.append(which) or RayBank.train(bank, which, *known))
     for step in range(100):
         draw_batch(bank, 0, step, bank.train_rays, 1)
     counts = np.bincount(np.concatenate(drawn), minlength=bank.train_rays)
@@ -113,6 +115,44 @@ def test_without_alpha_the_background_is_that_of_the_scene(
 ) -> None:
     bank = build_bank(make_scene(alpha=False))
     assert torch.equal(draw_batch(bank, 0, 0, 20, 1).background, torch.zeros(20, 3))
+
+
+def test_where_every_ray_ends_at_something_the_background_is_random(
+    make_scene: Callable[..., Scene], build_bank: Callable[..., RayBank]
+) -> None:
+    """A photograph is opaque: what shines through a field that is not costs it dearly."""
+    bank = build_bank(replace(make_scene(alpha=False), kind="unbounded", bounds=np.array(CUBE, dtype=np.float32)))
+    background = draw_batch(bank, 0, 0, 200, 1).background
+    assert len(background.unique(dim=0)) == 200
+
+
+@pytest.fixture
+def with_points(make_scene: Callable[..., Scene], build_bank: Callable[..., RayBank]) -> RayBank:
+    """The ball without depth maps, but with points on its surface."""
+    normals = np.random.default_rng(0).normal(size=(300, 3))
+    points = (0.7 * normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+    return build_bank(replace(make_scene(depth=False), points=points))
+
+
+def test_one_ray_in_four_meets_a_point_if_depth_is_learned(with_points: RayBank) -> None:
+    bank = with_points
+    batch, plain = draw_batch(bank, 3, 5, 40, 1, depth=True), draw_batch(bank, 3, 5, 40, 1)
+    known = batch.pixels.depth.isfinite()
+    assert known.nonzero()[:, 0].tolist() == list(range(SEEN - 1, 40, SEEN))
+    assert plain.pixels.depth is None
+    assert torch.equal(batch.pixels.pixel[~known], plain.pixels.pixel[~known])
+    pixels = batch.pixels[known]
+    size = bank.camera(0).width * bank.camera(0).height
+    distance = dict(zip(bank.seen_rays.tolist(), bank.seen_distance.tolist(), strict=True))
+    assert [distance[ray] for ray in (pixels.view * size + pixels.pixel).tolist()] == pixels.depth.tolist()
+    shorter = draw_batch(bank, 3, 5, 23, 1, depth=True).pixels
+    assert torch.equal(shorter.pixel, batch.pixels.pixel[:23])
+    assert torch.equal(shorter.depth.nan_to_num(), batch.pixels.depth[:23].nan_to_num())
+
+
+def test_depth_maps_are_in_the_batch_if_depth_is_learned(bank: RayBank) -> None:
+    assert draw_batch(bank, 0, 0, 20, 1).pixels.depth is None
+    assert len(draw_batch(bank, 0, 0, 20, 1, depth=True).pixels.depth) == 20
 
 
 def test_a_part_of_a_batch_keeps_its_numbers_together(bank: RayBank) -> None:

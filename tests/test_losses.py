@@ -13,7 +13,14 @@ from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.geometry.spaces import Bounded
 from nerfpipe.ops import dispatch
 from nerfpipe.rendering.volume_rendering import composite
-from nerfpipe.training.losses import colour_loss, distortion_loss, entropy_loss, loss_terms
+from nerfpipe.training.losses import (
+    colour_loss,
+    depth_loss,
+    depth_window,
+    distortion_loss,
+    entropy_loss,
+    loss_terms,
+)
 from nerfpipe.types import COLOUR, FieldOutput, Rendering, Samples
 
 COUNTS = [3, 0, 1, 4]
@@ -81,6 +88,37 @@ def test_terms_are_named_weighted_and_left_out_at_weight_zero(rays: RayBatch, wi
     terms = loss_terms([made], rays, target, SPACE, settings)
     assert_close(terms["distortion"], 0.5 * distortion_loss(made, rays, SPACE).sum())
     assert_close(terms["entropy"], 2 * entropy_loss(made.opacity).sum())
+
+
+def test_depth_loss_by_hand(rays: RayBatch) -> None:
+    """What lies in front of the window, and what the window lacks; a ray without depth has no loss."""
+    made = rendering(torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0]))
+    w = made.weights
+    depth = torch.tensor([3.1, torch.nan, torch.nan, 3.0])
+    found = depth_loss(made, depth, SPACE, window=0.2)
+    assert_close(found[0], (1 - w[1]) ** 2 + w[0] ** 2)  # samples at 2.5, 3.0 and 5.0
+    assert_close(found[3], (1 - w[5] - w[6]) ** 2 + w[4] ** 2)  # at 2.2, 2.9, 3.1 and 5.5
+    assert found[1] == found[2] == 0
+
+
+def test_depth_loss_has_the_gradient_of_finite_differences(rays: RayBatch) -> None:
+    density = torch.tensor([1.0, 0.5, 3.0, 2.0, 0.1, 1.0, 2.0, 4.0], dtype=torch.float64, requires_grad=True)
+    depth = torch.tensor([3.1, torch.nan, torch.inf, 3.0])
+    assert torch.autograd.gradcheck(lambda x: depth_loss(rendering(x), depth, SPACE, 0.2).sum(), density)
+
+
+def test_the_window_of_depth_narrows_until_half_way() -> None:
+    windows = [depth_window(SPACE, done) for done in (0.0, 0.25, 0.5, 1.0)]
+    assert_close(torch.tensor(windows), 18 * torch.tensor([1 / 64, 1 / 128, 1 / 256, 1 / 256]))
+
+
+def test_depth_is_a_term_where_it_is_known_and_weighted(rays: RayBatch, with_params) -> None:
+    made, target, depth = rendering(torch.ones(8)), torch.zeros(4, 3), torch.tensor([3.0, torch.nan, 2.0, 3.0])
+    settings = with_params(**{"ngp.train.depth": 0.5}).ngp.train
+    assert loss_terms([made], rays, target, SPACE, settings).keys() == {"colour"}
+    term = loss_terms([made], rays, target, SPACE, settings, depth, done=0.25)["depth"]
+    assert_close(term, 0.5 * depth_loss(made, depth, SPACE, depth_window(SPACE, 0.25)).sum())
+    assert "depth" not in loss_terms([made], rays, target, SPACE, with_params().ngp.train, depth)
 
 
 def test_every_pass_of_a_step_has_its_share_of_every_term(rays: RayBatch, with_params) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from nerfpipe.geometry.ndc import distance_from_ndc, from_ndc, rays_to_ndc, to_ndc
+from nerfpipe.geometry.ndc import distance_from_ndc, from_ndc, rays_to_ndc, t_in_ndc, to_ndc
 from nerfpipe.geometry.rays import near_far
 
 FRUSTUM = (1.7, 2.3)
@@ -43,6 +43,7 @@ def test_a_ray_stays_the_same_ray(x: float, y: float, z: float, dx: float, dy: f
     assert_close(start + along[:, None] * towards, point, atol=1e-9, rtol=0)
     assert_close(start[:, 2], torch.tensor([-1.0], dtype=torch.float64))
     assert_close(distance_from_ndc(origin, direction, along, FRUSTUM), t, rtol=1e-6, atol=1e-9)
+    assert_close(t_in_ndc(origin, direction, t, FRUSTUM), along, rtol=1e-9, atol=1e-9)
 
 
 def test_rays_that_do_not_look_forward_meet_nothing() -> None:

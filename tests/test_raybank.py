@@ -356,3 +356,50 @@ def test_an_array_of_another_type_or_none_is_refused(name: str, scene: Scene, bu
     file.write_bytes(b"PK\x03\x04")  # how a zip file begins, and so an .npz
     with pytest.raises(NerfpipeError, match=f"{name}.npy: damaged"):
         RayBank(file.parent)
+
+
+def on_the_ball(count: int) -> np.ndarray:
+    normals = np.random.default_rng(1).normal(size=(count, 3))
+    return (0.7 * normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_rays_that_meet_a_point_know_its_distance(make_scene: MakeScene, build_bank: BuildBank, tracked: bool) -> None:
+    """The distance is that of the ball's surface, to a pixel; points on its far side are not seen."""
+    scene, points = make_scene(sizes=((64, 48),)), on_the_ball(2000)
+    towards = scene.poses[:, None, :, 3] - points  # [N, P, 3]
+    facing = (towards * points).sum(axis=2) > 0.2
+    sightings = np.argwhere(facing) if tracked else None
+    bank = build_bank(replace(scene, points=points, sightings=sightings))
+    rays, distance = bank.seen_rays, bank.seen_distance
+    assert len(rays) == len(distance) > 1000
+    assert len(np.unique(rays)) == len(rays)
+    pixels = bank.pixels(rays, depth=True)
+    assert set(pixels.view.tolist()) <= set(scene.splits["train"].tolist())
+    error = (torch.from_numpy(np.array(distance)) - pixels.depth).abs()
+    assert error[pixels.depth.isfinite()].median() < 0.02
+    assert (error < 0.3).float().mean() > 0.85  # at the outline a point's pixel may look past the ball
+
+
+def test_points_that_are_nowhere_are_not_seen(make_scene: MakeScene, build_bank: BuildBank) -> None:
+    nowhere = np.array([[0, 0, 1e4], [np.nan, 0, 0], [0, 0, -1e9]], dtype=np.float32)
+    assert len(build_bank(replace(make_scene(depth=False), points=nowhere)).seen_rays) == 0
+
+
+def test_points_in_pixels_that_do_not_count_are_not_seen(make_scene: MakeScene, build_bank: BuildBank) -> None:
+    chequered = (np.add.outer(np.arange(12), np.arange(16)) % 2).astype(bool)
+    scene = replace(make_scene(depth=False), points=on_the_ball(500), read_mask=lambda _: chequered)
+    bank = build_bank(scene)
+    assert len(bank.seen_rays) > 50
+    assert chequered.ravel()[bank.seen_rays % (16 * 12)].all()
+
+
+def test_damaged_sightings_are_named(make_scene: MakeScene, build_bank: BuildBank) -> None:
+    bank = build_bank(replace(make_scene(depth=False), points=on_the_ball(500)))
+    np.save(bank.folder / "seen_rays.npy", np.full(len(bank.seen_rays), 10**9))
+    which, seen = np.zeros(4, np.int64), np.array([-1, 0, -1, 1])
+    with pytest.raises(NerfpipeError, match=r"seen_rays\.npy: damaged; run `dvc repro --force rays`"):
+        RayBank(bank.folder).train(which, depth=True, seen=seen)
+    np.save(bank.folder / "seen_distance.npy", np.ones(3, np.float32))
+    with pytest.raises(NerfpipeError, match=r"seen_distance\.npy: does not fit"):
+        RayBank(bank.folder)

@@ -234,3 +234,26 @@ def test_files_that_hold_no_points_are_one_line(tmp_path: Path, content: bytes, 
     with pytest.raises(NerfpipeError, match=rf"p.ply: .*{message}") as error:
         read_points(tmp_path / "p.ply")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_tracks_say_which_picture_shows_which_point(scene: Scene, data: Path, read: Read, binary: bool) -> None:
+    """Also where pictures are left out, and where a point is so far away that it is none."""
+    camera, points = scene.cameras[0], np.random.default_rng(0).uniform(-0.5, 0.5, (5, 3))
+    points[1] = 1e30
+    tracks = [[1, 2], [1, 2, 3], [3], [2, 2, 99], []]
+    lens = [camera.fx, camera.fx, 8, 6]
+    scene_files.write_colmap(scene, data, "PINHOLE", lens, points, binary=binary, tracks=tracks)
+    found = read(space="bounded")
+    assert len(found.points) == 4
+    assert {tuple(pair) for pair in found.sightings.tolist()} == {(0, 0), (1, 0), (2, 1), (1, 2)}
+    (data / "images/001.png").unlink()
+    fewer = read(space="bounded", missing="skip")
+    assert {tuple(pair) for pair in fewer.sightings.tolist()} == {(0, 0), (1, 1)}
+
+
+def test_a_model_without_tracks_has_no_sightings(scene: Scene, data: Path, read: Read) -> None:
+    camera, points = scene.cameras[0], np.random.default_rng(0).uniform(-0.5, 0.5, (5, 3))
+    lens = [camera.fx, camera.fx, 8, 6]
+    scene_files.write_colmap(scene, data, "PINHOLE", lens, points, tracks=[[]] * 5)
+    assert read(space="bounded").sightings is None

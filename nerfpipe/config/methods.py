@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -33,6 +34,7 @@ Density = Literal["relu", "softplus"]
 class TrainParams(Section):
     """The training of any method."""
 
+    added: ClassVar[Mapping[str, Any]] = {"depth": 0.0}
     steps: Count
     batch_rays: BatchRays
     lr: Positive
@@ -42,6 +44,7 @@ class TrainParams(Section):
     huber_delta: Positive
     distortion: NotNegative
     entropy: NotNegative
+    depth: NotNegative
     bf16: bool
     validate_every: Count
     validate_views: Annotated[int, Field(gt=0, le=MAX_VIEWS)]
@@ -146,8 +149,10 @@ class NgpSamplingParams(Section):
     """The steps of `ngp` along a ray, and its occupancy grid."""
 
     renamed: ClassVar = {"stop": "early_stop_eps"}
+    added: ClassVar = {"resample": 0}
     steps: StepsPerRay
     render_steps: StepsPerRay
+    resample: Annotated[int, Field(ge=0, le=MAX_SAMPLES_PER_RAY)]
     grid: Annotated[int, Field(ge=1, le=512)]
     update_every: Count
     decay: Annotated[float, Field(gt=0, lt=1)]

@@ -51,6 +51,15 @@ def rays_to_ndc(
     return start, towards / towards.norm(dim=1, keepdim=True)
 
 
+def t_in_ndc(
+    origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], distance: Float[Tensor, " R"], frustum: Frustum
+) -> Float[Tensor, " R"]:
+    """The inverse of `distance_from_ndc`: t [R] along rays in the cube, of distances [R] along world rays [R, 3]."""
+    start, towards = rays_to_ndc(origins, directions, frustum)
+    points = to_ndc(origins + distance[:, None] * directions, frustum)
+    return ((points - start) * towards).sum(dim=1)
+
+
 def distance_from_ndc(
     origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"], frustum: Frustum
 ) -> Float[Tensor, " R"]:

@@ -62,6 +62,11 @@ class Space:
         return False
 
     @property
+    def ends_rays(self) -> bool:
+        """Whether every ray ends at something: there is nothing behind the box to be seen."""
+        return False
+
+    @property
     def inner(self) -> Bounds:
         """The part of the box with the subject of the images."""
         return self.bounds
@@ -147,6 +152,12 @@ class Space:
     ) -> Float[Tensor, " R"]:
         """Distances [R] in scene units along world rays, from t [R] along the rays of this space; 0 stays 0."""
         return t
+
+    def t_at(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], distance: Float[Tensor, " R"]
+    ) -> Float[Tensor, " R"]:
+        """The inverse of `distance`: t [R] along the rays of this space, of distances [R] along world rays."""
+        return distance
 
 
 def world_rays(

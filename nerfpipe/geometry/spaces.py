@@ -43,6 +43,10 @@ class Unbounded(Space):
         return True
 
     @property
+    def ends_rays(self) -> bool:
+        return True
+
+    @property
     def inner(self) -> Bounds:
         return contraction.INNER
 
@@ -114,6 +118,10 @@ class Forward(Space):
         return True
 
     @property
+    def ends_rays(self) -> bool:
+        return True
+
+    @property
     def inner(self) -> Bounds:
         lower, (x, y, z) = self.bounds
         return lower, (x, y, min(z, INNER_END))
@@ -158,6 +166,11 @@ class Forward(Space):
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], t: Float[Tensor, " R"]
     ) -> Float[Tensor, " R"]:
         return torch.where(t > 0, ndc.distance_from_ndc(origins, directions, t, self.frustum), 0)
+
+    def t_at(
+        self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"], distance: Float[Tensor, " R"]
+    ) -> Float[Tensor, " R"]:
+        return ndc.t_in_ndc(origins, directions, distance, self.frustum)
 
 
 AnySpace = Annotated[Bounded | Unbounded | Forward, Field(discriminator="kind")]  # as files hold it

@@ -8,6 +8,8 @@
     train.npy        [train rays] uint32 or uint64, those that pass through the bounds and lie within the masks
     mask.npy         [P] uint8, 0 where a pixel does not count (only where the scene has masks)
     depth.npy        [P] float32, true distance of all pixels (only if the scene knows it)
+    seen_rays.npy    [K] int64, the train rays that meet a point of the scene; seen_distance.npy [K] float32, the
+                     distances of these points (only if the scene has points)
 
 A ray has an index in 0 … P-1. Its origin and direction follow from pose and table, near and far from the
 bounds, so that a ray costs about 8 bytes on disk, 12 with its depth, instead of the 36 of nine floats.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile
@@ -46,6 +49,8 @@ DTYPES = {
     "train": (np.uint32, np.uint64),
     "mask": (np.uint8,),
     "depth": (np.float32,),
+    "seen_rays": (np.int64,),
+    "seen_distance": (np.float32,),
 }
 
 
@@ -66,6 +71,7 @@ class RayBank:
         focal = [math.sqrt(camera.fx * camera.fy) for camera in self.cameras]
         self._radius = torch.tensor([CONE / pixels for pixels in focal])  # [cameras], of a pixel's cone at distance 1
         self._view_start = view_starts(self.cameras, self.camera_index)  # [N + 1]
+        self.seen_rays, self.seen_distance = np.empty(0, np.int64), np.empty(0, np.float32)  # [K]
         self._open_arrays()
 
     def _open_arrays(self) -> None:
@@ -84,6 +90,10 @@ class RayBank:
         self.poses = torch.from_numpy(np.array(self.arrays["poses"]))
         depth = self.folder / "depth.npy"
         self._depth = open_array(depth, (int(self._view_start[-1]),), DTYPES["depth"]) if depth.exists() else None
+        seen = [self.folder / f"{name}.npy" for name in ("seen_rays", "seen_distance")]
+        if all(file.exists() for file in seen):
+            self.seen_rays = open_array(seen[0], (None,), DTYPES["seen_rays"])
+            self.seen_distance = open_array(seen[1], self.seen_rays.shape, DTYPES["seen_distance"])
         mask = self.folder / "mask.npy"
         self._mask = open_array(mask, (int(self._view_start[-1]),), DTYPES["mask"]) if mask.exists() else None
 
@@ -95,12 +105,26 @@ class RayBank:
     def camera(self, view: int) -> Camera:
         return self.cameras[self.camera_index[view]]
 
-    def train(self, which: np.ndarray, depth: bool = False) -> PixelBatch:
-        """Train pixels by their index [R] among the train rays, 0 … train_rays - 1; with their depth if it is known."""
-        indices = self.arrays["train"][which]
-        if len(indices) and indices.max() >= self._view_start[-1]:
-            raise NerfpipeError(f"{self.folder / 'train.npy'}: damaged; run `dvc repro --force rays`")
-        return self.pixels(indices.astype(np.int64), depth)
+    def train(self, which: np.ndarray, depth: bool = False, seen: np.ndarray | None = None) -> PixelBatch:
+        """Train pixels by their index [R] among the train rays, 0 … train_rays - 1; with their depth if it is known.
+
+        seen [R]: indices among the rays that meet a point, which replace those of `which`; -1 keeps them.
+        """
+        indices = self._checked(self.arrays["train"][which], "train")
+        if seen is None:
+            return self.pixels(indices, depth)
+        at = np.flatnonzero(seen >= 0)
+        indices[at] = self._checked(self.seen_rays[seen[at]], "seen_rays")
+        pixels = self.pixels(indices, depth)
+        known = torch.full((len(indices),), torch.nan) if pixels.depth is None else pixels.depth
+        known[at] = torch.from_numpy(self.seen_distance[seen[at]])
+        return replace(pixels, depth=known)
+
+    def _checked(self, indices: np.ndarray, name: str) -> np.ndarray:
+        """Indices [R] of rays from a file. Raises NerfpipeError if there is no such ray."""
+        if len(indices) and not 0 <= indices.min() <= indices.max() < self._view_start[-1]:
+            raise NerfpipeError(f"{self.folder / name}.npy: damaged; run `dvc repro --force rays`")
+        return indices.astype(np.int64)
 
     def view(self, view: int) -> RayBatch:
         """All rays of a view, row by row."""
@@ -122,7 +146,10 @@ class RayBank:
 
     def rays(self, indices: np.ndarray) -> RayBatch:
         """Rays by index [R], as they pass through the scene's space."""
-        pixels = self.pixels(indices)
+        return self.rays_of(self.pixels(indices))
+
+    def rays_of(self, pixels: PixelBatch) -> RayBatch:
+        """The rays of R pixels, as they pass through the scene's space."""
         return self.space.rays(*rays_to_world(self.poses[pixels.view], pixels.in_camera), pixels)
 
     def pixels(self, indices: np.ndarray, depth: bool = False) -> PixelBatch:

@@ -21,6 +21,7 @@ from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.files import create_array, save_array, write_json
 from nerfpipe.runtime.progress import Progress
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.scenes.sightings import points_seen
 
 
 def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank:
@@ -47,6 +48,8 @@ def build(scene: Scene, folder: Path, margin: float, min_near: float) -> RayBank
         _write_mask(scene, scene.read_mask, folder / "mask.npy")
     if scene.read_depth is not None:
         _write_depth(scene, scene.read_depth, folder / "depth.npy")
+    if scene.points is not None:
+        _write_sightings(scene, folder)
     return RayBank(folder)
 
 
@@ -128,6 +131,21 @@ def _write_colour(scene: Scene, file: Path) -> None:
             colour[starts[view] : starts[view + 1]] = image.reshape(-1, 4)  # [H·W, 4]
             progress.advance()
     colour.flush()
+
+
+def _write_sightings(scene: Scene, folder: Path) -> None:
+    """The numbers of the train rays that meet a point of the scene, and the distances of these points."""
+    starts = view_starts(scene.cameras, scene.camera_index)
+    rays, distances = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for view in scene.splits["train"]:
+        pixels, distance = points_seen(scene, view)
+        if scene.read_mask is not None and len(pixels):
+            counts = scene.read_mask(view).ravel()[pixels]
+            pixels, distance = pixels[counts], distance[counts]
+        rays.append(starts[view] + pixels)
+        distances.append(distance)
+    save_array(folder / "seen_rays.npy", np.concatenate(rays))
+    save_array(folder / "seen_distance.npy", np.concatenate(distances))
 
 
 def _write_mask(scene: Scene, read: Callable[[int], np.ndarray], file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-USES = ("rays", "jitter", "background", "occupancy")  # the order is part of every result
+USES = ("rays", "jitter", "background", "occupancy", "points")  # the order is part of every result
 
 
 def random_stream(seed: int, step: int, use: str) -> np.random.Generator:

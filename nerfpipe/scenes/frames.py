@@ -95,11 +95,13 @@ def build_scene(
     source: Path,
     default: Kind,
     points: np.ndarray | None = None,
+    sightings: np.ndarray | None = None,
     notes: Sequence[str] = (),
 ) -> Scene:
     """The scene of frames whose images exist, in its space: `options.space`, or `default`.
 
-    points [P, 3]: on surfaces, in the data's coordinates. Raises NerfpipeError that names the file at fault.
+    points [P, 3]: on surfaces, in the data's coordinates; sightings [K, 2]: a frame and a point it
+    shows. Raises NerfpipeError that names the file at fault.
     """
     poses = np.stack([frame.pose for frame in frames]).astype(np.float64)  # [N, 3, 4]
     names = [frame.picture.name for frame in frames]
@@ -132,6 +134,7 @@ def build_scene(
         frustum=geometry.frustum,
         near=geometry.near,
         points=geometry.points,
+        sightings=sightings,
         similarity=geometry.similarity,
         notes=(*notes, *size_notes, *lens_notes, *repeat_notes, *geometry.notes),
     ).validate(str(source))

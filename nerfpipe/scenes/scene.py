@@ -33,6 +33,7 @@ class Scene:
     ray meets nothing, NaN if the depth is unknown. read_mask(view) -> [H, W] bool: the valid pixels.
     kind: of the space to learn (see geometry/space.py); frustum: of a forward space.
     near: least distance of content from any camera, in scene units. points [P, 3] float32: on surfaces.
+    sightings [K, 2] int64: a view and a point that it shows; None if that is unknown.
     similarity: from the data's coordinates to scene units. notes: messages for the user.
     """
 
@@ -51,6 +52,7 @@ class Scene:
     frustum: Frustum | None = None
     near: float = 0.0
     points: np.ndarray | None = None
+    sightings: np.ndarray | None = None
     similarity: Similarity = IDENTITY
     notes: tuple[str, ...] = ()
 

@@ -64,12 +64,13 @@ class TrainingStep:
         The gradient is summed over chunks of rays: the same as all at once, in the memory of one chunk.
         """
         self.model.before_step(self.params.seed, step)
-        batch = draw_batch(self.bank, self.params.seed, step, batch_rays, self.model.random_numbers_per_ray)
+        draws, learns_depth = self.model.random_numbers_per_ray, self.settings.depth > 0
+        batch = draw_batch(self.bank, self.params.seed, step, batch_rays, draws, learns_depth)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
         self.optimizer.zero_grad(set_to_none=True)
         chunks = [
-            self._backward(batch[i : i + self.chunk].to(self.device), batch_rays)
+            self._backward(batch[i : i + self.chunk].to(self.device), batch_rays, step / self.settings.steps)
             for i in range(0, batch_rays, self.chunk)
         ]
         delay = self.settings.steps * self.settings.detail_delay
@@ -88,11 +89,19 @@ class TrainingStep:
         origins, directions = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
         return self.bank.space.rays(origins, directions, batch.pixels)
 
-    def _backward(self, chunk: Batch, batch_rays: int) -> _Chunk:
+    def _depth(self, batch: Batch) -> Tensor | None:
+        """[R] t of the known depths along a batch's rays; None if none is known."""
+        if batch.pixels.depth is None:
+            return None
+        with torch.no_grad():
+            world = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
+            return self.bank.space.t_at(*world, batch.pixels.depth)
+
+    def _backward(self, chunk: Batch, batch_rays: int, done: float) -> _Chunk:
         """Add a chunk's gradient."""
         rays, target = self.rays(chunk), alpha_composite(chunk.pixels.target, chunk.background)  # [R, 3]
         passes = self.model.renderings(rays, chunk.background, chunk.jitter, self.settings.bf16)
-        sums = loss_terms(passes, rays, target, self.bank.space, self.settings)
+        sums = loss_terms(passes, rays, target, self.bank.space, self.settings, self._depth(chunk), done)
         terms = {name: term / batch_rays for name, term in sums.items()}
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()

@@ -17,6 +17,7 @@ from nerfpipe.scenes.formats.colmap_model import (
 )
 from nerfpipe.scenes.frames import Frame, ReadOptions, build_scene, every_nth, existing_frames
 from nerfpipe.scenes.scene import Scene
+from nerfpipe.scenes.sightings import kept_sightings
 
 IMAGES = "images"  # the usual folder of the images
 USUAL = Path("sparse/0")  # the usual folder of the reconstruction
@@ -42,9 +43,11 @@ def load(folder: Path, options: ReadOptions) -> Scene:
         Frame(picture, reconstruction.cameras[image.camera], image.pose, mask)
         for image, picture, mask in zip(reconstruction.images, pictures, masks, strict=True)
     ]
-    frames, _, missing_notes = existing_frames(frames, options, source)
+    frames, kept, missing_notes = existing_frames(frames, options, source)
     points = reconstruction.points
-    points = points[(np.abs(points) <= FARTHEST).all(axis=1)]  # False for NaN
+    near = (np.abs(points) <= FARTHEST).all(axis=1)  # False for NaN
+    sightings = kept_sightings(reconstruction.sightings, kept, np.flatnonzero(near))
+    points = points[near]
     return build_scene(
         frames,
         every_nth(len(frames), options.test_every),
@@ -52,5 +55,6 @@ def load(folder: Path, options: ReadOptions) -> Scene:
         source,
         default="unbounded",
         points=points if len(points) else None,
+        sightings=sightings if len(sightings) else None,
         notes=[*choice_notes(folder, found), *missing_notes],
     )

@@ -15,7 +15,14 @@ import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.runtime.files import open_regular
-from nerfpipe.scenes.formats.colmap_camera import CAMERA_MODELS, RegisteredImage, camera_of, pose_of, unsupported
+from nerfpipe.scenes.formats.colmap_camera import (
+    CAMERA_MODELS,
+    RegisteredImage,
+    TrackedPoint,
+    camera_of,
+    pose_of,
+    unsupported,
+)
 
 LONGEST_NAME = 4096  # bytes of an image's name
 SMALLEST_IMAGE = 74  # bytes of an image: number, pose, camera, a name of one letter, no features
@@ -40,6 +47,12 @@ class _Reader:
         self.position += count
         if self.position > len(self.content):
             raise ValueError("ends too early")
+
+    def observing(self, count: int) -> tuple[int, ...]:
+        """The numbers of the images of the next `count` observations."""
+        start = self.position
+        self.skip(OBSERVATION * count)
+        return tuple(np.frombuffer(self.content, "<i4", 2 * count, start)[::2].tolist())
 
     def name(self) -> str:
         """The next bytes up to a zero, as a file name."""
@@ -66,19 +79,18 @@ def read_images(file: Path) -> Iterator[RegisteredImage]:
     """Images with their poses."""
     reader = _Reader(file)
     for _ in range(reader.take("Q")[0]):
-        _, *pose, camera = reader.take("i7di")
+        number, *pose, camera = reader.take("i7di")
         name = reader.name()
         reader.skip(FEATURE * reader.take("Q")[0])
-        yield RegisteredImage(name, camera, pose_of(np.array(pose[:4]), np.array(pose[4:])))
+        yield RegisteredImage(number, name, camera, pose_of(np.array(pose[:4]), np.array(pose[4:])))
 
 
-def read_points(file: Path) -> Iterator[tuple[float, float, float]]:
-    """Coordinates of points."""
+def read_points(file: Path) -> Iterator[TrackedPoint]:
+    """Points with their tracks."""
     reader = _Reader(file)
     for _ in range(reader.take("Q")[0]):
         _, x, y, z, _, _, _, _ = reader.take("Q3d3Bd")
-        reader.skip(OBSERVATION * reader.take("Q")[0])
-        yield x, y, z
+        yield TrackedPoint((x, y, z), reader.observing(reader.take("Q")[0]))
 
 
 def count_images(file: Path) -> int:

@@ -6,6 +6,7 @@ Poses become camera-to-world with OpenGL's camera axes; the world's axes stay CO
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,9 +29,17 @@ SHORTEST = 1e-6  # least length of a quaternion
 class RegisteredImage:
     """An image with a pose."""
 
+    number: int
     name: str
     camera: int  # its number in the reconstruction
     pose: np.ndarray  # [3, 4], camera-to-world, OpenGL's axes
+
+
+class TrackedPoint(NamedTuple):
+    """A point, and the numbers of the images that it was found in."""
+
+    position: tuple[float, float, float]
+    images: tuple[int, ...]
 
 
 def unsupported(model: str | int) -> NerfpipeError:

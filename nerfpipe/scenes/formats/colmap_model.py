@@ -13,7 +13,7 @@ import numpy as np
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.scenes.formats import colmap_binary, colmap_text
-from nerfpipe.scenes.formats.colmap_camera import RegisteredImage
+from nerfpipe.scenes.formats.colmap_camera import RegisteredImage, TrackedPoint
 
 FILES = ("cameras", "images", "points3D")
 REMEDY = "export the model again (colmap model_converter), or leave the folder out"
@@ -25,7 +25,7 @@ class Reader(Protocol):
 
     def read_cameras(self, file: Path) -> Iterator[tuple[int, Camera]]: ...
     def read_images(self, file: Path) -> Iterator[RegisteredImage]: ...
-    def read_points(self, file: Path) -> Iterator[tuple[float, float, float]]: ...
+    def read_points(self, file: Path) -> Iterator[TrackedPoint]: ...
     def count_images(self, file: Path) -> int: ...
 
 
@@ -40,6 +40,7 @@ class Reconstruction:
     cameras: dict[int, Camera]  # by number
     images: list[RegisteredImage]  # in the order of their names
     points: np.ndarray  # [P, 3]
+    sightings: np.ndarray  # [K, 2] int64: an image and a point that it shows, by their indices
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,21 @@ def read_reconstruction(folder: Path) -> Reconstruction:
     cameras_file, images_file, points_file = (folder / f"{name}{suffix}" for name in FILES)
     cameras = dict(_read(cameras_file, reader.read_cameras))
     images = sorted(_read(images_file, reader.read_images), key=lambda image: image.name)
-    points = _read(points_file, reader.read_points) if points_file.is_file() else []
+    tracked = _read(points_file, reader.read_points) if points_file.is_file() else []
     if not images:
         raise NerfpipeError(f"{images_file}: no picture is registered; {REMEDY}")
     for image in images:
         if image.camera not in cameras:
             raise NerfpipeError(f"{images_file}: {image.name} has camera {image.camera}, which is not there")
-    return Reconstruction(cameras, images, np.array(points, dtype=np.float64).reshape(-1, 3))
+    points = np.array([point.position for point in tracked], dtype=np.float64).reshape(-1, 3)
+    return Reconstruction(cameras, images, points, _sightings(images, tracked))
+
+
+def _sightings(images: list[RegisteredImage], points: list[TrackedPoint]) -> np.ndarray:
+    """[K, 2]: the index of an image and that of a point it shows. Images that are not registered are left out."""
+    index = {image.number: i for i, image in enumerate(images)}
+    found = [(index[n], p) for p, point in enumerate(points) for n in dict.fromkeys(point.images) if n in index]
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
 def describe_incomplete(folder: Path) -> str:

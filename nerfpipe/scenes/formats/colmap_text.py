@@ -14,8 +14,16 @@ import numpy as np
 
 from nerfpipe.geometry.cameras import Camera
 from nerfpipe.runtime.files import open_regular
-from nerfpipe.scenes.formats.colmap_camera import CAMERA_MODELS, RegisteredImage, camera_of, pose_of, unsupported
+from nerfpipe.scenes.formats.colmap_camera import (
+    CAMERA_MODELS,
+    RegisteredImage,
+    TrackedPoint,
+    camera_of,
+    pose_of,
+    unsupported,
+)
 
+TRACK = 8  # words in a point's line before its track: number, position, colour, error
 WORDS = 9  # in an image's line before its name: number, quaternion, translation, camera
 
 
@@ -37,13 +45,14 @@ def read_images(file: Path) -> Iterator[RegisteredImage]:
     for line in _image_lines(file):
         *words, name = line.split(maxsplit=WORDS)
         pose = np.array([float(word) for word in words[1:8]])
-        yield RegisteredImage(name, int(words[8]), pose_of(pose[:4], pose[4:]))
+        yield RegisteredImage(int(words[0]), name, int(words[8]), pose_of(pose[:4], pose[4:]))
 
 
-def read_points(file: Path) -> Iterator[tuple[float, float, float]]:
-    """Coordinates of points."""
+def read_points(file: Path) -> Iterator[TrackedPoint]:
+    """Points with their tracks."""
     for words in map(str.split, filter(None, _lines(file))):
-        yield float(words[1]), float(words[2]), float(words[3])
+        x, y, z = (float(word) for word in words[1:4])
+        yield TrackedPoint((x, y, z), tuple(int(word) for word in words[TRACK::2]))
 
 
 def count_images(file: Path) -> int:
