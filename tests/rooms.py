@@ -50,7 +50,8 @@ ROOMS |= {
 
 # Operations import a backend when they are first called, inside a function: the only arrows that point up.
 LAZY = {
-    (f"ops.{name}", "kernels") for name in ("dispatch", "composite", "march", "ngp_field", "ngp_render", "row_adam")
+    (f"ops.{name}", "kernels")
+    for name in ("dispatch", "composite", "march", "ngp_field", "ngp_render", "resample", "row_adam")
 }
 ONLY_IN_KERNELS = ("numba", "llvmlite", "triton")  # libraries that kernels alone may import
 

@@ -21,7 +21,7 @@ from nerfpipe.training.row_adam import RowAdam
 
 BOUNDS = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 SAMPLING = NgpSamplingParams(
-    steps=40, render_steps=50, grid=8, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
+    steps=40, render_steps=50, resample=0, grid=8, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
 )
 LIMITS = ("FIELD_SAMPLES", "LIGHT_SAMPLES", "MARCH_STEPS", "RENDER_SAMPLES", "TABLE_ROWS")
 

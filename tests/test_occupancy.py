@@ -23,7 +23,15 @@ BOUNDS = torch.tensor([[-1.0, -2.0, 0.5], [1.0, 2.0, 2.0]])  # 2 x 4 x 1.5, not 
 
 
 def make_grid(bounds: Tensor = BOUNDS, **changes: float) -> Occupancy:
-    settings = {"steps": 40, "render_steps": 60, "grid": 16, "update_every": 2, "decay": 0.8, "threshold": 0.03}
+    settings = {
+        "steps": 40,
+        "render_steps": 60,
+        "resample": 0,
+        "grid": 16,
+        "update_every": 2,
+        "decay": 0.8,
+        "threshold": 0.03,
+    }
     return Occupancy(NgpSamplingParams(**{"early_stop_eps": 1e-4, **settings, **changes}), Bounded.over(bounds))
 
 
@@ -234,3 +242,22 @@ def test_observing_is_the_same_in_kernel_and_definition() -> None:
         plain.observe(seen_at(samples, density.clone().requires_grad_()))
     assert torch.equal(fast.density, plain.density)
     assert fast.density.max() == density.max()
+
+
+def test_only_cells_that_are_seen_and_their_neighbours_are_kept() -> None:
+    grid = make_grid(torch.tensor([[0.0, 0.0, 0.0], [4.0, 4.0, 4.0]]), grid=8)
+    grid.mark(torch.ones(8, 8, 8, dtype=torch.bool))
+    positions = torch.tensor([[0.1, 0.1, 0.1], [3.1, 2.1, 1.1], [2.1, 3.9, 3.9]])
+    zeros, ray, offsets = torch.zeros(3), torch.zeros(3, dtype=torch.int64), torch.tensor([0, 3])
+    samples = Samples(positions, positions, zeros, zeros, ray, offsets, 3)
+    pixels = Pixels(zeros[None], zeros[:1], zeros[:1])
+    seen = grid.cells_seen(Rendering(pixels, torch.tensor([0.5, 0.03, 0.01]), zeros, samples))
+    assert seen.nonzero().tolist() == [[0, 0, 0], [6, 4, 2]]  # the third has too little weight
+    empty = torch.ones(8, 8, 8, dtype=torch.bool)
+    empty[7, 4, 2] = False  # by the field, an empty neighbour
+    grid.mark(empty)
+    grid.keep(seen)
+    kept = {tuple(cell) for cell in (grid.distance == 0).nonzero().tolist()}
+    corner = {(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)}
+    around = {(x, y, z) for x in (5, 6, 7) for y in (3, 4, 5) for z in (1, 2, 3)}
+    assert kept == corner | around - {(7, 4, 2)}

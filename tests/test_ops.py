@@ -40,7 +40,7 @@ FIELD = NgpFieldParams(
     levels=3, base_resolution=3, max_resolution=24, log2_hashmap_size=8, width=8
 )  # levels dense and hashed
 SAMPLING = NgpSamplingParams(
-    steps=48, render_steps=64, grid=6, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
+    steps=48, render_steps=64, resample=0, grid=6, update_every=16, decay=0.9, threshold=0.01, early_stop_eps=1e-3
 )
 VALUES = {"rtol": 2e-5, "atol": 2e-6}
 GRADIENTS = {"rtol": 2e-3, "atol": 2e-5}  # sums of many in single precision
@@ -310,6 +310,7 @@ def opcheck_arguments() -> dict[str, tuple]:
         "ngp_field": (leaf(positions), leaf(directions), leaf(table), *layers, low, levels, side),
         "ngp_density": (positions, table.detach(), *still, low, levels, side),
         "observe": (positions, torch.rand(9), sampler.low, sampler.cell, torch.zeros(6, 6, 6)),
+        "resample": (*(torch.rand(8, 5) for _ in range(3)), torch.tensor([0, 1, 2, 3, 4, 5, 5, 5]), torch.rand(8), 3),
         "row_adam": (*([tensor] for tensor in moments), [0.01], [1.0], 0.9, 0.99, 1e-15),
     }
 

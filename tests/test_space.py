@@ -28,6 +28,7 @@ EVERYWHERE = Unbounded(CUBE, near=0.1)
 GRID = {
     "steps": 64,
     "render_steps": 96,
+    "resample": 0,
     "grid": 24,
     "update_every": 2,
     "decay": 0.8,

@@ -77,12 +77,21 @@ class KilledError(Exception):
     """Stands for the process's end: nothing of the trainer survives it but its files."""
 
 
-@pytest.mark.parametrize("method", ["tiny", "nerf", "ngp"])
-def test_a_killed_training_resumes_to_the_same_bytes(bank: RayBank, make_trainer, method: str) -> None:
-    whole = make_trainer(bank, "whole", method=method)
+TWICE = {"ngp.sampling.resample": 6, "ngp.sampling.steps": 16, "ngp.sampling.render_steps": 16}  # two looks at a ray
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [("tiny", {}), ("nerf", {}), ("ngp", {}), ("ngp", TWICE)],
+    ids=["tiny", "nerf", "ngp", "ngp, resampled"],
+)
+def test_a_killed_training_resumes_to_the_same_bytes(
+    bank: RayBank, make_trainer, method: str, changes: dict[str, int]
+) -> None:
+    whole = make_trainer(bank, "whole", method=method, **changes)
     whole.run(report=lambda row: None)
     for kill_at in (1, 4, 5):
-        killed = make_trainer(bank, f"killed-{kill_at}", method=method)
+        killed = make_trainer(bank, f"killed-{kill_at}", method=method, **changes)
         step = killed.step.take
 
         def step_or_die(number: int, rays: int, step=step, kill_at=kill_at):
@@ -93,7 +102,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(bank: RayBank, make_trainer
         killed.step.take = step_or_die
         with pytest.raises(KilledError):
             killed.run(report=lambda row: None)
-        resumed = make_trainer(bank, f"killed-{kill_at}", method=method)
+        resumed = make_trainer(bank, f"killed-{kill_at}", method=method, **changes)
         resumed.run(report=lambda row: None)
         assert_same_weights(weights(resumed), weights(whole))
         columns = ["step", "loss", "train_psnr", "val_psnr", "learning_rate"]
@@ -262,26 +271,28 @@ def test_the_header_says_method_settings_and_scene(bank: RayBank, with_params) -
 NGP = {"method": "ngp", "runtime.checkpoint_seconds": 1e6}
 
 
-def test_ngp_trained_twice_and_on_one_thread_gives_the_same_bytes(bank: RayBank, make_trainer) -> None:
+@pytest.mark.parametrize("looks", [{}, TWICE], ids=["marched", "resampled"])
+def test_ngp_trained_twice_and_on_one_thread_gives_the_same_bytes(bank: RayBank, make_trainer, looks: dict) -> None:
     import numba
 
     results = []
     for run, threads in (("a", 1), ("b", numba.config.NUMBA_NUM_THREADS), ("c", numba.config.NUMBA_NUM_THREADS)):
         numba.set_num_threads(threads)
-        trainer = make_trainer(bank, run, **NGP, **{"ngp.train.steps": 30})
+        trainer = make_trainer(bank, run, **NGP, **looks, **{"ngp.train.steps": 30})
         trainer.run(report=lambda row: None)
         results.append(weights(trainer))
     assert_same_weights(results[0], results[1])
     assert_same_weights(results[1], results[2])
 
 
-def test_ngp_trains_alike_in_plain_torch(bank: RayBank, make_trainer) -> None:
+@pytest.mark.parametrize("looks", [{}, TWICE], ids=["marched", "resampled"])
+def test_ngp_trains_alike_in_plain_torch(bank: RayBank, make_trainer, looks: dict) -> None:
     from nerfpipe.ops import dispatch
 
-    fast = make_trainer(bank, "fast", **NGP, **{"ngp.train.bf16": False})
+    fast = make_trainer(bank, "fast", **NGP, **looks, **{"ngp.train.bf16": False})
     fast.run(report=lambda row: None)
     with dispatch.definitions():
-        plain = make_trainer(bank, "plain", **NGP, **{"ngp.train.bf16": False})
+        plain = make_trainer(bank, "plain", **NGP, **looks, **{"ngp.train.bf16": False})
         plain.run(report=lambda row: None)
     assert [row.loss for row in plain.history] == pytest.approx([row.loss for row in fast.history], rel=1e-3)
     assert [row.val_psnr for row in plain.history] == pytest.approx([row.val_psnr for row in fast.history], abs=0.05)
@@ -302,6 +313,32 @@ def test_the_number_of_rays_follows_the_samples_and_is_resumed(bank: RayBank, ma
     assert trainer.at.batch_rays > 1.3 * first_batch(
         trainer.settings, trainer.model
     )  # empty space was found, and left out
+
+
+def test_resampled_rays_have_a_fixed_number_of_samples(bank: RayBank, make_trainer) -> None:
+    trainer = make_trainer(bank, **NGP, **TWICE)
+    assert first_batch(trainer.settings, trainer.model) == 1000 // 6
+    result = trainer.step.take(0, 100)
+    assert (result.rays, result.samples) == (100, 600)
+
+
+def test_after_training_the_cells_that_no_picture_shows_are_empty(bank: RayBank, make_trainer) -> None:
+    """Behind the ball's surface and in front of it nothing is kept; its surface is, and looks as it did."""
+    steps = {"ngp.train.steps": 60, "ngp.train.lr": 2e-2, "ngp.train.lr_final": 5e-3, "ngp.train.batch_samples": 6000}
+    trainer = make_trainer(bank, **NGP, **TWICE, **steps, **{"ngp.sampling.grid": 16})
+    after, shown = trainer.model.after_training, []
+
+    def noting(batches) -> None:
+        view = int(bank.splits["test"][0])
+        shown.extend([trainer._render(view)[0], trainer.model.samplers[0].occupied_fraction()])
+        after(batches)
+        shown.extend([trainer._render(view)[0], trainer.model.samplers[0].occupied_fraction()])
+
+    trainer.model.after_training = noting
+    trainer.run(report=lambda row: None)
+    before, all_cells, now, kept_cells = shown
+    assert kept_cells < all_cells
+    assert psnr(now, before) > 30
 
 
 def test_a_batch_never_exceeds_its_rays(bank: RayBank, make_trainer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -45,12 +47,12 @@ class Model(nn.Module):
     @property
     def random_numbers_per_ray(self) -> int:
         """Uniform numbers that one ray uses in training, all passes together."""
-        return sum(sampler.random_numbers_per_ray for sampler in self.samplers)
+        return sum(one_pass.random_numbers_per_ray for one_pass in self.passes)  # type: ignore[misc]
 
     @property
     def samples_per_ray(self) -> int:
         """Samples of one ray held in memory at once, at most."""
-        return max(sampler.samples_per_ray for sampler in self.samplers)
+        return max(one_pass.samples_per_ray for one_pass in self.passes)  # type: ignore[type-var, return-value]
 
     @property
     def weights(self) -> int:
@@ -80,6 +82,9 @@ class Model(nn.Module):
         """Change the gradient of a step. learning: the share of the fine detail that learns by now, 1 or more: all."""
         for field in self.fields:
             field.freeze_levels(learning)
+
+    def after_training(self, batches: Iterator[RayBatch]) -> None:
+        """Let samplers learn what the train rays of some batches see, now that the weights are what they will be."""
 
     def render(self, rays: RayBatch, background: Tensor, bf16: bool) -> Pixels:
         """What R rays that meet the bounds see over background [3], without gradient."""

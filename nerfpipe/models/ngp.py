@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -14,10 +16,12 @@ from nerfpipe.models.model import Model
 from nerfpipe.ops import dispatch
 from nerfpipe.ops.ngp_render import ngp_render
 from nerfpipe.rendering.render_rays import Pass
+from nerfpipe.rendering.resampling import Resampling
 from nerfpipe.samplers.occupancy import Occupancy
 from nerfpipe.types import Pixels
 
 KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
+KERNEL_SAMPLES = 2**19  # the same where they leave samples behind
 
 
 class NgpModel(Model):
@@ -27,7 +31,9 @@ class NgpModel(Model):
 
     def __init__(self, params: NgpParams, space: Space) -> None:
         sampler, field = Occupancy(params.sampling, space), NgpField(params.field, space.box)
-        super().__init__([Pass(sampler, field)])
+        resample, stop = params.sampling.resample, params.sampling.early_stop_eps
+        self.resampling = Resampling(space, resample, stop) if resample else None
+        super().__init__([Pass(sampler, field, self.resampling)])
         self.space = space
         self._parts = sampler, field  # of the one pass, with their types
 
@@ -35,11 +41,24 @@ class NgpModel(Model):
         return dispatch.has_kernels(device)
 
     def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int:
-        return KERNEL_RAYS if self.uses_kernels(device) else super().chunk_rays(runtime, device)
+        if not self.uses_kernels(device):
+            return super().chunk_rays(runtime, device)
+        return KERNEL_RAYS if self.resampling is None else max(1, KERNEL_SAMPLES // self.resampling.samples)
+
+    @torch.no_grad()
+    def after_training(self, batches: Iterator[RayBatch]) -> None:
+        """Where pictures show no empty space, keep the cells that they show: the rest is fog that nothing hides."""
+        if self.resampling is None:
+            return
+        sampler, _ = self._parts
+        seen = torch.zeros_like(sampler.density, dtype=torch.bool)
+        for rays in batches:
+            seen |= sampler.cells_seen(self.renderings(rays, torch.zeros_like(rays.origins))[-1])
+        sampler.keep(seen)
 
     def render(self, rays: RayBatch, background: Tensor, bf16: bool) -> Pixels:
         sampler, field = self._parts
-        if not dispatch.is_fast(rays.origins):
+        if self.resampling is not None or not dispatch.is_fast(rays.origins):
             return super().render(rays, background, bf16)
         ends = self.space.spacing(rays.near), self.space.spacing(rays.far)
         low, cell, distance = sampler.grid

@@ -15,21 +15,38 @@ from torch import Tensor, nn
 
 from nerfpipe.fields.base import Field
 from nerfpipe.geometry.rays import RayBatch
+from nerfpipe.rendering.resampling import Resampling
 from nerfpipe.rendering.volume_rendering import composite
 from nerfpipe.runtime.device import mlp_precision
 from nerfpipe.samplers.base import Sampler
-from nerfpipe.types import Rendering
+from nerfpipe.types import Rendering, Samples
 
 
 class Pass(nn.Module):
-    """A sampler, and the field that is evaluated at its samples."""
+    """A sampler, and the field that is evaluated at its samples; or, to look twice, at samples drawn from these."""
 
     sampler: Sampler
     field: Field
 
-    def __init__(self, sampler: Sampler, field: Field) -> None:
+    def __init__(self, sampler: Sampler, field: Field, resampling: Resampling | None = None) -> None:
         super().__init__()
-        self.sampler, self.field = sampler, field
+        self.sampler, self.field, self.resampling = sampler, field, resampling
+
+    @property
+    def random_numbers_per_ray(self) -> int:
+        """Uniform numbers that a ray uses in training."""
+        return self.sampler.random_numbers_per_ray + (self.resampling is not None)
+
+    @property
+    def samples_per_ray(self) -> int:
+        """Samples of a ray that the field is evaluated at, at most."""
+        return self.sampler.samples_per_ray if self.resampling is None else self.resampling.samples
+
+    def samples(self, rays: RayBatch, previous: Rendering | None, jitter: Float[Tensor, "R D"] | None) -> Samples:
+        """The samples of R rays; jitter [R, random_numbers_per_ray] in training, else None."""
+        if self.resampling is None:
+            return self.sampler(rays, previous, jitter)
+        return self.resampling(self.sampler, self.field, rays, jitter)
 
 
 @runtime_checkable
@@ -57,9 +74,9 @@ def render_rays(
     renderings: list[Rendering] = []
     first = 0  # column of the jitter that the pass begins at
     for one_pass in passes:
-        last = first + one_pass.sampler.random_numbers_per_ray
+        last = first + one_pass.random_numbers_per_ray
         noise = None if jitter is None else jitter[:, first:last]
-        samples = one_pass.sampler(rays, renderings[-1] if renderings else None, noise)
+        samples = one_pass.samples(rays, renderings[-1] if renderings else None, noise)
         with mlp_precision(rays.origins.device, bf16):
             output = one_pass.field(samples.positions, samples.directions)
         renderings.append(composite(samples, output, background))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from nerfpipe.config.methods import NgpSamplingParams
 from nerfpipe.geometry.rays import RayBatch
@@ -29,6 +30,7 @@ SHARE = 4  # later updates evaluate one cell in SHARE
 FARTHEST = 255  # cells, the largest distance that is stored
 EVERY_CELL = 16  # the number of first updates that evaluate every cell
 ROUNDING = 1e-3  # of a cell: by so little a box may be longer than its cells
+UNSEEN = 0.02  # weight below which a sample does not count as seen
 FULL = 0.9  # share of occupied cells above which the user is advised
 
 
@@ -153,6 +155,18 @@ class Occupancy(Sampler):
         known = self.density.view(-1)[first::stride]  # [K], a view
         known.copy_(torch.maximum(known * self.params.decay, found))
         self.mark(self.density >= self.threshold())
+
+    @torch.no_grad()
+    def cells_seen(self, rendering: Rendering) -> Bool[Tensor, "X Y Z"]:
+        """The cells in which a sample of a rendering has some weight, [X, Y, Z] bool."""
+        seen = torch.zeros_like(self.density, dtype=torch.bool)
+        seen.view(-1)[self.cell_at(rendering.samples.positions[rendering.weights > UNSEEN])] = True
+        return seen
+
+    def keep(self, seen: Bool[Tensor, "X Y Z"]) -> None:
+        """Mark as empty all cells that are neither seen, [X, Y, Z] bool, nor next to one that is."""
+        near = functional.max_pool3d(seen[None].float(), kernel_size=3, stride=1, padding=1)[0] > 0
+        self.mark(near & (self.distance == 0))
 
     def mark(self, occupied: Bool[Tensor, "X Y Z"]) -> None:
         """Set which cells are occupied, [X, Y, Z] bool."""

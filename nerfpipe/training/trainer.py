@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from nerfpipe.config.params import Params
+from nerfpipe.geometry.rays import RayBatch
 from nerfpipe.images.convert import alpha_composite, to_8bit
 from nerfpipe.images.metrics import mse_to_psnr, psnr
 from nerfpipe.images.write import write_png
@@ -21,10 +22,12 @@ from nerfpipe.runtime.checkpoint import Checkpoint
 from nerfpipe.runtime.errors import NerfpipeError
 from nerfpipe.runtime.interrupt import StopRequest
 from nerfpipe.runtime.progress import Progress
+from nerfpipe.runtime.rng import random_stream
 from nerfpipe.runtime.terminal import say
 from nerfpipe.training.batch_size import first_batch, next_batch
 from nerfpipe.training.step import StepResult, TrainingStep
 
+LAST_LOOK = 2**18  # train rays from which a sampler learns what is seen
 COLLAPSE_STEPS = 50  # collapsed steps in a row after which training stops
 
 
@@ -120,6 +123,8 @@ class Trainer:
             while self.at.step < steps:
                 result = self._timed_step()
                 progress.advance(notes=self._notes(result))
+                if self.at.step == steps:
+                    self.model.after_training(self._train_rays())
                 if self.at.step % self.settings.validate_every == 0 or self.at.step == steps:
                     report(self._add_row())
                 if stop.requested:
@@ -162,6 +167,15 @@ class Trainer:
             return
         self.checkpoint.remove()  # it would only lead here again
         raise NerfpipeError(f"training collapsed: {fault}; {remedy}")
+
+    def _train_rays(self) -> Iterator[RayBatch]:
+        """LAST_LOOK train rays, or as many as there are, drawn evenly, a chunk at a time."""
+        count = min(LAST_LOOK, self.bank.train_rays)
+        stream = random_stream(self.params.seed, self.settings.steps, "rays")
+        drawn = stream.integers(0, self.bank.train_rays, count)
+        for first in range(0, count, self.renderer.chunk):
+            pixels = self.bank.train(drawn[first : first + self.renderer.chunk])
+            yield self.bank.rays_of(pixels).to(self.renderer.device)
 
     def _add_row(self) -> Row:
         at, sums = self.at, self.at.since_row

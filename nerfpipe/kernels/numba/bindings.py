@@ -17,6 +17,7 @@ from nerfpipe.kernels.numba import composite as composite_kernels
 from nerfpipe.kernels.numba import march as march_kernels
 from nerfpipe.kernels.numba import ngp_field as field_kernels
 from nerfpipe.kernels.numba import render as render_kernels
+from nerfpipe.kernels.numba import resample as resample_kernels
 from nerfpipe.kernels.numba.compile import BLOCK
 from nerfpipe.kernels.numba.hash_encoding import add_table_gradient, position_gradient
 from nerfpipe.kernels.numba.row_adam import step_rows as step_rows_kernel
@@ -135,6 +136,19 @@ def march(
         packed.append((*found, ray + part.start))
     positions, along, t, delta, rays_of = (joined(parts) for parts in zip(*packed, strict=True))
     return positions, along, t, delta, rays_of, torch.from_numpy(offsets_of(counts))
+
+
+def resample(
+    s: Tensor, delta: Tensor, density: Tensor, counts: Tensor, within: Tensor, samples: int
+) -> tuple[Tensor, Tensor]:
+    """See ops.resample."""
+    R, K = s.shape
+    known = [array(x) for x in (s, delta, density, counts, within)]
+    made = [np.empty((R, samples), np.float32) for _ in range(2)]
+    for part in slices(R, LIGHT_SAMPLES // max(K, samples)):
+        launch(resample_kernels.resample, *(x[part] for x in known), *(x[part] for x in made))
+    places, lengths = (torch.from_numpy(x) for x in made)
+    return places, lengths
 
 
 def observe(positions: Tensor, density: Tensor, low: Tensor, cell: float, highest: Tensor) -> None:

@@ -32,6 +32,8 @@ def compile_all() -> None:
     outputs = [density, colour, encoding]
     bindings.ngp_field_backward(positions, directions, field, outputs, list(gradients), of_inputs=True)
     bindings.ngp_density(positions, field)
+    steps = torch.ones(4, 2)
+    bindings.resample(steps, steps, steps, torch.tensor([0, 1, 2, 2]), torch.zeros(4), 3)
     bindings.observe(positions, density, grid[0], grid[1], torch.zeros(2, 2, 2))
     weight, gradient, mean, square = (torch.ones(2, FEATURES) for _ in range(4))
     bindings.step_rows(weight, gradient, mean, square, 0.1, 0.9, 0.99, 1e-15, 1.0)
