@@ -45,8 +45,8 @@ def flipped(
     where: str,
     passable: Callable[[bytes, bytes], bool] = lambda sound, changed: False,
 ) -> Iterator[Damage]:
-    """One bit flipped between two places. `passable`: whether the sound file, so changed, may still be sound."""
-    for _ in range(count):
+    """One bit flipped between two places, if there is any. `passable`: whether the file, so changed, may be sound."""
+    for _ in range(count if last > first else 0):
         bit = random_.randrange(8 * first, 8 * last)
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
