@@ -41,7 +41,7 @@ def against_definitions(params: Params, bank: RayBank) -> tuple[dict[str, tuple[
     step, rays = trained(params, bank)
     sampler, field = step.model.last.sampler, step.model.last.field
     batch = draw_batch(bank, params.seed, WARM_STEPS, rays, 1)
-    batch_rays = step.rays(batch)
+    batch_rays, _ = step.rays(batch)
     samples = sampler(batch_rays, None, batch.jitter)
     output = field(samples.positions, samples.directions)
     density, colour = (x.detach().requires_grad_() for x in (output.density, output.colour))

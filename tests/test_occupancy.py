@@ -251,8 +251,8 @@ def test_only_cells_that_are_seen_and_their_neighbours_are_kept() -> None:
     zeros, ray, offsets = torch.zeros(3), torch.zeros(3, dtype=torch.int64), torch.tensor([0, 3])
     samples = Samples(positions, positions, zeros, zeros, ray, offsets, 3)
     pixels = Pixels(zeros[None], zeros[:1], zeros[:1])
-    seen = grid.cells_seen(Rendering(pixels, torch.tensor([0.5, 0.03, 0.01]), zeros, samples))
-    assert seen.nonzero().tolist() == [[0, 0, 0], [6, 4, 2]]  # the third has too little weight
+    seen = grid.cells_seen(Rendering(pixels, torch.tensor([0.5, 0.11, 0.10]), zeros, samples))
+    assert seen.nonzero().tolist() == [[0, 0, 0], [6, 4, 2]]  # of three, the last has less than 0.32 / 3
     empty = torch.ones(8, 8, 8, dtype=torch.bool)
     empty[7, 4, 2] = False  # by the field, an empty neighbour
     grid.mark(empty)
@@ -261,3 +261,5 @@ def test_only_cells_that_are_seen_and_their_neighbours_are_kept() -> None:
     corner = {(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)}
     around = {(x, y, z) for x in (5, 6, 7) for y in (3, 4, 5) for z in (1, 2, 3)}
     assert kept == corner | around - {(7, 4, 2)}
+    grid.keep(torch.zeros(8, 8, 8, dtype=torch.bool))
+    assert len((grid.distance == 0).nonzero()) == len(kept), "where nothing is seen, nothing is taken away"

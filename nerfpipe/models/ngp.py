@@ -22,6 +22,7 @@ from nerfpipe.types import Pixels
 
 KERNEL_RAYS = 2**17  # rays handed to kernels at once: what they leave behind stays small
 KERNEL_SAMPLES = 2**19  # the same where they leave samples behind
+STEPS_PER_SAMPLE = 8  # steps of a first look that take as much memory as a sample
 
 
 class NgpModel(Model):
@@ -43,7 +44,10 @@ class NgpModel(Model):
     def chunk_rays(self, runtime: RuntimeParams, device: torch.device) -> int:
         if not self.uses_kernels(device):
             return super().chunk_rays(runtime, device)
-        return KERNEL_RAYS if self.resampling is None else max(1, KERNEL_SAMPLES // self.resampling.samples)
+        if self.resampling is None:
+            return KERNEL_RAYS
+        sampler, _ = self._parts
+        return max(1, KERNEL_SAMPLES // max(self.resampling.samples, sampler.samples_per_ray // STEPS_PER_SAMPLE))
 
     @torch.no_grad()
     def after_training(self, batches: Iterator[RayBatch]) -> None:

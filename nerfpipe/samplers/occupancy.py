@@ -30,7 +30,7 @@ SHARE = 4  # later updates evaluate one cell in SHARE
 FARTHEST = 255  # cells, the largest distance that is stored
 EVERY_CELL = 16  # the number of first updates that evaluate every cell
 ROUNDING = 1e-3  # of a cell: by so little a box may be longer than its cells
-UNSEEN = 0.02  # weight below which a sample does not count as seen
+UNSEEN = 0.32  # of an even share of a ray's weight: a sample with less does not count as seen
 FULL = 0.9  # share of occupied cells above which the user is advised
 
 
@@ -158,13 +158,15 @@ class Occupancy(Sampler):
 
     @torch.no_grad()
     def cells_seen(self, rendering: Rendering) -> Bool[Tensor, "X Y Z"]:
-        """The cells in which a sample of a rendering has some weight, [X, Y, Z] bool."""
-        seen = torch.zeros_like(self.density, dtype=torch.bool)
-        seen.view(-1)[self.cell_at(rendering.samples.positions[rendering.weights > UNSEEN])] = True
+        """The cells, [X, Y, Z] bool, in which some sample has weight; all rays have the same number of samples."""
+        seen, samples = torch.zeros_like(self.density, dtype=torch.bool), rendering.samples
+        seen.view(-1)[self.cell_at(samples.positions[rendering.weights * samples.longest > UNSEEN])] = True
         return seen
 
     def keep(self, seen: Bool[Tensor, "X Y Z"]) -> None:
-        """Mark as empty all cells that are neither seen, [X, Y, Z] bool, nor next to one that is."""
+        """Mark as empty all cells that are neither seen, [X, Y, Z] bool, nor next to one that is; none if none is."""
+        if not seen.any():  # of a field that is next to nothing, what there is stays
+            return
         near = functional.max_pool3d(seen[None].float(), kernel_size=3, stride=1, padding=1)[0] > 0
         self.mark(near & (self.distance == 0))
 

@@ -84,24 +84,19 @@ class TrainingStep:
         rising = min(1.0, (step + 1) / (self.settings.warmup + 1))
         return rising * self.settings.lr * (self.settings.lr_final / self.settings.lr) ** done
 
-    def rays(self, batch: Batch) -> RayBatch:
-        """The rays of a batch's pixels, through the poses of their views."""
-        origins, directions = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
-        return self.bank.space.rays(origins, directions, batch.pixels)
-
-    def _depth(self, batch: Batch) -> Tensor | None:
-        """[R] t of the known depths along a batch's rays; None if none is known."""
-        if batch.pixels.depth is None:
-            return None
-        with torch.no_grad():
-            world = rays_to_world(self.poses[batch.pixels.view], batch.pixels.in_camera)
-            return self.bank.space.t_at(*world, batch.pixels.depth)
+    def rays(self, batch: Batch) -> tuple[RayBatch, Tensor | None]:
+        """The rays of a batch's pixels, through the poses of their views, and t [R] of their depths if any is known."""
+        space, pixels = self.bank.space, batch.pixels
+        origins, directions = rays_to_world(self.poses[pixels.view], pixels.in_camera)
+        known = None if pixels.depth is None else space.t_at(origins.detach(), directions.detach(), pixels.depth)
+        return space.rays(origins, directions, pixels), known
 
     def _backward(self, chunk: Batch, batch_rays: int, done: float) -> _Chunk:
         """Add a chunk's gradient."""
-        rays, target = self.rays(chunk), alpha_composite(chunk.pixels.target, chunk.background)  # [R, 3]
+        rays, depth = self.rays(chunk)
+        target = alpha_composite(chunk.pixels.target, chunk.background)  # [R, 3]
         passes = self.model.renderings(rays, chunk.background, chunk.jitter, self.settings.bf16)
-        sums = loss_terms(passes, rays, target, self.bank.space, self.settings, self._depth(chunk), done)
+        sums = loss_terms(passes, rays, target, self.bank.space, self.settings, depth, done)
         terms = {name: term / batch_rays for name, term in sums.items()}
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()

@@ -173,9 +173,11 @@ class Trainer:
         count = min(LAST_LOOK, self.bank.train_rays)
         stream = random_stream(self.params.seed, self.settings.steps, "rays")
         drawn = stream.integers(0, self.bank.train_rays, count)
-        for first in range(0, count, self.renderer.chunk):
-            pixels = self.bank.train(drawn[first : first + self.renderer.chunk])
-            yield self.bank.rays_of(pixels).to(self.renderer.device)
+        with Progress("last look", count, "rays") as progress:
+            for first in range(0, count, self.renderer.chunk):
+                pixels = self.bank.train(drawn[first : first + self.renderer.chunk])
+                yield self.bank.rays_of(pixels).to(self.renderer.device)
+                progress.advance(len(pixels))
 
     def _add_row(self) -> Row:
         at, sums = self.at, self.at.since_row
